@@ -1,0 +1,40 @@
+# Everything needed is python3 (3.11 or newer) and make; the first target fetches the rest.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check clean
+
+PYTHON ?= python3
+# Waiting threads must not spin: on a busy machine that makes torch many times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+help: ## list the targets
+	@echo "usage: make TARGET [PYTHON=python3.12]"
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo "The first run fetches the dependencies into $(VENV). Without an NVIDIA GPU, point pip at"
+	@echo "PyTorch's CPU index first (PIP_EXTRA_INDEX_URL): its build is several gigabytes smaller."
+
+demo: $(INSTALLED) ## train, predict and report on made-up scans, in a few minutes
+	$(BIN)/dvcl demo
+
+test: $(INSTALLED) ## run all tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## format, lint, types, import order, documented commands
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_import_direction.py tests/test_documentation.py
+
+clean: ## remove the environment and the caches
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	  "dvcl needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	  "Install one and name it: make test PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@touch $@

@@ -1,0 +1,259 @@
+"""The command line: parse, then call one function each. Heavy imports wait inside commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="dvcl",
+    help="Train 3-D multi-organ segmentation from few labelled and many unlabelled scans.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Work = Annotated[Path, typer.Argument(help="Folder of the study; `dvcl prepare` makes it.")]
+Changes = Annotated[
+    list[str], typer.Option("--set", help="Change a setting: training.iterations=500.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Fast = Annotated[
+    bool, typer.Option("--fast", help="Little window overlap, air skipped: faster, less exact.")
+]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to work.")] = Path("demo"),
+    device: Device = "auto",
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Run everything on made-up patients: make, prepare, train, test, report."""
+    from dvcl.commands.demo import run_demo
+
+    run_demo(out, device, tuple(changes))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder for the scans.")],
+    labelled: int = 4,
+    unlabelled: int = 20,
+    validation: int = 2,
+    test: int = 6,
+    seed: int = 0,
+) -> None:
+    """Write made-up abdominal CT scans with 13 organs as plain folders."""
+    from dvcl.commands.console import bars
+    from dvcl.datasets.phantom import make_phantom
+
+    with bars() as bar:
+        make_phantom(
+            out, labelled, unlabelled, validation, test, seed=seed, progress=bar("Phantom")
+        )
+
+
+@app.command()
+def prepare(
+    work: Work,
+    labelled: Annotated[
+        Path | None, typer.Option(help="Folder with images/ and labels/.", show_default=False)
+    ] = None,
+    unlabelled: Annotated[
+        list[Path], typer.Option(help="Folder of images without labels; may be repeated.")
+    ] = [],  # noqa: B006
+    validation: Annotated[
+        Path | None, typer.Option(help="As --labelled; chooses the best weights.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="As --labelled; only ever scored.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help='JSON file with organ names, {"1": "liver", ...}.')
+    ] = None,
+    nnunet: Annotated[
+        Path | None, typer.Option(help="A folder in nnU-Net's raw layout, instead of the above.")
+    ] = None,
+    modality: Annotated[str, typer.Option(help="CT or MR.")] = "CT",
+    name: Annotated[str, typer.Option(help="Name of the data set in reports.")] = "own",
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe or .toml file; small-ct or small-mr by default.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; chosen by default.")] = None,
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Check scans and prepare them for training, once."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.project import prepare as prepare_project
+    from dvcl.datasets import load_folders, load_nnunet
+    from dvcl.errors import InputError
+
+    if (labelled is None) == (nnunet is None):
+        raise InputError("prepare: give either --labelled DIR (and --unlabelled DIR) or --nnunet.")
+    dataset = (
+        load_nnunet(nnunet)
+        if nnunet
+        else load_folders(labelled, unlabelled, validation, test, labels, modality, name)  # type: ignore[arg-type]
+    )
+    chosen = recipe or ("small-ct" if dataset.modality == "CT" else "small-mr")
+    with bars() as bar:
+        store = prepare_project(
+            work, dataset, chosen, changes=tuple(changes), workers=workers,
+            checked=bar("Checking"), prepared=bar("Preparing"),
+        )  # fmt: skip
+    console.print(
+        f"{len(store.ids)} cases, {len(dataset.labels.organs)} organs, recipe {chosen}: {work}\n"
+        f"Next: dvcl train {work} --method dvcl"
+    )
+
+
+@app.command()
+def train(
+    work: Work,
+    method: Annotated[str, typer.Option(help="supervised, cps or dvcl.")] = "dvcl",
+    seed: Annotated[int, typer.Option(help="Of initialisation, sampling and dropout.")] = 0,
+    labelled_cases: Annotated[
+        int | None, typer.Option(help="Keep so many labelled, use the rest unlabelled.")
+    ] = None,
+    validation_share: Annotated[
+        float, typer.Option(help="Of labelled cases, where none are given for validation.")
+    ] = 0.2,
+    test_share: Annotated[float, typer.Option(help="Of labelled cases without a role.")] = 0.0,
+    split_seed: Annotated[int, typer.Option(help="Of the division into parts.")] = 0,
+    split: Annotated[Path | None, typer.Option(help="A split.json, instead of the above.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Instead of the one of `prepare`.")] = None,
+    name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
+    device: Device = "auto",
+    tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train one method; the same command continues an interrupted run."""
+    from dvcl.commands.console import console, training_bar
+    from dvcl.commands.project import open_project
+    from dvcl.commands.train import train_run
+    from dvcl.splits import make_split, read_split
+
+    project = open_project(work)
+    settings = project.load_recipe(recipe, changes)
+    division = (
+        read_split(split)
+        if split
+        else make_split(project.dataset, split_seed, labelled_cases, validation_share, test_share)
+    )
+    if division.note:
+        console.print(division.note)
+    with training_bar(f"Training {method}", settings.training.iterations) as observe:
+        run = train_run(
+            project, settings, method, division,
+            seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
+        )  # fmt: skip
+    console.print(f"Trained: {run.folder}\nNext: dvcl predict {run.folder} SCANS --out MASKS")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run's folder, as `dvcl train` prints it.")],
+    images: Annotated[list[Path], typer.Argument(help="Scans, or folders of scans.")],
+    out: Annotated[Path, typer.Option(help="Folder for the label maps.")],
+    fast: Fast = False,
+    pictures: Annotated[bool, typer.Option(help="Also write a picture of every case.")] = True,
+    device: Device = "auto",
+) -> None:
+    """Segment new scans; results lie on the scans' own voxels."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.predict import predict_files
+    from dvcl.commands.run import open_run
+    from dvcl.training.engine import choose_device
+
+    opened = open_run(run)
+    window = opened.recipe.window.fast() if fast else None
+    with bars() as bar:
+        written = predict_files(
+            opened, images, out,
+            device=choose_device(device), window=window, pictures=pictures,
+            progress=bar("Predicting"),
+        )  # fmt: skip
+    console.print(f"{len(written)} label maps: {out}")
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="A run (its test cases are scored), or a folder of label maps.")
+    ],
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of reference label maps, for a folder.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="JSON file with organ names.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV file; cases.csv beside the label maps.")
+    ] = None,
+    fast: Fast = False,
+    device: Device = "auto",
+) -> None:
+    """Score label maps: Dice and Jaccard per organ and case."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.evaluate import SCORES, evaluate_run, score_folder
+    from dvcl.commands.run import open_run
+    from dvcl.evaluation.summary import summarise
+    from dvcl.report.tables import summary_table, to_rich
+    from dvcl.training.engine import choose_device
+
+    with bars() as bar:
+        progress = bar("Scoring")
+        if reference:
+            target = out or predictions / SCORES
+            scores = score_folder(predictions, reference, labels, target, progress)
+        else:
+            run = open_run(predictions)
+            target = run.folder / SCORES
+            window = run.recipe.window.fast() if fast else None
+            scores = evaluate_run(
+                run, device=choose_device(device), window=window, progress=progress
+            )
+    console.print(to_rich(summary_table(summarise(scores))))
+    console.print(f"Every case: {target}")
+
+
+@app.command()
+def report(work: Work) -> None:
+    """Write one page that compares all evaluated runs of a study."""
+    from dvcl.commands.console import console
+    from dvcl.commands.project import open_project
+    from dvcl.commands.report import write_report
+
+    console.print(f"Open {write_report(open_project(work))} in a browser.")
+
+
+def main() -> None:
+    """Run the command line; wrong input ends with exit code 2, a signal with 128 + its number."""
+    # Threads that wait by spinning make a step over ten times slower as soon as another program
+    # uses a core. Read when torch is loaded, so it must be set before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except Exception as error:
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+def _exit_code(error: Exception) -> int:
+    kind: Any = sys.modules.get("dvcl.errors")
+    if kind and isinstance(error, kind.InputError):
+        typer.echo(f"error: {error}", err=True)
+        return 2
+    stopped: Any = sys.modules.get("dvcl.training.interruption")
+    if stopped and isinstance(error, stopped.Interrupted):
+        typer.echo(f"{error}; run the same command again to continue.", err=True)
+        return 128 + int(error.signal)
+    raise error
+
+
+if __name__ == "__main__":
+    main()

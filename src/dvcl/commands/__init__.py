@@ -1,0 +1,1 @@
+"""One function per command; each composes the parts, none computes anything itself."""

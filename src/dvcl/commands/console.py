@@ -1,0 +1,77 @@
+"""What a person sees while a command works: bars, tables, one line per finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from dvcl.training.journal import Row
+
+console = Console()
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
+    """Bars for work on cases, one per phase; yields bar(title) -> progress(done, total, case)."""
+    with _progress() as progress:
+
+        def bar(title: str) -> Callable[[int, int, str], None]:
+            tasks: list[TaskID] = []
+
+            def update(done: int, total: int, case: str) -> None:
+                # A bar appears when its phase begins.
+                if not tasks:
+                    tasks.append(progress.add_task(title, total=total, note=""))
+                progress.update(tasks[0], completed=done, total=total, note=case)
+
+            return update
+
+        yield bar
+
+
+@contextmanager
+def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]:
+    """A bar for training; yields an observer of journal rows."""
+    best = 0.0
+    with _progress() as progress:
+        tasks: list[TaskID] = []
+
+        def observe(row: Row) -> None:
+            nonlocal best
+            # The bar appears with the first step: errors found before it stand alone.
+            if not tasks:
+                tasks.append(progress.add_task(title, total=iterations, note=""))
+            if row["kind"] == "step":
+                loss = sum(row["terms"].values())
+                dice = f", best Dice {100 * best:.1f} %" if best else ""
+                progress.update(tasks[0], completed=row["iteration"], note=f"loss {loss:.3f}{dice}")
+            elif row["mean_dice"] == row["mean_dice"]:
+                dice = row["mean_dice"]
+                best = max(best, dice)
+                progress.console.print(
+                    f"  iteration {row['iteration']}: validation Dice {100 * dice:.1f} %"
+                )
+
+        yield observe
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        # Time left while at work, time taken in the end.
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )

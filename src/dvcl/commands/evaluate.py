@@ -1,0 +1,111 @@
+"""Score a run on its test cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dvcl.commands.predict import predict_files
+from dvcl.commands.project import Progress, Project, open_project
+from dvcl.commands.run import Run
+from dvcl.datasets.dataset import Case, LabelTable
+from dvcl.datasets.label_file import read_label_table
+from dvcl.errors import InputError
+from dvcl.evaluation.cases import CaseScore, evaluate_case, evaluate_folders, write_scores
+from dvcl.inference.sliding_window import Window
+from dvcl.volume import is_volume, read_label, volume_stem
+
+SCORES = "cases.csv"
+
+
+def project_of(run: Run) -> Project:
+    """The project that a run belongs to.
+
+    Raises:
+        InputError: When the run has been moved out of it.
+    """
+    return open_project(run.folder.absolute().parents[3])
+
+
+def test_cases(run: Run) -> list[Case]:
+    """The test cases of a run that have a reference, or its validation cases if it has none.
+
+    Raises:
+        InputError: When there is neither.
+    """
+    by_id = {case.id: case for case in project_of(run).dataset.cases}
+    for ids in (run.split.test, run.split.validation):
+        cases = [by_id[case] for case in ids if by_id[case].label]
+        if cases:
+            return cases
+    raise InputError(
+        f"{run.folder}: the run has neither test nor validation cases, so there is nothing to "
+        "score. Predict some scans and score them with --reference DIR."
+    )
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    device: torch.device,
+    window: Window | None = None,
+    progress: Progress | None = None,
+) -> list[CaseScore]:
+    """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
+
+    Raises:
+        InputError: When there is nothing to score or a case cannot be predicted.
+    """
+    scores: list[CaseScore] = []
+    for case in test_cases(run):
+        (written,) = predict_files(
+            run, [case.image], run.folder / "predictions",
+            device=device, window=window, progress=progress,
+        )  # fmt: skip
+        assert case.label is not None
+        scores += evaluate_case(case.id, read_label(case.label), read_label(written), run.labels)
+    write_scores(run.folder / SCORES, scores)
+    return scores
+
+
+def score_folder(
+    predictions: Path,
+    references: Path,
+    labels: Path | None,
+    out: Path,
+    progress: Progress | None = None,
+) -> list[CaseScore]:
+    """Score label maps against references of the same names, into a CSV file.
+
+    Args:
+        predictions: Folder of label maps.
+        references: Folder of label maps, or with labels/.
+        labels: JSON file with organ names; without it the references' integers are the organs.
+        out: The CSV file.
+        progress: Called with cases done, cases in all, case.
+
+    Raises:
+        InputError: When cases are missing or do not fit.
+    """
+    folder = references / "labels" if (references / "labels").is_dir() else references
+    table = read_label_table(labels) if labels else _table_of(folder)
+    scores = evaluate_folders(predictions, folder, table, progress)
+    write_scores(out, scores)
+    return scores
+
+
+def _table_of(folder: Path) -> LabelTable:
+    """The integers that occur in the references, named by themselves."""
+    values: set[int] = set()
+    for path in filter(is_volume, folder.iterdir() if folder.is_dir() else ()):
+        values.update(np.unique(read_label(path).array).tolist())
+    if not values - {0}:
+        raise InputError(f"{folder}: no reference label map with an organ there; expected some.")
+    return LabelTable.from_mapping({value: f"label {value}" for value in values - {0}})
+
+
+def prediction_of(run: Run, case: Case) -> Path:
+    """The label map that `evaluate_run` wrote for a case."""
+    return run.folder / "predictions" / f"{volume_stem(case.image)}.nii.gz"

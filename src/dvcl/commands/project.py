@@ -1,0 +1,95 @@
+"""A study's folder: the data set it was made from, its stores, splits and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvcl.datasets.check import check_dataset
+from dvcl.datasets.dataset import Dataset
+from dvcl.errors import InputError
+from dvcl.files import read_json, write_json
+from dvcl.recipe import Recipe, load_recipe
+from dvcl.store import Store, build_store, open_store, store_folder
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Project:
+    """``folder/{project.json, store/<hash>/, runs/<name>/<method>/seed-<n>/, report/}``.
+
+    Attributes:
+        folder: The study's folder.
+        dataset: What was prepared.
+        recipe: Name or file of the recipe it was prepared with, the default for training.
+        changes: Settings changed for the preparation; they hold for training too.
+    """
+
+    folder: Path
+    dataset: Dataset
+    recipe: str
+    changes: tuple[str, ...] = ()
+
+    def load_recipe(self, name: str | None = None, changes: Sequence[str] = ()) -> Recipe:
+        """The study's recipe, or another one, with the study's changes and then ``changes``."""
+        return load_recipe(name or self.recipe, (*self.changes, *changes))
+
+    def store(self, recipe: Recipe) -> Store:
+        """The store prepared with the recipe's preprocessing.
+
+        Raises:
+            InputError: When the data have not been prepared with these settings.
+        """
+        return open_store(store_folder(self.folder / "store", self.dataset, recipe.preprocessing))
+
+    def run_folder(self, name: str, method: str, seed: int) -> Path:
+        """Where a run is kept."""
+        return self.folder / "runs" / name / method / f"seed-{seed}"
+
+    def runs(self) -> list[Path]:
+        """Folders of all runs, sorted."""
+        return sorted(path.parent for path in self.folder.glob("runs/*/*/*/run.json"))
+
+
+def open_project(folder: Path) -> Project:
+    """Open what `prepare` made.
+
+    Raises:
+        InputError: When there is no project.
+    """
+    path = folder / "project.json"
+    if not path.exists():
+        raise InputError(
+            f"{folder}: no prepared data there (project.json is missing). Run `dvcl prepare "
+            f"{folder} --labelled DIR --unlabelled DIR` first."
+        )
+    value = read_json(path)
+    dataset = Dataset.from_json(value["dataset"])
+    return Project(folder, dataset, value["recipe"], tuple(value["changes"]))
+
+
+def prepare(
+    folder: Path,
+    dataset: Dataset,
+    recipe_name: str,
+    *,
+    changes: tuple[str, ...] = (),
+    workers: int | None = None,
+    checked: Progress | None = None,
+    prepared: Progress | None = None,
+) -> Store:
+    """Check a data set and prepare all its cases; an interrupted preparation continues.
+
+    Raises:
+        InputError: With everything that is wrong with the data, before any work.
+    """
+    recipe = load_recipe(recipe_name, changes)
+    check_dataset(dataset, checked)
+    store = build_store(dataset, recipe.preprocessing, folder / "store", workers, prepared)
+    write_json(
+        folder / "project.json",
+        {"recipe": recipe_name, "changes": list(changes), "dataset": dataset.to_json()},
+    )
+    return store

@@ -1,0 +1,184 @@
+"""A run's folder: what it was trained with, and its method rebuilt from that."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import dvcl
+from dvcl.datasets.dataset import LabelTable, Modality
+from dvcl.errors import InputError
+from dvcl.files import read_json, sha256_of_json, write_json
+from dvcl.methods import METHODS, Method
+from dvcl.recipe import Recipe, parse_recipe
+from dvcl.splits import Split
+from dvcl.training.checkpoint import load_weights
+
+VERSIONED = ("torch", "numpy", "scipy", "nibabel", "safetensors")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        folder: Of the run.
+        method: Name in `METHODS`.
+        seed: Of initialisation, sampling and dropout.
+        recipe: All settings.
+        split: Case ids by role.
+        labels: Meaning of the classes.
+        modality: "CT" or "MR".
+        store: Folder of the prepared cases.
+        data: Hash of the voxel content of all cases that take part.
+    """
+
+    folder: Path
+    method: str
+    seed: int
+    recipe: Recipe
+    split: Split
+    labels: LabelTable
+    modality: Modality
+    store: Path
+    data: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the result, as plain values."""
+        return {
+            "method": self.method,
+            "seed": self.seed,
+            "recipe": self.recipe.to_json(),
+            "split": {role: list(ids) for role, ids in self.split.parts().items()},
+            "labels": self.labels.to_json(),
+            "modality": self.modality,
+            "data": self.data,
+        }
+
+    @property
+    def checkpoint(self) -> Path:
+        """The weights that predict: the best validated ones."""
+        return self.folder / "best.safetensors"
+
+    def save(self, device: torch.device) -> None:
+        """Write run.json, or make sure that the one there says the same.
+
+        Raises:
+            InputError: When the folder holds a run with other settings; lists the differences.
+        """
+        path = self.folder / "run.json"
+        if path.exists():
+            differences = _differences(read_json(path)["settings"], self.settings)
+            if differences:
+                raise InputError(
+                    differences,
+                    f"{self.folder}: holds a run with other settings. Give this one another "
+                    "--name, or delete that folder:",
+                )
+            return
+        write_json(
+            path,
+            {
+                "settings": self.settings,
+                "hash": sha256_of_json(self.settings),
+                "store": str(self.store.absolute()),
+                "note": self.split.note,
+                "made_with": made_with(device),
+            },
+        )
+
+    def build_method(self) -> Method:
+        """The method, freshly initialised by the run's seed.
+
+        Raises:
+            InputError: When there is no such method, or a setting makes no sense for it.
+        """
+        if self.method not in METHODS:
+            raise InputError(f"method {self.method!r} found; one of {list(METHODS)} expected.")
+        random = torch.Generator().manual_seed(self.seed)
+        torch.manual_seed(self.seed)
+        settings = self.recipe.methods.get(self.method, {})
+        return METHODS[self.method](
+            lambda scheme: self.recipe.network.build(self.labels.classes, scheme, random),
+            self.labels.classes,
+            **settings,
+        )
+
+    def trained_method(self, device: torch.device) -> Method:
+        """The method with its best weights, ready to predict.
+
+        Raises:
+            InputError: When there are none yet or they do not fit.
+        """
+        method = self.build_method()
+        load_weights(self.checkpoint, method)
+        method.precision = self.recipe.training.autocast
+        return method.to(device).eval()
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run's folder.
+
+    Raises:
+        InputError: When it holds no run.
+    """
+    if not (folder / "run.json").exists():
+        raise InputError(
+            f"{folder}: not a run (run.json is missing). Name a folder such as "
+            "WORK/runs/<name>/<method>/seed-0, as `dvcl train` prints it."
+        )
+    record = read_json(folder / "run.json")
+    settings = record["settings"]
+    recipe = dict(settings["recipe"])
+    return Run(
+        folder=folder,
+        method=settings["method"],
+        seed=settings["seed"],
+        recipe=parse_recipe(recipe, recipe["name"], str(folder / "run.json")),
+        split=Split(
+            **{role: tuple(ids) for role, ids in settings["split"].items()},
+            seed=settings["seed"],
+            note=record["note"],
+        ),
+        labels=LabelTable.from_json(settings["labels"]),
+        modality=settings["modality"],
+        store=Path(record["store"]),
+        data=settings["data"],
+    )
+
+
+def made_with(device: torch.device) -> dict[str, str]:
+    """Versions and machine, for the record."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    return {
+        "dvcl": dvcl.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "device": f"{device.type} {name}".strip(),
+        "threads": str(torch.get_num_threads()),
+        **{package: metadata.version(package) for package in VERSIONED},
+    }
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
+    """Leaves in which two nested settings differ."""
+    found = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += _differences(before, after, f"{where}{key}.")
+        elif before != after:
+            found.append(f"{where}{key}: {_short(before)} there, {_short(after)} asked for")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,203 @@
+"""Train one method on prepared data, or continue where it stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from dvcl.commands.project import Project
+from dvcl.commands.run import Run
+from dvcl.errors import InputError
+from dvcl.evaluation.overlap import confusion_matrix, dice
+from dvcl.files import folder_lock, sha256_of_json
+from dvcl.inference.sliding_window import predict_volume
+from dvcl.methods import Method
+from dvcl.recipe import Recipe
+from dvcl.report.curves import training_curves
+from dvcl.report.figures import save_png
+from dvcl.sampling.streams import Sampler
+from dvcl.splits import Split, check_split
+from dvcl.store import Store, StoredCase
+from dvcl.training.engine import choose_device, train
+from dvcl.training.journal import Row, read_journal
+from dvcl.training.tensorboard import TensorBoard
+
+# Prepared cases are held in RAM when they take less than this share of it.
+MEMORY_SHARE = 0.5
+
+
+def train_run(
+    project: Project,
+    recipe: Recipe,
+    method: str,
+    split: Split,
+    *,
+    seed: int = 0,
+    name: str | None = None,
+    device: str = "auto",
+    observe: Callable[[Row], None] | None = None,
+    tensorboard: bool = False,
+) -> Run:
+    """Train ``method``; the same call continues an interrupted run.
+
+    Args:
+        project: Prepared data.
+        recipe: All settings.
+        method: A key of `METHODS`.
+        split: Which case is for what.
+        seed: Of initialisation, sampling and dropout.
+        name: Folder under ``runs``; the recipe's name by default.
+        device: "auto", or a torch device.
+        observe: Called with every journal row.
+        tensorboard: Also write events into ``tensorboard/`` of the run.
+
+    Raises:
+        InputError: When settings and data do not fit; always before the first step.
+    """
+    store = project.store(recipe)
+    run = Run(
+        folder=project.run_folder(name or recipe.name, method, seed),
+        method=method,
+        seed=seed,
+        recipe=recipe,
+        split=split,
+        labels=project.dataset.labels,
+        modality=project.dataset.modality,
+        store=store.folder,
+        data=_data_hash(store, split),
+    )
+    chosen = choose_device(device)
+    trained = run.build_method()
+    check_fit(run, trained, store)
+    _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
+    with folder_lock(run.folder):
+        run.save(chosen)
+        train(
+            trained,
+            make_sampler(run, trained, store),
+            recipe.training,
+            run.folder,
+            device=chosen,
+            seed=seed,
+            validate=make_validation(run, store, chosen),
+            observe=_observers(run, observe, tensorboard),
+        )
+        rows = read_journal(run.folder / "journal.jsonl")
+        save_png(training_curves(rows, f"{method}, seed {seed}"), run.folder / "curves.png")
+    return run
+
+
+def _observers(
+    run: Run, observe: Callable[[Row], None] | None, tensorboard: bool
+) -> Callable[[Row], None] | None:
+    if not tensorboard:
+        return observe
+    rows = read_journal(run.folder / "journal.jsonl")
+    events = TensorBoard(run.folder / "tensorboard", rows[-1]["iteration"] if rows else 0)
+
+    def both(row: Row) -> None:
+        events(row)
+        if observe:
+            observe(row)
+
+    return both
+
+
+def check_fit(run: Run, method: Method, store: Store) -> None:
+    """Refuse what would only fail, or mean nothing, an hour later.
+
+    Raises:
+        InputError: With all problems.
+    """
+    recipe, split, problems = run.recipe, run.split, []
+    if method.needs_unlabelled and not split.unlabelled:
+        problems.append(
+            f"method {run.method}: no unlabelled case found, at least one expected. Prepare with "
+            "--unlabelled DIR, keep fewer labelled with --labelled-cases, or train supervised."
+        )
+    if method.needs_unlabelled and recipe.sampling.unlabelled < 1:
+        problems.append(f"sampling.unlabelled: 0 found; {run.method} expects at least 1.")
+    network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
+    for size in (recipe.sampling.patch, recipe.window.size):
+        try:
+            network.check_patch(size)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    check_split(
+        split,
+        {case: store.case(case).voxels_sha256 for ids in split.parts().values() for case in ids},
+    )
+
+
+def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
+    """Batches of the run: labelled and unlabelled, or labelled alone for a supervised method."""
+    settings = run.recipe.sampling
+    if not method.needs_unlabelled:
+        settings = replace(settings, unlabelled=0)
+    labelled = [store.case(case) for case in run.split.labelled]
+    unlabelled = [store.case(case) for case in run.split.unlabelled]
+    return Sampler(labelled, unlabelled, settings, run.seed)
+
+
+def make_validation(
+    run: Run, store: Store, device: torch.device
+) -> Callable[[Method], dict[str, Any]] | None:
+    """Dice on the validation cases, and the method's own diagnostics; None without such cases."""
+    cases = [store.case(case) for case in run.split.validation]
+    if not cases:
+        return None
+    settings = replace(run.recipe.sampling, unlabelled=0, organ_share=1.0, flips=())
+
+    def validate(method: Method) -> dict[str, Any]:
+        scores = [_dice(method, case, run, device) for case in cases]
+        organs = _nan_mean(scores)
+        # The same patches every time, so that the diagnostics can be compared along the run.
+        batch = Sampler(cases, [], settings, seed=0).draw().to(device)
+        return {
+            "dice": dict(zip(run.labels.organs, organs, strict=True)),
+            "mean_dice": float(np.nanmean(organs)) if not np.isnan(organs).all() else float("nan"),
+            "diagnostics": method.diagnose(batch),
+        }
+
+    return validate
+
+
+def _dice(method: Method, case: StoredCase, run: Run, device: torch.device) -> np.ndarray:
+    """Dice of every organ on the prepared grid."""
+    image = normalised(case)
+    predicted = predict_volume(method.predict, image, run.recipe.window, device).argmax(0)
+    classes = predicted.to(torch.uint8).cpu().numpy()
+    assert case.label is not None
+    return dice(confusion_matrix(case.label, classes, run.labels.classes))[1:]
+
+
+def normalised(case: StoredCase) -> torch.Tensor:
+    """The prepared image as float32."""
+    return torch.from_numpy(case.image.astype(np.float32)).mul_(case.scale).add_(case.offset)
+
+
+def _nan_mean(scores: Sequence[np.ndarray]) -> list[float]:
+    table = np.array(scores)
+    counts = (~np.isnan(table)).sum(0)
+    sums = np.nansum(table, axis=0)
+    return [float(s / n) if n else float("nan") for s, n in zip(sums, counts, strict=True)]
+
+
+def _data_hash(store: Store, split: Split) -> str:
+    hashes = {
+        case: store.case(case).voxels_sha256 for ids in split.parts().values() for case in ids
+    }
+    return sha256_of_json(hashes)
+
+
+def _preload(store: Store, ids: Sequence[str]) -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if store.size_bytes(ids) < MEMORY_SHARE * memory:
+        store.preload(ids)

@@ -1,0 +1,168 @@
+"""What exists and where: cases, their roles, and the meaning of label integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from dvcl.errors import InputError
+
+Role = Literal["labelled", "unlabelled", "validation", "test"]
+Modality = Literal["CT", "MR"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+LOWEST_VALUE, HIGHEST_VALUE = -(2**15), 2**16 - 1  # label integers fit int16 or uint16
+UNKNOWN = 255  # no class index: K is at most 255
+LISTED = 10  # unknown values written out in one message
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The label integers of the files and their names; the position is the class index.
+
+    Attributes:
+        values: Label integers as they stand in the files; ``values[0]`` is the background.
+        names: One name per value; ``names[0]`` is "background".
+    """
+
+    values: tuple[int, ...]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.names) or len(set(self.values)) != len(self.values):
+            raise InputError(f"label table: values {self.values} and names {self.names} differ.")
+        if not 2 <= self.classes <= 255:
+            raise InputError(
+                f"label table: {self.classes - 1} organs; between 1 and 254 were expected."
+            )
+
+        if min(self.values) < LOWEST_VALUE or max(self.values) > HIGHEST_VALUE:
+            raise InputError(
+                f"label table: values {min(self.values)} to {max(self.values)}; integers from "
+                f"{LOWEST_VALUE} to {HIGHEST_VALUE} were expected (16 bits)."
+            )
+
+    @classmethod
+    def from_mapping(cls, names: Mapping[int, str]) -> LabelTable:
+        """Build from {label integer: name}; 0 is the background, named or not."""
+        organs = sorted(value for value in names if value != 0)
+        return cls((0, *organs), ("background", *(names[value] for value in organs)))
+
+    @property
+    def classes(self) -> int:
+        """K, the background included."""
+        return len(self.values)
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """Names without the background."""
+        return self.names[1:]
+
+    def encode(self, array: np.ndarray, source: Path | str = "label map") -> np.ndarray:
+        """Turn label integers into class indices, uint8.
+
+        Raises:
+            InputError: When the array holds integers outside the table, with their voxel counts.
+        """
+        array = np.asarray(array).astype(np.int32, copy=False)
+        lowest, highest = min(self.values), max(self.values)
+        lookup = np.full(highest - lowest + 1, UNKNOWN, dtype=np.uint8)
+        lookup[np.array(self.values) - lowest] = np.arange(self.classes)
+        classes = np.asarray(lookup[np.clip(array, lowest, highest) - lowest])
+        unknown = (classes == UNKNOWN) | (array < lowest) | (array > highest)
+        if unknown.any():
+            self._refuse(*np.unique(array[unknown], return_counts=True), source)
+        return classes
+
+    def _refuse(self, values: np.ndarray, counts: np.ndarray, source: Path | str) -> None:
+        listed = ", ".join(
+            f"{value} ({count} voxel{'s' if count > 1 else ''})"
+            for value, count in zip(values[:LISTED], counts[:LISTED], strict=True)
+        )
+        more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""
+        table = ", ".join(map(" ".join, self.to_json().items()))
+        raise InputError(
+            f"{source}: label values {listed}{more} are not in the label table ({table}). "
+            "Add them to the labels file or correct the label map."
+        )
+
+    def decode(self, classes: np.ndarray) -> np.ndarray:
+        """Turn class indices back into the files' integers, in the smallest fitting dtype."""
+        values = np.array(self.values)
+        fits_byte = values.min() >= 0 and values.max() < 256
+        return np.asarray(values.astype(np.uint8 if fits_byte else np.int32)[classes])
+
+    def to_json(self) -> dict[str, str]:
+        """{"0": "background", "1": "liver", ...}, in class order."""
+        return {str(value): name for value, name in zip(self.values, self.names, strict=True)}
+
+    @classmethod
+    def from_json(cls, names: Mapping[str, str]) -> LabelTable:
+        """Inverse of `to_json`."""
+        return cls(tuple(int(value) for value in names), tuple(names.values()))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan.
+
+    Attributes:
+        id: Unique in its data set.
+        image: The image file.
+        label: The label file, None where there is none. Never opened for unlabelled cases.
+        role: What the case is for; None leaves it to the split.
+    """
+
+    id: str
+    image: Path
+    label: Path | None = None
+    role: Role | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All cases of one study and the meaning of their labels."""
+
+    name: str
+    modality: Modality
+    cases: tuple[Case, ...]
+    labels: LabelTable
+
+    def with_role(self, role: Role | None) -> tuple[Case, ...]:
+        """The cases of one role, in their order."""
+        return tuple(case for case in self.cases if case.role == role)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with absolute paths."""
+        return {
+            "name": self.name,
+            "modality": self.modality,
+            "labels": self.labels.to_json(),
+            "cases": [
+                {
+                    "id": case.id,
+                    "image": str(case.image.absolute()),
+                    "label": str(case.label.absolute()) if case.label else None,
+                    "role": case.role,
+                }
+                for case in self.cases
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Dataset:
+        """Inverse of `to_json`."""
+        cases = tuple(
+            Case(
+                case["id"],
+                Path(case["image"]),
+                Path(case["label"]) if case["label"] else None,
+                case["role"],
+            )
+            for case in value["cases"]
+        )
+        return cls(value["name"], value["modality"], cases, LabelTable.from_json(value["labels"]))

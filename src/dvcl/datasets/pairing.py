@@ -1,0 +1,113 @@
+"""Finding volumes in folders and pairing each image with its label by name."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dvcl.datasets.dataset import Case, Role
+from dvcl.volume import is_volume, volume_stem
+
+CHANNEL_SUFFIX = "_0000"
+
+
+def paired_cases(
+    images_folder: Path, labels_folder: Path, role: Role | None, problems: list[str]
+) -> list[Case]:
+    """Cases whose label has the image's name, or the image's name without "_0000".
+
+    What is missing or left over is appended to ``problems``.
+    """
+    images = _volumes_by_stem(images_folder, problems)
+    labels = _volumes_by_stem(labels_folder, problems)
+    if not images or not labels:
+        return []
+    cases: list[Case] = []
+    for stem, image in images.items():
+        id = stem if stem in labels else stem.removesuffix(CHANNEL_SUFFIX)
+        if id in labels:
+            cases.append(Case(id, image, labels[id], role))
+        elif _is_further_channel(stem, images, labels):
+            problems.append(
+                f"{image}: is a further channel of the case {stem[:-5]!r}; one channel per case "
+                "was expected. Remove it, or make a data set of one channel."
+            )
+        else:
+            expected = labels_folder / f"{id}.nii.gz"
+            problems.append(
+                f"{image}: has no label; expected {expected}. "
+                "Add the label, or move the image to a folder of unlabelled images."
+            )
+    used = {case.id for case in cases}
+    problems += [
+        f"{label}: has no image; expected {images_folder / f'{stem}.nii.gz'}. "
+        "Add the image or remove the label."
+        for stem, label in labels.items()
+        if stem not in used
+    ]
+    return cases
+
+
+def unlabelled_cases(folder: Path, problems: list[str]) -> list[Case]:
+    """Every volume of a folder, without a label; "_0000" leaves the ids when all names end so."""
+    images = _volumes_by_stem(folder, problems)
+    suffix = CHANNEL_SUFFIX if all(stem.endswith(CHANNEL_SUFFIX) for stem in images) else ""
+    return [
+        Case(stem.removesuffix(suffix), image, None, "unlabelled") for stem, image in images.items()
+    ]
+
+
+def duplicate_ids(cases: Sequence[Case]) -> list[str]:
+    """One problem per id that several cases share; upper and lower case count as the same."""
+    shared: dict[str, list[Case]] = {}
+    for case in cases:
+        shared.setdefault(case.id.casefold(), []).append(case)
+    return [
+        f"{', '.join(str(case.image) for case in group)}: the id {group[0].id!r} occurs "
+        f"{len(group)} times ({', '.join(case.role or 'no role' for case in group)}); each case "
+        "needs its own id, upper and lower case not counting. Rename or remove the copies."
+        for group in shared.values()
+        if len(group) > 1
+    ]
+
+
+def _volumes_by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """Volumes of a folder by their stem in composed Unicode, sorted by name."""
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "no such folder"
+        problems.append(f"{folder}: {found}; a folder of .nii.gz or .nii volumes was expected.")
+        return {}
+    volumes: dict[str, Path] = {}
+    for path in sorted(filter(is_volume, folder.iterdir())):
+        # The same name may be composed (Linux, Windows) or decomposed (copied from macOS).
+        stem = unicodedata.normalize("NFC", volume_stem(path))
+        if stem in volumes:
+            problems.append(
+                f"{path}: {volumes[stem].name} is the same case; one file per case was expected. "
+                "Remove one of them."
+            )
+        volumes.setdefault(stem, path)
+    if not volumes:
+        problems.append(
+            f"{folder}: holds no volumes, found {_contents(folder)}; "
+            ".nii.gz or .nii files were expected. Check the path or convert the files."
+        )
+    return volumes
+
+
+def _contents(folder: Path) -> str:
+    kinds = Counter(
+        "folder" if path.is_dir() else path.suffix or "file without suffix"
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+    )
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
+
+
+def _is_further_channel(stem: str, images: Mapping[str, Path], labels: Mapping[str, Path]) -> bool:
+    """Whether this is "X_0001" where "X_0000" is a labelled case."""
+    parts = re.fullmatch(r"(.+)_\d{4}", stem)
+    return parts is not None and parts[1] in labels and parts[1] + CHANNEL_SUFFIX in images

@@ -1,0 +1,30 @@
+"""The one exception for input that a person can put right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class InputError(Exception):
+    """Wrong input: each problem names the file, the value found, what was expected and what to do.
+
+    Args:
+        problems: One message or several; several are listed together, so that a folder with ten
+            faults is mended in one go.
+        heading: A line above several problems.
+    """
+
+    def __init__(self, problems: str | Sequence[str], heading: str = "") -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.heading = heading
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1 and not self.heading:
+            return self.problems[0]
+        heading = self.heading or f"{len(self.problems)} problems:"
+        return "\n".join([heading, *(f"  - {problem}" for problem in self.problems)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Raised in worker processes too: pickle must not pass the joined text as a problem.
+        return type(self), (self.problems, self.heading)

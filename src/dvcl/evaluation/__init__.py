@@ -1,0 +1,1 @@
+"""How good predictions are: overlap of organs, case by case, and summaries over cases."""

@@ -1,0 +1,128 @@
+"""Scores over cases: every organ's mean first, then the mean over organs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dvcl.evaluation.cases import CaseScore
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and scatter of one score over the cases in which it is defined.
+
+    Attributes:
+        mean: NaN when no case defines the score.
+        sd: Sample standard deviation over cases (divided by n - 1); NaN below two cases.
+        defined: Cases that count.
+        undefined: Cases left out because the reference lacks the organ.
+    """
+
+    mean: float
+    sd: float
+    defined: int
+    undefined: int
+
+
+@dataclass(frozen=True)
+class OrganSummary:
+    """One organ over all cases.
+
+    Attributes:
+        organ: Organ name.
+        dice: Over cases.
+        jaccard: Over cases.
+        false_positives: Cases in which the reference lacks the organ but the prediction has it.
+    """
+
+    organ: str
+    dice: Spread
+    jaccard: Spread
+    false_positives: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All organs over all cases.
+
+    Attributes:
+        organs: In the order of the scores.
+        mean_dice: Mean of the organs' means, over the organs that have one.
+        mean_jaccard: Likewise.
+        case_dice: Mean Dice over the defined organs of every case, NaN where there is none.
+    """
+
+    organs: tuple[OrganSummary, ...]
+    mean_dice: float
+    mean_jaccard: float
+    case_dice: dict[str, float]
+
+    @property
+    def cases(self) -> int:
+        """Number of cases."""
+        return len(self.case_dice)
+
+    @property
+    def organs_defined(self) -> int:
+        """Number of organs behind the means over organs."""
+        return sum(organ.dice.defined > 0 for organ in self.organs)
+
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """Case ids from the highest to the lowest mean Dice; cases without a mean are left out.
+
+        Equal cases keep the order of the scores, so that the choice is the same in every run.
+        """
+        ranked = [case for case, value in self.case_dice.items() if not math.isnan(value)]
+        return tuple(sorted(ranked, key=lambda case: -self.case_dice[case]))
+
+
+def summarise(scores: Sequence[CaseScore]) -> Summary:
+    """Summarise scores over cases, then over organs.
+
+    Undefined scores are left out and counted. Organs weigh the same, however many cases define
+    them: each organ is averaged over its cases first.
+    """
+    organs = tuple(_organ(organ, rows) for organ, rows in _grouped(scores, "organ").items())
+    return Summary(
+        organs,
+        _mean(organ.dice.mean for organ in organs),
+        _mean(organ.jaccard.mean for organ in organs),
+        {case: _mean(row.dice for row in rows) for case, rows in _grouped(scores, "case").items()},
+    )
+
+
+def _grouped(scores: Iterable[CaseScore], key: str) -> dict[str, list[CaseScore]]:
+    groups: dict[str, list[CaseScore]] = {}
+    for score in scores:
+        groups.setdefault(getattr(score, key), []).append(score)
+    return groups
+
+
+def _organ(organ: str, rows: Sequence[CaseScore]) -> OrganSummary:
+    return OrganSummary(
+        organ,
+        _spread([row.dice for row in rows]),
+        _spread([row.jaccard for row in rows]),
+        sum(row.reference_ml == 0 and row.predicted_ml > 0 for row in rows),
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    defined = _defined(values)
+    sd = float(np.std(defined, ddof=1)) if defined.size > 1 else math.nan
+    return Spread(_mean(values), sd, defined.size, len(values) - defined.size)
+
+
+def _mean(values: Iterable[float]) -> float:
+    defined = _defined(values)
+    return float(defined.mean()) if defined.size else math.nan
+
+
+def _defined(values: Iterable[float]) -> np.ndarray:
+    array = np.fromiter(values, dtype=np.float64)
+    return array[~np.isnan(array)]

@@ -1,0 +1,277 @@
+"""DVCL: distance-aware voxel-wise contrastive learning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from dvcl.losses.cross_supervision import cross_supervision
+from dvcl.losses.entropy import Selection, pseudo_label_weights, select_reliable
+from dvcl.losses.pseudo_labels import hard_labels
+from dvcl.losses.ramps import delayed, sigmoid_ramp
+from dvcl.losses.supervised import supervised_loss
+from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
+from dvcl.methods.contrast import DistanceContrast, HighQualityContrast
+from dvcl.methods.diagnostics import neighbourhood_purity, pseudo_label_quality
+from dvcl.methods.method import MakeNetwork, Method, Terms
+from dvcl.methods.parts import check_at_least, check_choice, gather_pooled, mean_probabilities
+from dvcl.networks.heads import FeatureHead
+from dvcl.sampling.batch import Batch
+
+Maps = tuple[Tensor, ...]  # one per network
+
+
+class DVCL(Method):
+    """Keep your friends close, and your enemies farther (ICLR 2025 submission eBgIzHaegm).
+
+    https://openreview.net/forum?id=eBgIzHaegm. Two networks cross-supervise with entropy-weighted
+    pseudo-labels (Eq. 1-5); reliable voxels are drawn to class centres (HqC, Eq. 6-11); unreliable
+    ones agree with their nearest and disagree with their farthest neighbours in feature space
+    (Eq. 12-17). Total: Eq. 18-20. Predicts with the mean of both softmax maps.
+
+    Where the paper leaves room (docs/methods.md gives the reasons): one threshold per network and
+    step over unlabelled voxels; weights and pseudo-labels carry no gradient; losses are means over
+    anchors, classes and queries; features exist only at sampled voxels; centres are means of a
+    first-in-first-out bank shared by both networks; the constant of Eq. 16 is left out.
+
+    Args:
+        make_network: See `Method`.
+        classes: See `Method`.
+        consistency: lambda_u, reached at the end of a sigmoid ramp.
+        contrast: lambda_c; 0 switches both contrastive losses off.
+        distance: beta, the distance-aware loss relative to HqC; 0 switches it off.
+        high_quality: Whether HqC takes part.
+        entropy_weighting: Eq. 4; off gives every pseudo-label the weight 1.
+        alpha: Eq. 3; larger calls more voxels reliable.
+        maximum_weight: W_max of Eq. 4.
+        weight_log_base: Base of the logarithm of the class count in Eq. 4.
+        anchors: M, per class and step.
+        negatives: N, per anchor.
+        temperature: tau of Eq. 11.
+        bank_size: Features kept per class for its centre.
+        detach_negatives: Take the gradient from Eq. 11's negatives.
+        remember_negatives: Use earlier negatives of a class that has none in this batch; literally
+            such a class is skipped.
+        neighbours: K.
+        outsiders: K'.
+        queries: Unreliable voxels per network and step.
+        balance_queries: Draw queries equally over pseudo-labels instead of uniformly.
+        queue_size: Past queries kept as candidates; 0 uses the current ones only.
+        per_network: Separate candidates for the two networks instead of pooled ones.
+        reduction: "sum" over neighbours and outsiders as printed, or their "mean".
+        contrast_start: Progress at which both contrastive losses begin.
+        distance_start: Progress at which the distance-aware loss begins.
+        distance_ramp: Ramp the distance-aware loss up instead of starting at full strength.
+        feature_dimension: d of the feature head.
+        second_start: Initialisation of network B: "xavier" (S4M), or "kaiming" as network A.
+        predict_with: "mean" of both networks, or "A" or "B" alone.
+    """
+
+    def __init__(
+        self,
+        make_network: MakeNetwork,
+        classes: int,
+        *,
+        consistency: float = 0.1,
+        contrast: float = 0.1,
+        distance: float = 0.3,
+        high_quality: bool = True,
+        entropy_weighting: bool = True,
+        alpha: float = 0.5,
+        maximum_weight: float = 1.0,
+        weight_log_base: float = 2.0,
+        anchors: int = 256,
+        negatives: int = 50,
+        temperature: float = 1.0,
+        bank_size: int = 2048,
+        detach_negatives: bool = False,
+        remember_negatives: bool = False,
+        neighbours: int = 10,
+        outsiders: int = 15,
+        queries: int = 1024,
+        balance_queries: bool = False,
+        queue_size: int = 16384,
+        per_network: bool = False,
+        reduction: Literal["sum", "mean"] = "sum",
+        contrast_start: float = 0.0,
+        distance_start: float = 0.0,
+        distance_ramp: bool = False,
+        feature_dimension: int = 256,
+        second_start: Literal["kaiming", "xavier"] = "xavier",
+        predict_with: Literal["mean", "A", "B"] = "mean",
+    ) -> None:
+        super().__init__(make_network, classes)
+        check_choice("predict_with", predict_with, ("mean", "A", "B"))
+        check_choice("second_start", second_start, ("kaiming", "xavier"))
+        check_at_least(0, consistency=consistency, contrast=contrast, distance=distance,
+                       maximum_weight=maximum_weight, queue_size=queue_size)  # fmt: skip
+        check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
+                       neighbours=neighbours, outsiders=outsiders, queries=queries,
+                       feature_dimension=feature_dimension)  # fmt: skip
+        check_at_least(1e-3, temperature=temperature)
+        check_at_least(1.1, weight_log_base=weight_log_base)
+        self.consistency, self.contrast, self.distance = consistency, contrast, distance
+        self.high_quality, self.entropy_weighting = high_quality, entropy_weighting
+        self.alpha, self.maximum_weight, self.log_base = alpha, maximum_weight, weight_log_base
+        self.anchors, self.queries, self.balance_queries = anchors, queries, balance_queries
+        self.contrast_start, self.distance_start = contrast_start, distance_start
+        self.distance_ramp, self.predict_with = distance_ramp, predict_with
+        self.neighbours, self.outsiders = neighbours, outsiders
+        networks = [make_network(scheme) for scheme in ("kaiming", second_start)]
+        self.networks = nn.ModuleList(networks)
+        self.heads = nn.ModuleList(
+            FeatureHead(network.feature_channels, feature_dimension) for network in networks
+        )
+        self.hqc = HighQualityContrast(
+            classes, feature_dimension, negatives, temperature, bank_size,
+            detach_negatives, remember_negatives,
+        )  # fmt: skip
+        self.distance_contrast = nn.ModuleList(
+            DistanceContrast(
+                classes, feature_dimension, neighbours, outsiders, queue_size, reduction
+            )
+            for _ in range(2 if per_network else 1)
+        )
+
+    def losses(self, batch: Batch, progress: float) -> Terms:
+        """Algorithm 1 of the paper for one batch."""
+        # Logits are not needed again; two full maps would wait here for the end of the step.
+        predictions = (self.run(network, batch.images) for network in self.networks)
+        pairs = ((logits.log_softmax(1), features) for logits, features in predictions)
+        logs, features = zip(*pairs, strict=True)
+        # One split, not two slices: its gradient is one map, not two that are added.
+        parts = (log.split([len(batch.labelled), len(batch.unlabelled)]) for log in logs)
+        labelled, unlabelled = zip(*parts, strict=True)
+        selections = [select_reliable(log, self.alpha) for log in unlabelled]
+        # Gradients come in the opposite order; those of the contrast would wait longest in memory.
+        contrast: Terms = {}
+        if self.contrast > 0 and progress >= self.contrast_start:
+            contrast = self._contrast(
+                labelled, unlabelled, features, batch.labels, selections, progress
+            )
+        taught = self._cross_supervision(unlabelled, selections)
+        supervised_a, supervised_b = (supervised_loss(log, batch.labels) for log in labelled)
+        return {
+            "supervised": supervised_a + supervised_b,
+            "ecps": self.consistency * sigmoid_ramp(progress) * taught,
+            **contrast,
+        }
+
+    def _cross_supervision(self, logs: Maps, selections: list[Selection]) -> Tensor:
+        """Eq. 5: each network learns from the other's weighted pseudo-labels."""
+        weights = [
+            pseudo_label_weights(selection, self.classes, self.maximum_weight, self.log_base)
+            if self.entropy_weighting
+            else None
+            for selection in selections
+        ]
+        a, b = selections
+        return cross_supervision(logs[0], b.pseudo_labels, weights[1]) + cross_supervision(
+            logs[1], a.pseudo_labels, weights[0]
+        )
+
+    def _contrast(
+        self,
+        labelled: Maps,
+        unlabelled: Maps,
+        features: Maps,
+        labels: Tensor,
+        selections: list[Selection],
+        progress: float,
+    ) -> Terms:
+        """Eq. 18, with every voxel that any part needs gathered at once."""
+        anchors, wrong = self._voxel_codes(labelled, labels, selections)
+        anchors, anchor_classes = self._sample(anchors, self.anchors)
+        wrong, wrong_classes = self._sample(wrong, self.anchors)
+        queries = self._queries(selections)
+        places = [_among_all(voxels, labels, selections) for voxels in queries]
+        gathered = gather_pooled(features, torch.cat([anchors, wrong, *places]), self.heads)
+        sizes = [len(voxels) for voxels in (anchors, wrong, *places)]
+        anchor_features, wrong_features, *query_features = gathered.split(sizes)
+        terms: Terms = {}
+        if self.high_quality:
+            terms["hqc"] = self.contrast * self.hqc(
+                anchor_features, anchor_classes, wrong_features, wrong_classes, self.random
+            )
+        strength = self._distance_strength(progress)
+        if strength > 0:
+            terms["distance"] = strength * self._distance(unlabelled, queries, query_features)
+        return terms
+
+    def _voxel_codes(
+        self, labelled: Maps, labels: Tensor, selections: list[Selection]
+    ) -> tuple[Tensor, Tensor]:
+        """Eq. 6, 7 and 10: for every voxel of both networks the class it anchors, or misstates."""
+        anchors, wrong = [], []
+        for log, selection in zip(labelled, selections, strict=True):
+            predicted = hard_labels(log)
+            correct = predicted == labels
+            predicted = predicted.to(torch.uint8)
+            pseudo = selection.pseudo_labels.to(torch.uint8)
+            pseudo = torch.where(selection.reliable, pseudo, NOBODY)
+            anchors += [torch.where(correct, predicted, NOBODY), pseudo]
+            wrong += [torch.where(correct, NOBODY, predicted), torch.full_like(pseudo, NOBODY)]
+        return torch.cat(anchors), torch.cat(wrong)
+
+    def _queries(self, selections: list[Selection]) -> list[Tensor]:
+        """Unreliable voxels (Eq. 2), one draw for the pooled networks or one for each.
+
+        They are counted over the unlabelled voxels of both networks.
+        """
+        drawn = []
+        for number, selection in enumerate(selections):
+            if self.balance_queries:
+                pseudo = selection.pseudo_labels.to(torch.uint8)
+                codes = torch.where(selection.reliable, NOBODY, pseudo)
+                voxels, _ = self._sample(codes, -(-self.queries // self.classes))
+            else:
+                voxels = sample_mask(~selection.reliable, self.queries, self.random)
+            drawn.append(voxels + number * selection.entropy.numel())
+        return drawn if len(self.distance_contrast) == 2 else [torch.cat(drawn)]
+
+    def _sample(self, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        return sample_per_class(codes, self.classes, count, self.random)
+
+    def _distance_strength(self, progress: float) -> float:
+        if progress < self.distance_start:
+            return 0.0
+        ramp = sigmoid_ramp(delayed(progress, self.distance_start)) if self.distance_ramp else 1.0
+        return self.contrast * self.distance * ramp
+
+    def _distance(self, logs: Maps, queries: list[Tensor], features: Sequence[Tensor]) -> Tensor:
+        """Eq. 17 over the drawn queries."""
+        losses = [
+            contrast(rows, gather_pooled(logs, voxels, [Tensor.exp, Tensor.exp]))
+            for contrast, voxels, rows in zip(
+                self.distance_contrast, queries, features, strict=True
+            )
+        ]
+        return torch.stack(losses).mean()
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Mean of both softmax maps, unless one network is asked for."""
+        logits = [self.run(network, images).logits for network in self.networks]
+        return mean_probabilities(logits, self.predict_with)
+
+    @torch.no_grad()
+    def diagnose(self, batch: Batch) -> dict[str, float]:
+        """Reliable share, pseudo-label accuracy, purity of neighbours and outsiders."""
+        found: dict[str, float] = {}
+        for name, network, head in zip("AB", self.networks, self.heads, strict=True):
+            logits, features = self.run(network, batch.labelled)
+            selection = select_reliable(logits.log_softmax(1), self.alpha)
+            quality = pseudo_label_quality(selection, batch.labels)
+            purity = neighbourhood_purity(
+                features, head, selection, batch.labels, self.neighbours, self.outsiders
+            )
+            found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
+        return found
+
+
+def _among_all(voxels: Tensor, labels: Tensor, selections: list[Selection]) -> Tensor:
+    """Turn numbers among the networks' unlabelled voxels into numbers among all their voxels."""
+    networks_before = voxels // selections[0].entropy.numel()
+    return voxels + (networks_before + 1) * labels.numel()

@@ -1,0 +1,72 @@
+"""What a training method is: losses of a batch, what is optimised, and what predicts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from dvcl.networks import SegmentationNetwork
+from dvcl.networks.network import Prediction
+from dvcl.sampling.batch import Batch
+
+Terms = dict[str, Tensor]
+MakeNetwork = Callable[[str], SegmentationNetwork]
+
+
+class Method(nn.Module, ABC):
+    """One way to learn from labelled and unlabelled patches.
+
+    A method inherits this class directly, never another method. The keyword arguments of its
+    constructor are its settings, with the defaults of its paper. Everything that must survive an
+    interruption is a parameter or a buffer.
+
+    Args:
+        make_network: Builds a network; takes the initialisation scheme ("kaiming", "xavier").
+        classes: K, the background included.
+
+    Attributes:
+        precision: Autocast type of the networks, None for float32. Losses are always float32.
+        random: Generator for what the method itself draws, on the method's device.
+        needs_unlabelled: Whether the method is pointless without unlabelled cases.
+    """
+
+    needs_unlabelled = True
+
+    def __init__(self, make_network: MakeNetwork, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.precision: torch.dtype | None = None
+        self.random = torch.Generator()
+
+    @abstractmethod
+    def losses(self, batch: Batch, progress: float) -> Terms:
+        """Named, weighted scalars whose sum is minimised; ``progress`` runs from 0 to 1."""
+
+    def updates(self, batch: Batch, progress: float) -> Iterator[tuple[str, Terms]]:
+        """One (parameter group, terms) pair per optimiser step, computed when asked for."""
+        yield "network", self.losses(batch, progress)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """What each optimiser trains."""
+        return {"network": [weight for weight in self.parameters() if weight.requires_grad]}
+
+    def after_step(self) -> None:
+        """Called after the optimisers' steps: moving averages."""
+
+    @abstractmethod
+    def predict(self, images: Tensor) -> Tensor:
+        """Class probabilities (B, K, D, H, W) float32 of the network(s) that are tested."""
+
+    def diagnose(self, batch: Batch) -> dict[str, float]:
+        """Numbers worth watching, measured on a fully labelled batch without learning from it."""
+        return {}
+
+    def run(self, network: nn.Module, images: Tensor) -> Prediction:
+        """Run a network in the training precision; logits come back as float32."""
+        enabled = self.precision is not None
+        with torch.autocast(images.device.type, dtype=self.precision, enabled=enabled):
+            logits, features = network(images)
+        return Prediction(logits.float(), features)

@@ -1,0 +1,107 @@
+"""Parts that methods share: what they remember between steps, and co-trained pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from dvcl.errors import InputError
+from dvcl.networks.heads import gather_voxels
+
+Head = Callable[[Tensor], Tensor]
+
+
+class FeatureQueue(nn.Module):
+    """First in, first out: detached rows of a fixed width, oldest overwritten first.
+
+    Args:
+        capacity: Rows kept.
+        width: Numbers per row.
+    """
+
+    rows: Tensor
+    filled: Tensor
+    cursor: Tensor
+
+    def __init__(self, capacity: int, width: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+        self.register_buffer("rows", torch.zeros(capacity, width))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("cursor", torch.zeros((), dtype=torch.int64))
+
+    def push(self, rows: Tensor) -> None:
+        """Store ``rows`` (N, width); only the last ``capacity`` of them fit."""
+        rows = rows.detach()[-self.capacity :] if self.capacity else rows[:0].detach()
+        places = (self.cursor + torch.arange(len(rows), device=rows.device)) % max(self.capacity, 1)
+        self.rows[places] = rows.float()
+        self.cursor.add_(len(rows)).remainder_(max(self.capacity, 1))
+        self.filled.add_(len(rows)).clamp_(max=self.capacity)
+
+    def content(self) -> Tensor:
+        """What is stored, (filled, width), in no particular order."""
+        return self.rows[: int(self.filled)]
+
+
+class ClassQueues(nn.ModuleList):
+    """One `FeatureQueue` per class, in the order of the classes."""
+
+    def __init__(self, classes: int, capacity: int, width: int) -> None:
+        super().__init__(FeatureQueue(capacity, width) for _ in range(classes))
+
+    def __iter__(self) -> Iterator[FeatureQueue]:
+        return cast("Iterator[FeatureQueue]", super().__iter__())
+
+
+def gather_pooled(maps: Sequence[Tensor], voxels: Tensor, heads: Iterable[Head]) -> Tensor:
+    """Rows of several networks' maps at voxels that are counted over all networks.
+
+    Args:
+        maps: One (B, F, D, H, W) per network.
+        voxels: (N,) int64; network * B * D * H * W + index within that network's map.
+        heads: Applied to each network's gathered rows (n, F).
+
+    Returns:
+        (N, d) in the order of ``voxels``.
+    """
+    size = maps[0].numel() // maps[0].shape[1]
+    network = voxels // size
+    order = network.argsort(stable=True)
+    counts = network.bincount(minlength=len(maps)).tolist()
+    parts = (voxels[order] % size).split(counts)
+    rows = [
+        head(gather_voxels(values, part))
+        for values, part, head in zip(maps, parts, heads, strict=True)
+    ]
+    return torch.cat(rows)[order.argsort()]
+
+
+def mean_probabilities(logits: Sequence[Tensor], use: str) -> Tensor:
+    """Prediction of co-trained networks: the mean of their softmax maps, or one of them.
+
+    Args:
+        logits: One (B, K, D, H, W) per network, in the order A, B.
+        use: "mean", "A" or "B". Papers rarely say which they test; official codes differ.
+    """
+    maps = [network.softmax(1) for network in logits]
+    return torch.stack(maps).mean(0) if use == "mean" else maps["AB".index(use)]
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a setting outside its list."""
+    if value not in allowed:
+        raise InputError(f"method.{name}: {value!r} found, one of {list(allowed)} expected.")
+
+
+def check_at_least(smallest: float, **settings: float) -> None:
+    """Refuse settings that are smaller than ``smallest`` or not a number."""
+    problems = [
+        f"method.{name}: {value} found, at least {smallest:g} expected."
+        for name, value in settings.items()
+        if not value >= smallest
+    ]
+    if problems:
+        raise InputError(problems)

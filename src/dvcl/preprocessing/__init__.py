@@ -1,0 +1,1 @@
+"""From raw volumes to prepared arrays: orientation, spacing and intensity, deterministic."""

@@ -1,0 +1,50 @@
+"""What all figures share: colours that colour-blind readers can tell apart, and PNG output."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from dvcl.files import write_atomically
+
+DPI = 160
+
+# Drawn over grey images. The first six are those of Okabe and Ito (https://jfly.uni-koeln.de/color);
+# each further one lies furthest (CIEDE2000) from all before it and from grey, in normal vision and
+# in simulated protanopia and deuteranopia (Machado, IEEE TVCG 15 (2009)). The least distance is
+# 10 among the first sixteen and 8 among all.
+ORGAN_COLOURS = (
+    *("#ee9900", "#55bbee", "#009977", "#eedd44", "#dd6600", "#cc77aa", "#aa00bb"),
+    *("#bb2222", "#66cc88", "#5588ff", "#007744", "#88ffbb", "#33eeff", "#995588"),
+    *("#779955", "#0044ff", "#aa66bb", "#ff4488", "#55cc55", "#dd0066"),
+)
+
+# Drawn on white: the darker colours of Okabe and Ito; further lines change their dashes.
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
+LINE_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
+
+
+def organ_colour(class_index: int) -> str:
+    """Colour of a class, 1 for the first organ; the same in every figure, repeating after 20."""
+    return ORGAN_COLOURS[(class_index - 1) % len(ORGAN_COLOURS)]
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Render as PNG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    _render(figure, buffer)
+    return buffer.getvalue()
+
+
+def save_png(figure: Figure, path: Path | str) -> None:
+    """Render as PNG into a file, atomically."""
+    with write_atomically(path) as temporary:
+        _render(figure, temporary)
+
+
+def _render(figure: Figure, target: Path | io.BytesIO) -> None:
+    FigureCanvasAgg(figure)
+    figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})

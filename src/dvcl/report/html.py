@@ -1,0 +1,131 @@
+"""One self-contained page: styles inside, pictures as base64, opens offline and can be mailed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any, NewType
+
+from dvcl.files import write_text
+from dvcl.report.figures import DPI
+from dvcl.report.tables import TextTable
+
+# HTML that one of the builders here made: everything in it is escaped.
+Section = NewType("Section", str)
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def write_page(
+    path: Path | str, title: str, sections: Iterable[Section], subtitle: str = ""
+) -> None:
+    """Write a page atomically.
+
+    Args:
+        path: The .html file.
+        title: Heading of the page and of the browser's tab.
+        sections: From the builders of this module, top to bottom.
+        subtitle: One line below the title.
+    """
+    lead = f'<p class="subtitle">{escape(subtitle)}</p>' if subtitle else ""
+    write_text(
+        path,
+        f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>
+{resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<main>
+<header><h1>{escape(title)}</h1>{lead}</header>
+{chr(10).join(sections)}
+</main>
+</body>
+</html>
+""",
+    )
+
+
+def heading(text: str) -> Section:
+    """A section heading."""
+    return Section(f"<h2>{escape(text)}</h2>")
+
+
+def text(paragraphs: str) -> Section:
+    """Plain text; an empty line starts a new paragraph."""
+    parts = (part.strip() for part in paragraphs.split("\n\n"))
+    return Section("\n".join(f"<p>{escape(part)}</p>" for part in parts if part))
+
+
+def table(table: TextTable) -> Section:
+    """A table with its caption: names to the left, numbers aligned, best values in bold."""
+    first_mean = len(table.rows) - table.means
+    rows = [_row("th", table.columns, frozenset())]
+    for index, cells in enumerate(table.rows):
+        stressed = frozenset(column for row, column in table.strong if row == index)
+        rows.append(_row("td", cells, stressed, "means" if index == first_mean else ""))
+    caption = f"<figcaption>{escape(table.caption)}</figcaption>" if table.caption else ""
+    head, *body = rows
+    lines = "\n".join(body)
+    return Section(
+        f'<figure class="table"><div class="scroll"><table>\n<thead>{head}</thead>\n'
+        f"<tbody>\n{lines}\n</tbody>\n</table></div>{caption}</figure>"
+    )
+
+
+def _row(tag: str, cells: Iterable[str], stressed: frozenset[int], kind: str = "") -> str:
+    inner = "".join(
+        f"<{tag}><b>{escape(cell)}</b></{tag}>"
+        if column in stressed
+        else f"<{tag}>{escape(cell)}</{tag}>"
+        for column, cell in enumerate(cells)
+    )
+    return f'<tr class="{kind}">{inner}</tr>' if kind else f"<tr>{inner}</tr>"
+
+
+def picture(png: bytes | Path, caption: str) -> Section:
+    """A PNG picture, given as bytes or file, with a caption that also serves screen readers.
+
+    Raises:
+        ValueError: When it is no PNG.
+    """
+    data = png if isinstance(png, bytes) else png.read_bytes()
+    if not data.startswith(PNG_SIGNATURE):
+        raise ValueError(f"not a PNG picture: it starts with {data[:8]!r}")
+    # Letters in all figures have one size: a point of the figure is a point of the page.
+    width = round(int.from_bytes(data[16:20]) * 96 / DPI)
+    source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
+    return Section(
+        f'<figure><img width="{width}" src="{source}" alt="{escape(caption)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def settings(values: Mapping[str, Any], title: str = "Settings") -> Section:
+    """Names and values, folded away until asked for; nested mappings become dotted names."""
+    rows = "\n".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(_shown(value))}</dd>"
+        for name, value in _flat(values).items()
+    )
+    return Section(f"<details><summary>{escape(title)}</summary>\n<dl>\n{rows}\n</dl>\n</details>")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
+
+
+def _shown(value: Any) -> str:
+    """Text as it is, other values as in JSON; what JSON lacks (a path) by its own text."""
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

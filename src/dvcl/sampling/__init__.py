@@ -1,0 +1,1 @@
+"""From prepared cases to batches; all randomness of the data lives here."""

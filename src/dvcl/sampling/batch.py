@@ -1,0 +1,39 @@
+"""One training batch: labelled patches first, unlabelled ones behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one optimiser step.
+
+    Attributes:
+        labelled: (B, 1, D, H, W) float32, normalised intensities.
+        labels: (B, D, H, W) int64, class indices of the labelled patches.
+        unlabelled: (U, 1, D, H, W) float32; U is 0 for a purely supervised method.
+        case_ids: B + U ids in the same order, for error messages.
+    """
+
+    labelled: Tensor
+    labels: Tensor
+    unlabelled: Tensor
+    case_ids: tuple[str, ...]
+
+    @property
+    def images(self) -> Tensor:
+        """(B + U, 1, D, H, W): all patches, labelled first."""
+        return torch.cat([self.labelled, self.unlabelled])
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on ``device``."""
+        return Batch(
+            self.labelled.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.unlabelled.to(device, non_blocking=True),
+            self.case_ids,
+        )

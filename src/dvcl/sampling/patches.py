@@ -1,0 +1,53 @@
+"""Where a patch is cut and how it is cut, padding volumes thinner than the patch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+Start = tuple[int, int, int]
+Size = tuple[int, int, int]
+
+
+def uniform_start(shape: Size, patch: Size, random: np.random.Generator) -> Start:
+    """First voxel of a patch, uniform over all positions, the last one included.
+
+    Along an axis that is thinner than the patch the start is negative: the volume lies in the
+    middle of the patch and is padded on both sides.
+    """
+    return tuple(_place(size, wanted, random) for size, wanted in zip(shape, patch, strict=True))  # type: ignore[return-value]
+
+
+def centred_start(shape: Size, patch: Size, voxel: np.ndarray) -> Start:
+    """First voxel of the patch centred on ``voxel`` (d, h, w), moved inside the volume."""
+    start = []
+    for size, wanted, centre in zip(shape, patch, voxel, strict=True):
+        free = size - wanted
+        start.append(_pad_before(size, wanted) if free < 0 else _clamp(centre - wanted // 2, free))
+    return tuple(start)  # type: ignore[return-value]
+
+
+def copy_patch(source: np.ndarray, start: Start, target: np.ndarray) -> None:
+    """Fill ``target`` (d, h, w) with the patch of ``source`` (D, H, W) that begins at ``start``.
+
+    Voxels of ``target`` outside the volume are left as they are: the caller's padding value.
+    """
+    inside, outside = [], []
+    for first, size, wanted in zip(start, source.shape, target.shape, strict=True):
+        low, high = max(first, 0), min(first + wanted, size)
+        inside.append(slice(low, high))
+        outside.append(slice(low - first, high - first))
+    target[tuple(outside)] = source[tuple(inside)]
+
+
+def _place(size: int, wanted: int, random: np.random.Generator) -> int:
+    if size < wanted:
+        return _pad_before(size, wanted)
+    return int(random.integers(0, size - wanted, endpoint=True))
+
+
+def _pad_before(size: int, wanted: int) -> int:
+    return -((wanted - size) // 2)
+
+
+def _clamp(value: int, highest: int) -> int:
+    return int(min(max(value, 0), highest))

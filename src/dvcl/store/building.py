@@ -1,0 +1,206 @@
+"""Building a store: every case once, several at a time, continuing where a run was stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dvcl.datasets.dataset import Dataset
+from dvcl.errors import InputError
+from dvcl.files import folder_lock, write_json
+from dvcl.preprocessing.prepare import Preprocessing
+from dvcl.store.reading import Store, case_bytes, open_store, store_folder, store_identity
+from dvcl.store.writing import PARTIAL, CaseTask, write_case
+from dvcl.volume import read_geometry
+
+Progress = Callable[[int, int, str], None]
+
+# Starting a process takes about as long as preparing this many voxels of the files.
+VOXELS_WORTH_A_WORKER = 100_000_000
+
+
+def build_store(
+    dataset: Dataset,
+    settings: Preprocessing,
+    root: Path | str,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Prepare every case of a data set; cases whose files have not changed are kept.
+
+    An interrupted build loses only the cases in work; the same call continues it. A caller that
+    is a script needs ``if __name__ == "__main__"``, since workers are fresh processes.
+
+    Args:
+        dataset: The raw cases. Label files of unlabelled cases are never opened.
+        settings: Of the preparation.
+        root: Folder of all stores; this one's lies in it, named by a hash.
+        workers: Processes; None chooses by the amount of work, 1 stays in this process.
+        progress: Called as (done, total, case id) after each case.
+
+    Raises:
+        InputError: When the disk is too small, another build is at work, or cases failed; then all
+            other cases are finished, and the error lists every failure.
+    """
+    folder = store_folder(root, dataset, settings)
+    _check_ids(dataset)
+    identity = store_identity(dataset, settings)
+    tasks = [CaseTask(case, dataset.labels, settings, folder, identity) for case in dataset.cases]
+    with folder_lock(folder):
+        for partial in folder.glob(f"{PARTIAL}*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        _write_cases(tasks, folder, workers, progress or (lambda done, total, case_id: None))
+        index = {
+            **identity,
+            "labels": dataset.labels.to_json(),
+            "cases": [case.id for case in dataset.cases],
+        }
+        write_json(folder / "store.json", index)
+    return open_store(folder)
+
+
+def _write_cases(
+    tasks: list[CaseTask], folder: Path, workers: int | None, progress: Progress
+) -> None:
+    failures: dict[str, InputError] = {}
+    pending, done = [], 0
+    for task, error, finished in _look_up(tasks):
+        if error:
+            failures[task.case.id] = error
+        if not error and not finished:
+            pending.append(task)
+            continue
+        progress(done := done + 1, len(tasks), task.case.id)
+    voxels = _check_disk(pending, folder)
+    if workers is None:
+        workers = min(_cores(), 1 + voxels // VOXELS_WORTH_A_WORKER)
+    for task, error in _run(pending, min(workers, len(pending))):
+        if error:
+            failures[task.case.id] = error
+        progress(done := done + 1, len(tasks), task.case.id)
+    if failures:
+        problems = [
+            f"case {task.case.id}: {problem}"
+            for task in tasks
+            if task.case.id in failures
+            for problem in failures[task.case.id].problems
+        ]
+        raise InputError(
+            problems,
+            heading=f"{len(failures)} of {len(tasks)} cases could not be prepared (the others "
+            "are finished and kept; mend or remove these, then run the same command again):",
+        )
+
+
+def _look_up(tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, InputError | None, bool]]:
+    def look(task: CaseTask) -> tuple[InputError | None, bool]:
+        try:
+            return None, task.is_finished()
+        except InputError as error:
+            return error, False
+
+    # Threads suffice: hashing and reading leave the interpreter free.
+    with ThreadPoolExecutor(_cores()) as pool:
+        for task, (error, finished) in zip(tasks, pool.map(look, tasks), strict=True):
+            yield task, error, finished
+
+
+def _run(tasks: Sequence[CaseTask], workers: int) -> Iterator[tuple[CaseTask, InputError | None]]:
+    if workers <= 1:
+        for task in tasks:
+            yield task, _attempt(task)
+        return
+    executor = ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    try:
+        futures = {executor.submit(_attempt, task): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker process ended unexpectedly, most often because the memory was used up. "
+            "Finished cases are kept; run the same command again with fewer workers."
+        ) from error
+    finally:
+        # After Ctrl-C the cases in work are finished, the waiting ones are not begun.
+        executor.shutdown(cancel_futures=True)
+
+
+def _attempt(task: CaseTask) -> InputError | None:
+    try:
+        write_case(task)
+    except InputError as error:
+        return error
+    except Exception as error:
+        error.add_note(f"while preparing case {task.case.id} ({task.case.image})")
+        raise
+    return None
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A killed parent leaves its workers waiting for ever on a queue that they also hold open.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _check_ids(dataset: Dataset) -> None:
+    ids = [case.id for case in dataset.cases]
+    problems = [f"case id {i!r} occurs {ids.count(i)} times" for i in set(ids) if ids.count(i) > 1]
+    problems += [f"case id {i!r} is no folder name" for i in ids if not _names_a_folder(i)]
+    if not ids:
+        problems.append("it has no cases")
+    if problems:
+        raise InputError(
+            problems,
+            heading=f"data set {dataset.name!r} cannot be prepared; every case needs an id of its "
+            "own that can name a folder:",
+        )
+
+
+def _names_a_folder(case_id: str) -> bool:
+    return bool(case_id) and Path(case_id).name == case_id and not case_id.startswith(".")
+
+
+def _check_disk(tasks: Sequence[CaseTask], folder: Path) -> int:
+    """Compare the cases' needs with the free space; the files' voxels are returned."""
+    voxels = needed = 0
+    for task in tasks:
+        # A header that cannot be read is reported with its case, after the others.
+        with suppress(InputError):
+            geometry = read_geometry(task.case.image)
+            grid = task.settings.grid(geometry)
+            voxels += int(np.prod(geometry.shape))
+            needed += case_bytes(grid.prepared.shape, task.label is not None)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InputError(
+            f"{folder}: preparing {len(tasks)} cases takes about {needed / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free on that disk. Free some space, choose another folder, "
+            "or a coarser spacing."
+        )
+    return voxels
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

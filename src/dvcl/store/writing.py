@@ -1,0 +1,224 @@
+"""Writing one prepared case: whole or not at all, and not again while its sources are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import scipy
+import torch
+
+from dvcl.datasets.dataset import Case, LabelTable
+from dvcl.errors import InputError
+from dvcl.files import read_json, sha256_of_bytes, sha256_of_json, write_atomically, write_json
+from dvcl.preprocessing.geometry import Grid, axis_moves
+from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
+from dvcl.volume import Volume, read_label, read_volume
+
+PARTIAL = ".partial-"
+VOXELS_PER_ORGAN = 1000
+GRID_TOLERANCE_MM = 0.5
+
+
+@dataclass(frozen=True)
+class CaseTask:
+    """One case to prepare; plain values, so that a worker process can take it.
+
+    Attributes:
+        case: The raw case.
+        labels: Meaning of its label integers.
+        settings: Of the preparation.
+        folder: The store's folder; the case's own lies in it.
+        identity: What distinguishes the store from others.
+    """
+
+    case: Case
+    labels: LabelTable
+    settings: Preprocessing
+    folder: Path
+    identity: dict[str, Any]
+
+    @property
+    def label(self) -> Path | None:
+        """The label file; None for unlabelled cases, whatever files lie beside them."""
+        return None if self.case.role == "unlabelled" else self.case.label
+
+    @property
+    def target(self) -> Path:
+        """The case's folder."""
+        return self.folder / self.case.id
+
+    def record(self) -> dict[str, Any]:
+        """Hash the sources, and the label values of a labelled case; volumes are not decoded.
+
+        Raises:
+            InputError: When a file cannot be read.
+        """
+        record: dict[str, Any] = {
+            "id": self.case.id,
+            "image": str(self.case.image.absolute()),
+            "label": str(self.label.absolute()) if self.label else None,
+            "image_sha256": _file_hash(self.case.image),
+            "label_sha256": _file_hash(self.label) if self.label else None,
+        }
+        parts = [self.identity, record["image_sha256"], record["label_sha256"]]
+        # The class of an organ is the place of its value; names do not enter the arrays.
+        parts.append(list(self.labels.values) if self.label else None)
+        return {"key": sha256_of_json(parts), **record}
+
+    def is_finished(self) -> bool:
+        """Whether the case's folder was made of the same files and settings.
+
+        Raises:
+            InputError: When a source file cannot be read.
+        """
+        record = self.record()
+        if not (self.target / "case.json").exists():
+            return False
+        stored = read_json(self.target / "case.json")
+        if stored["key"] == record["key"] and any(stored[k] != record[k] for k in record):
+            # The same bytes lie elsewhere now: the stored voxels hold, only the paths are new.
+            write_json(self.target / "case.json", {**stored, **record})
+        return bool(stored["key"] == record["key"])
+
+
+def write_case(task: CaseTask) -> None:
+    """Prepare one case and put its folder in place.
+
+    Raises:
+        InputError: When a file is unreadable, constant, not finite, or image and label disagree.
+    """
+    partial = task.folder / f"{PARTIAL}{task.case.id}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        # Hashed first: a file that changes while it is read is then redone by the next build.
+        record = {**task.record(), **_write_image(task, partial)}
+        if task.label:
+            _write_label(task, Grid.from_json(record["grid"]), partial)
+        record["versions"] = {m.__name__: str(m.__version__) for m in (nibabel, np, scipy, torch)}
+        write_json(partial / "case.json", record)
+        _replace_folder(partial, task.target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def quantise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Store a float image in 16 bits: image = integers * scale + offset, off by scale / 2 at most.
+
+    Args:
+        image: float32, not constant.
+
+    Returns:
+        int16 of the same shape, scale, offset.
+    """
+    low, high = float(image.min()), float(image.max())
+    scale = (high - low) / 65535
+    offset = low + 32768 * scale
+    steps = (image - np.float32(offset)) / np.float32(scale)
+    np.clip(np.rint(steps, out=steps), -32768, 32767, out=steps)
+    return steps.astype(np.int16), scale, offset
+
+
+def voxels_sha256(volume: Volume) -> str:
+    """Hash the voxel values turned to RAS: the same scan in another orientation has the same."""
+    canonical = axis_moves(volume.affine, "RAS").apply(volume.array)
+    digest = hashlib.sha256(str(canonical.shape).encode())
+    for part in canonical:
+        # Adding zero turns -0.0, which some exporters write, into 0.0.
+        digest.update(np.add(part, 0.0, dtype=np.float32, order="C").data)
+    return digest.hexdigest()
+
+
+def choose_organ_voxels(label: np.ndarray, limit: int = VOXELS_PER_ORGAN) -> np.ndarray:
+    """List places of every organ, evenly over its voxels in array order.
+
+    Args:
+        label: Class indices (D, H, W).
+        limit: Places per organ at most.
+
+    Returns:
+        int32 (n, 4), rows (class, d, h, w), by class.
+    """
+    foreground = np.flatnonzero(label)
+    classes = label.ravel()[foreground]
+    chosen = []
+    for organ in np.unique(classes):
+        places = foreground[classes == organ]
+        count = min(limit, len(places))
+        chosen.append(places[np.arange(count) * len(places) // count])
+    places = np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+    rows = np.stack([label.ravel()[places], *np.unravel_index(places, label.shape)], axis=1)
+    return rows.astype(np.int32)
+
+
+def _write_image(task: CaseTask, folder: Path) -> dict[str, Any]:
+    # In the file's own dtype: half the memory of float32 for the usual 16-bit scan.
+    volume = read_volume(task.case.image, dtype=None)  # type: ignore[arg-type]
+    try:
+        image, grid = prepare_image(volume, task.settings)
+    except InputError as error:
+        raise InputError(f"{task.case.image}: {error}") from error
+    voxels = voxels_sha256(volume)
+    del volume
+    integers, scale, offset = quantise(image)
+    _save(folder / "image.npy", integers)
+    return {
+        "voxels_sha256": voxels,
+        "scale": scale,
+        "offset": offset,
+        "grid": grid.to_json(),
+    }
+
+
+def _write_label(task: CaseTask, grid: Grid, folder: Path) -> None:
+    assert task.label is not None
+    raw = read_label(task.label)
+    if raw.shape != grid.source.shape:
+        raise InputError(
+            f"{task.label}: has the size {raw.shape}, its image {task.case.image} has "
+            f"{grid.source.shape}, both as (z, y, x). Export the label map on the image's grid."
+        )
+    distance_mm = grid.source.corner_distance_mm(raw.geometry)
+    if distance_mm > GRID_TOLERANCE_MM:
+        raise InputError(
+            f"{task.label}: its corners lie up to {distance_mm:.1f} mm from those of its image "
+            f"{task.case.image}; at most {GRID_TOLERANCE_MM} mm was expected. Export the label map "
+            "on the image's grid."
+        )
+    label = prepare_label(task.labels.encode(raw.array, task.label), grid)
+    _save(folder / "label.npy", label)
+    _save(folder / "organ_voxels.npy", choose_organ_voxels(label))
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with write_atomically(path) as temporary:
+        np.save(temporary, array)
+
+
+def _replace_folder(new: Path, target: Path) -> None:
+    if target.exists():
+        # A folder cannot be renamed onto a full one. A case that loses its old folder here and
+        # is then interrupted is simply prepared again.
+        outdated = new.with_name(f"{new.name}-outdated")
+        shutil.rmtree(outdated, ignore_errors=True)
+        os.replace(target, outdated)
+        os.replace(new, target)
+        shutil.rmtree(outdated)
+    else:
+        os.replace(new, target)
+
+
+def _file_hash(path: Path) -> str:
+    try:
+        return sha256_of_bytes(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); a NIfTI volume was expected there."
+        ) from error

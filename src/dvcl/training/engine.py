@@ -1,0 +1,158 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from dvcl.errors import InputError
+from dvcl.methods import Method
+from dvcl.sampling.batch import Batch
+from dvcl.sampling.streams import Sampler
+from dvcl.training.checkpoint import load_state, save_state, save_weights
+from dvcl.training.interruption import Interrupted, Interruption
+from dvcl.training.journal import Journal, Row
+from dvcl.training.optimisation import Training, build_optimisers, decayed_rate, gradient_norms
+
+Validate = Callable[[Method], dict[str, Any]]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """CUDA, else Apple's MPS, else the CPU; or the one that is named."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def train(
+    method: Method,
+    sampler: Sampler,
+    settings: Training,
+    folder: Path,
+    *,
+    device: torch.device,
+    seed: int,
+    validate: Validate | None = None,
+    observe: Callable[[Row], None] | None = None,
+) -> None:
+    """Train, or continue exactly where ``folder`` stopped.
+
+    Writes ``last.safetensors`` (everything a continuation needs), ``best.safetensors`` (weights of
+    the best validation, or the last ones without validation) and ``journal.jsonl``.
+
+    Args:
+        method: Freshly initialised; moved to ``device``.
+        sampler: Draws the batches.
+        settings: The schedule.
+        folder: The run's folder.
+        device: Where to train.
+        seed: Of dropout and of what the method draws.
+        validate: Returns {"mean_dice": in [0, 1], ...} of the method.
+        observe: Called with every journal row.
+
+    Raises:
+        Interrupted: After SIGINT or SIGTERM, once the state is saved.
+        InputError: When a loss is NaN or infinite; names the cases of the batch.
+    """
+    method.to(device)
+    method.precision = settings.autocast
+    method.random = torch.Generator(device).manual_seed(seed)
+    torch.manual_seed(seed)
+    optimisers = build_optimisers(method, settings)
+    done, best = 0, -1.0
+    if (folder / "last.safetensors").exists():
+        facts = load_state(folder / "last.safetensors", method, optimisers)
+        sampler.load_state_dict(facts["sampler"])
+        done, best = facts["iteration"], facts["best"]
+    journal = Journal(folder / "journal.jsonl", done, observe)
+    with closing(journal), Interruption() as interruption:
+        while done < settings.iterations:
+            began = time.perf_counter()
+            batch = sampler.draw().to(device)
+            waited = time.perf_counter() - began
+            done += 1
+            is_milestone = done % settings.validate_every == 0 or done == settings.iterations
+            rate = decayed_rate(settings, done - 1)
+            progress = (done - 1) / settings.iterations
+            terms, norms = step(method, optimisers, batch, progress, rate, is_milestone)
+            seconds = time.perf_counter() - began
+            journal.write(
+                "step", done, terms=terms, rate=rate, seconds=seconds, waited=waited, **norms
+            )
+            if is_milestone:
+                best = _milestone(method, journal, done, best, folder, validate)
+            if is_milestone or interruption.signal:
+                save_state(
+                    folder / "last.safetensors", method, optimisers,
+                    iteration=done, best=best, sampler=sampler.state_dict(),
+                )  # fmt: skip
+            if interruption.signal:
+                raise Interrupted(interruption.signal, done)
+
+
+def step(
+    method: Method,
+    optimisers: dict[str, Optimizer],
+    batch: Batch,
+    progress: float,
+    rate: float,
+    measure: bool = False,
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """One step of every optimiser; returns the terms and, if asked, their gradients' norms."""
+    method.train()
+    values: dict[str, float] = {}
+    norms: dict[str, float] = {}
+    for group, terms in method.updates(batch, progress):
+        optimiser = optimisers[group]
+        total = torch.stack(list(terms.values())).sum()
+        values |= {name: term.item() for name, term in terms.items()}
+        if not torch.isfinite(total):
+            raise InputError(
+                f"the loss is not finite ({_listed(values)}) on a batch of the cases "
+                f"{', '.join(batch.case_ids)}. The last checkpoint is unharmed. Look at these "
+                "cases, lower training.rate, or set training.precision to float32."
+            )
+        if measure:
+            norms |= gradient_norms(terms, method.parameter_groups()[group])
+        for parameters in optimiser.param_groups:
+            parameters["lr"] = rate
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        optimiser.step()
+    method.after_step()
+    return values, {"gradient_norms": norms} if measure else {}
+
+
+def _milestone(
+    method: Method,
+    journal: Journal,
+    done: int,
+    best: float,
+    folder: Path,
+    validate: Validate | None,
+) -> float:
+    """Validate and keep the best weights, or the latest where nothing can be validated."""
+    if validate is None:
+        save_weights(folder / "best.safetensors", method, iteration=done)
+        return best
+    began = time.perf_counter()
+    method.eval()
+    with torch.inference_mode():
+        found = validate(method)
+    journal.write("validation", done, seconds=time.perf_counter() - began, **found)
+    path, dice = folder / "best.safetensors", float(found["mean_dice"])
+    if dice > best or not path.exists():
+        save_weights(path, method, iteration=done)
+    return max(best, dice) if dice == dice else best
+
+
+def _listed(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in values.items())

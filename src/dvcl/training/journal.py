@@ -1,0 +1,67 @@
+"""The run's diary: one JSON object per line, cut back to the checkpoint when a run resumes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from dvcl.files import write_text
+
+Row = dict[str, Any]
+
+
+class Journal:
+    """Appends rows; each has "iteration" (steps done) and "kind" ("step" or "validation").
+
+    Args:
+        path: The ``.jsonl`` file.
+        iteration: Rows beyond this iteration are dropped: the resumed run writes them again.
+        observe: Called with every row, for progress displays.
+    """
+
+    def __init__(
+        self, path: Path, iteration: int, observe: Callable[[Row], None] | None = None
+    ) -> None:
+        kept = [row for row in read_journal(path) if row["iteration"] <= iteration]
+        write_text(path, "".join(f"{_line(row)}\n" for row in kept))
+        self.observe = observe
+        self.file: TextIO = path.open("a", encoding="utf-8")
+
+    def write(self, kind: str, iteration: int, **values: Any) -> None:
+        """Append one row; NaN is written as null."""
+        row = {"kind": kind, "iteration": iteration, **values}
+        self.file.write(f"{_line(row)}\n")
+        self.file.flush()
+        if self.observe:
+            self.observe(row)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def read_journal(path: Path) -> list[Row]:
+    """All complete rows; a half-written last line, as a killed process leaves it, is dropped."""
+    if not path.exists():
+        return []
+    rows = []
+    # Bytes, because the last line may end in the middle of a letter.
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _line(row: Row) -> str:
+    return json.dumps(_without_nan(row), ensure_ascii=False, allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,90 @@
+"""Optimisers and their schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from dvcl.errors import InputError
+from dvcl.methods import Method
+
+
+@dataclass(frozen=True)
+class Training:
+    """The schedule, the same for every method (DVCL, appendix D).
+
+    Attributes:
+        iterations: Optimiser steps; ramps and learning rate reach their end with them.
+        rate: Initial learning rate.
+        power: Of the polynomial decay rate * (1 - t / T) ** power.
+        momentum: Of stochastic gradient descent.
+        weight_decay: L2 penalty.
+        validate_every: Iterations between validations, checkpoints and diagnostics.
+        precision: "bf16" runs the networks in bfloat16 (losses stay float32), "float32" does not.
+    """
+
+    iterations: int = 20_000
+    rate: float = 0.1
+    power: float = 0.9
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    validate_every: int = 500
+    precision: Literal["bf16", "float32"] = "bf16"
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.validate_every < 1 or not self.rate > 0:
+            raise InputError(
+                "training: iterations, validate_every and rate must be positive; found "
+                f"{self.iterations}, {self.validate_every}, {self.rate}."
+            )
+        if not (0 <= self.momentum < 1 and self.weight_decay >= 0 and self.power >= 0):
+            raise InputError(
+                "training: momentum in [0, 1), weight_decay and power of at least 0 expected; "
+                f"found {self.momentum}, {self.weight_decay}, {self.power}."
+            )
+        if self.precision not in ("bf16", "float32"):
+            raise InputError(
+                f"training.precision: {self.precision!r} found, bf16 or float32 expected."
+            )
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """Type in which networks run, None for float32."""
+        return torch.bfloat16 if self.precision == "bf16" else None
+
+
+def build_optimisers(method: Method, settings: Training) -> dict[str, Optimizer]:
+    """One SGD optimiser per parameter group of the method."""
+    return {
+        name: SGD(
+            parameters,
+            lr=settings.rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        for name, parameters in method.parameter_groups().items()
+    }
+
+
+def decayed_rate(settings: Training, iteration: int) -> float:
+    """Polynomial decay, per iteration."""
+    return settings.rate * (1 - iteration / settings.iterations) ** settings.power
+
+
+def gradient_norms(terms: dict[str, Tensor], parameters: list[nn.Parameter]) -> dict[str, float]:
+    """Euclidean norm of each term's own gradient; leaves the graph and ``.grad`` as they are."""
+    norms = {}
+    for name, term in terms.items():
+        if not term.requires_grad:
+            norms[name] = 0.0
+            continue
+        gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        squares = [
+            gradient.float().square().sum() for gradient in gradients if gradient is not None
+        ]
+        norms[name] = torch.stack(squares).sum().sqrt().item() if squares else 0.0
+    return norms

@@ -1,0 +1,62 @@
+"""Fixtures for every test: small volumes on disk, and the real ones where they are present."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvcl.volume import Volume, write_volume
+
+AFFINE = np.array([[-2.0, 0, 0, 10], [0, -3.0, 0, 20], [0, 0, 4.0, -30], [0, 0, 0, 1]])
+
+WriteImage = Callable[..., Path]
+WriteCase = Callable[..., tuple[Path, Path]]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real volumes beside the project; the test is skipped without it."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real volumes here")
+    return folder
+
+
+@pytest.fixture
+def write_image() -> WriteImage:
+    """write_image(path, array=..., affine=...) -> path of a small int16 volume."""
+
+    def write(
+        path: Path, array: np.ndarray | None = None, affine: np.ndarray = AFFINE, seed: int = 0
+    ) -> Path:
+        if array is None:
+            noise = np.random.default_rng([seed, *path.name.encode()])
+            array = noise.integers(-1000, 1000, (4, 5, 6)).astype(np.int16)
+        write_volume(path, Volume(array, affine))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_label(write_image: WriteImage) -> WriteImage:
+    """write_label(path, array=..., affine=...) -> path of a map with 0, 1 and 2."""
+
+    def write(path: Path, array: np.ndarray | None = None, affine: np.ndarray = AFFINE) -> Path:
+        if array is None:
+            array = (np.arange(120).reshape(4, 5, 6) % 3).astype(np.uint8)
+        return write_image(path, array, affine)
+
+    return write
+
+
+@pytest.fixture
+def write_case(write_image: WriteImage, write_label: WriteImage) -> WriteCase:
+    """write_case(folder, "a") -> folder/images/a.nii.gz and folder/labels/a.nii.gz."""
+
+    def write(folder: Path, id: str) -> tuple[Path, Path]:
+        image = write_image(folder / "images" / f"{id}.nii.gz")
+        return image, write_label(folder / "labels" / f"{id}.nii.gz")
+
+    return write

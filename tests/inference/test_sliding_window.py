@@ -1,0 +1,79 @@
+"""The sliding window equals MONAI's, covers everything, and fits small volumes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from dvcl.errors import InputError
+from dvcl.inference.sliding_window import Window, predict_volume, window_starts
+
+CPU = torch.device("cpu")
+
+
+def network(images: Tensor) -> Tensor:
+    """Something that depends on the place in the window, as a padded convolution does."""
+    ramp = torch.linspace(0, 1, images.shape[-1])
+    scores = torch.cat([images, images * ramp, 1 - images], dim=1)
+    return scores.softmax(1)
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 27), (8, 16, 12), (5, 40, 9)])
+def test_result_is_that_of_monai(shape: tuple[int, int, int]) -> None:
+    inferers = pytest.importorskip("monai.inferers")
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    window = Window((8, 16, 12), (4, 8, 6))
+    ours = predict_volume(network, image, window, CPU)
+    theirs = inferers.sliding_window_inference(
+        image[None, None], window.size, 1, network, overlap=0.5, mode="constant"
+    )[0]
+    assert ours.shape == (3, *shape)
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_last_window_ends_at_the_border() -> None:
+    assert window_starts(20, 8, 5) == [0, 5, 10, 12]
+    assert window_starts(8, 8, 5) == [0]
+    assert window_starts(16, 8, 8) == [0, 8]
+
+
+def test_every_voxel_is_a_probability_distribution() -> None:
+    image = torch.rand(17, 9, 23, generator=torch.Generator().manual_seed(1))
+    total = predict_volume(network, image, Window((8, 8, 8), (8, 8, 8)), CPU).sum(0)
+    assert torch.allclose(total, torch.ones_like(total), atol=1e-6)
+
+
+def test_windows_of_air_are_skipped_and_become_background() -> None:
+    image = torch.zeros(32, 8, 8)
+    image[:8] = 1.0
+    calls = []
+
+    def counting(images: Tensor) -> Tensor:
+        calls.append(images)
+        return network(images)
+
+    window = Window((8, 8, 8), (8, 8, 8), skip_air=True)
+    result = predict_volume(counting, image, window, CPU)
+    assert len(calls) == 1
+    assert torch.equal(result[0, 8:], torch.ones(24, 8, 8))
+    assert torch.allclose(result[:, :8], predict_volume(network, image[:8], window, CPU))
+
+
+def test_a_scan_of_nothing_but_air_is_background() -> None:
+    window = Window((8, 8, 8), (8, 8, 8), skip_air=True)
+    result = predict_volume(network, torch.zeros(16, 8, 8), window, CPU)
+    assert (result.argmax(0)[:8] == 0).all()
+
+
+def test_fast_windows_fit_the_volume() -> None:
+    fast = Window((32, 96, 96), (16, 48, 48)).fast()
+    assert fast.size == (64, 192, 192)
+    fitted = fast.fitted((40, 100, 300))
+    assert fitted.size == (48, 112, 192)
+    assert all(stride <= side for stride, side in zip(fitted.stride, fitted.size, strict=True))
+
+
+def test_a_stride_larger_than_the_window_is_refused() -> None:
+    with pytest.raises(InputError, match="stride"):
+        Window((8, 8, 8), (9, 8, 8))

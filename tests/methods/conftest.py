@@ -1,0 +1,57 @@
+"""Tiny methods and batches."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dvcl.methods import METHODS, Method
+from dvcl.networks import Network
+from dvcl.sampling.batch import Batch
+
+CLASSES = 3
+SMALL = {
+    "dvcl": {
+        "anchors": 16, "negatives": 5, "bank_size": 40, "queries": 32, "queue_size": 100,
+        "neighbours": 3, "outsiders": 4, "feature_dimension": 8,
+    }
+}  # fmt: skip
+
+BuildMethod = Callable[..., Method]
+MakeBatch = Callable[..., Batch]
+
+
+@pytest.fixture
+def build_method() -> BuildMethod:
+    """build_method("dvcl", seed=0, levels=2, dropout=0.0, **settings) -> a fresh tiny method."""
+
+    def build(name: str, seed: int = 0, levels: int = 2, dropout: float = 0.0, **settings):
+        random = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        network = Network("unet3d", base_channels=4, levels=levels, dropout=dropout)
+        method = METHODS[name](
+            lambda scheme: network.build(CLASSES, scheme, random),
+            CLASSES,
+            **SMALL.get(name, {}) | settings,
+        )
+        method.random.manual_seed(seed)
+        return method
+
+    return build
+
+
+@pytest.fixture
+def make_batch() -> MakeBatch:
+    """make_batch(seed=0, labelled=2, unlabelled=2, side=16) -> Batch of blobs in noise."""
+
+    def make(seed: int = 0, labelled: int = 2, unlabelled: int = 2, side: int = 16) -> Batch:
+        random = torch.Generator().manual_seed(seed)
+        shape = (labelled + unlabelled, side, side, side)
+        classes = torch.zeros(shape, dtype=torch.int64)
+        classes[:, side // 4 : side // 2] = 1
+        classes[:, :, side // 2 :, : side // 4] = 2
+        images = (classes + torch.randn(shape, generator=random)).unsqueeze(1)
+        ids = tuple("abcdefgh"[: labelled + unlabelled])
+        return Batch(images[:labelled], classes[:labelled], images[labelled:], ids)
+
+    return make

@@ -1,0 +1,71 @@
+"""Colours that stay apart for colour-blind readers, and PNG files without traces."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from skimage.color import deltaE_ciede2000, rgb2lab
+
+from dvcl.report.figures import ORGAN_COLOURS, organ_colour, png_bytes, save_png
+
+# Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009), severity 1, for linear RGB.
+VISION = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+}
+
+
+def seen(colours, matrix):
+    """Lab values of colours as seen through a simulated colour vision."""
+    rgb = np.array([to_rgb(colour) for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = (linear @ np.transpose(matrix)).clip(0, 1)
+    return rgb2lab(
+        np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    )
+
+
+def least_distance(lab):
+    first, second = np.triu_indices(len(lab), 1)
+    return deltaE_ciede2000(lab[first], lab[second]).min()
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_organs_stay_apart_in_every_vision(vision):
+    lab = seen(ORGAN_COLOURS, VISION[vision])
+    assert least_distance(lab[:16]) > 9.9
+    assert least_distance(lab) > 8
+
+
+def test_twenty_organs_then_the_colours_repeat():
+    assert len({organ_colour(index) for index in range(1, 21)}) == 20
+    assert organ_colour(21) == organ_colour(1)
+
+
+def test_png_is_the_same_every_time(tmp_path):
+    def figure():
+        drawn = Figure((2, 1))
+        drawn.subplots().plot([0, 1])
+        return drawn
+
+    save_png(figure(), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == png_bytes(figure())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_no_global_figure_state_is_touched():
+    modules = "dvcl.report.curves, dvcl.report.overlays, dvcl.report.html"
+    program = f"import sys, {modules}; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,117 @@
+"""Tables: numbers as text, the best stressed, what is undefined shown with its count."""
+
+import io
+import math
+import re
+
+import pytest
+from rich.console import Console
+
+from dvcl.evaluation.cases import CaseScore
+from dvcl.evaluation.summary import summarise
+from dvcl.report.tables import (
+    TextTable,
+    comparison_table,
+    summary_table,
+    to_markdown,
+    to_rich,
+)
+
+NAN = math.nan
+
+
+def summary(**organs):
+    """Summary of one Dice value per case and organ."""
+    return summarise(
+        [
+            CaseScore(f"case {case}", organ, dice, dice / (2 - dice), float(dice > 0), 1.0)
+            for organ, values in organs.items()
+            for case, dice in enumerate(values)
+        ]
+    )
+
+
+GOOD = summary(liver=[0.9, 0.8], left_kidney=[0.7, NAN], spleen=[NAN, NAN])
+POOR = summary(liver=[0.5, 0.5], left_kidney=[0.7, NAN], spleen=[NAN, NAN])
+
+
+def printed(table, width=100):
+    output = io.StringIO()
+    Console(file=output, width=width, force_terminal=True, color_system="standard").print(
+        to_rich(table)
+    )
+    return output.getvalue()
+
+
+def test_summary_in_percent_with_counts():
+    table = summary_table(GOOD)
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["liver"][:2] == ("85.00", "7.07")
+    assert rows["liver"][4:6] == ("2", "0")
+    assert rows["left_kidney"][:2] == ("70.00", "–")
+    assert rows["left_kidney"][4:6] == ("1", "1")
+    assert rows["spleen"] == ("–", "–", "–", "–", "0", "2", "2")
+    assert rows["Mean of organs (2 of 3)"][0] == "77.50"
+    assert table.means == 1
+
+
+def test_mean_row_names_the_number_of_organs():
+    assert summary_table(summary(liver=[0.9])).rows[-1][0] == "Mean of organs (1)"
+
+
+def test_comparison_puts_methods_side_by_side():
+    table = comparison_table({"poor": POOR, "good": GOOD})
+    assert table.columns == ("Organ", "Cases", "poor (n=2)", "good (n=2)")
+    assert table.rows[0] == ("liver", "2", "50.00", "85.00")
+    assert table.rows[2] == ("spleen", "0", "–", "–")
+    assert [row[0] for row in table.rows[-table.means :]] == ["Mean Dice", "Mean Jaccard"]
+
+
+def test_best_is_stressed_ties_as_printed_too_and_nothing_for_undefined():
+    strong = comparison_table({"poor": POOR, "good": GOOD}).strong
+    assert {column for row, column in strong if row == 0} == {3}
+    assert {column for row, column in strong if row == 1} == {2, 3}
+    assert not {column for row, column in strong if row == 2}
+
+
+def test_one_method_alone_is_not_best():
+    assert not comparison_table({"good": GOOD}).strong
+
+
+def test_methods_with_other_organs_and_cases():
+    table = comparison_table({"good": GOOD, "other": summary(aorta=[0.5], liver=[0.6])})
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["aorta"] == ("0–1", "–", "50.00")
+    assert rows["liver"] == ("1–2", "85.00", "60.00")
+
+
+def test_markdown():
+    table = TextTable(("Organ", "a"), (("liver|x", "1.00"), ("Mean", "–")), "Note", {(0, 1)}, 1)
+    assert to_markdown(table) == (
+        "| Organ    |        a |\n"
+        "| :------- | -------: |\n"
+        "| liver\\|x | **1.00** |\n"
+        "| Mean     |        – |\n"
+        "\n"
+        "Note\n"
+    )
+
+
+def test_terminal_shows_every_cell():
+    shown = printed(comparison_table({"poor": POOR, "good": GOOD}))
+    assert "good (n=2)" in shown
+    assert "85.00" in shown
+    assert re.search(r"\x1b\[1m *85\.00", shown), "the best is bold"
+    assert not re.search(r"\x1b\[1m *50\.00", shown)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_narrow_terminal_loses_no_digit(width):
+    methods = {f"method {index}": GOOD for index in range(4)}
+    lines = printed(comparison_table(methods), width).splitlines()
+    assert "…" not in "".join(lines)
+    assert width < 60 or any(line.count("85.00") == 4 for line in lines)
+
+
+def test_names_are_not_read_as_markup():
+    assert "[red]liver" in printed(summary_table(summary(**{"[red]liver": [0.9]})))

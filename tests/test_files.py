@@ -1,0 +1,160 @@
+import errno
+import json
+import multiprocessing
+import os
+import socket
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvcl.errors import InputError
+from dvcl.files import (
+    folder_lock,
+    read_json,
+    sha256_of_array,
+    sha256_of_bytes,
+    sha256_of_json,
+    write_atomically,
+    write_json,
+    write_text,
+)
+
+
+def test_a_file_takes_its_place_only_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "a.b.nii.gz"
+    with write_atomically(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.parent == path.parent
+        assert temporary.name.endswith(".nii.gz")
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_text(path, "old")
+    failure = KeyError("in the middle")
+    with pytest.raises(KeyError), write_atomically(path):
+        raise failure
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(InputError, match=r"a\.npy: no space left"), write_atomically(path):
+        raise full
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_written_files_have_the_permissions_of_other_new_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_text(tmp_path / "atomic", "")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_round_trip_keeps_names(tmp_path: Path) -> None:
+    value = {"Größe": [1, 2.5, None], "b": {"c": "肝"}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert "肝" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_json_of_windows_editors_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"1": "liver"}')
+    assert read_json(tmp_path / "a.json") == {"1": "liver"}
+
+
+def test_unreadable_json_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none.json: no such file"):
+        read_json(tmp_path / "none.json")
+    with pytest.raises(InputError, match="Is a directory"):
+        read_json(tmp_path)
+    (tmp_path / "broken.json").write_text('{"1": "liver",\n"2" "spleen"}')
+    with pytest.raises(InputError, match=r"broken\.json: not valid JSON .*line 2"):
+        read_json(tmp_path / "broken.json")
+    (tmp_path / "binary.json").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match="binary.json: not valid JSON"):
+        read_json(tmp_path / "binary.json")
+
+
+def test_nan_is_not_written_as_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"dice": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_array_hash_sees_content_shape_and_type_but_not_memory_order() -> None:
+    array = np.arange(12, dtype=np.int16).reshape(3, 4)
+    different = [array + 1, array.reshape(4, 3), array.astype(np.int32), array[:0]]
+    hashes = {sha256_of_array(other) for other in [array, *different]}
+    assert len(hashes) == 5
+    assert sha256_of_array(np.asfortranarray(array)) == sha256_of_array(array)
+    assert sha256_of_array(array[:, ::2]) == sha256_of_array(array[:, ::2].copy())
+
+
+def test_json_hash_does_not_depend_on_key_order() -> None:
+    assert sha256_of_json({"a": 1, "b": [2]}) == sha256_of_json({"b": [2], "a": 1})
+    assert sha256_of_json({"a": 1}) != sha256_of_json({"a": 2})
+
+
+def test_file_hash_is_the_usual_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256_of_bytes(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def hold(folder: Path, ready: Event, release: Event) -> None:
+    with folder_lock(folder):
+        ready.set()
+        release.wait(30)
+
+
+def test_a_folder_held_by_a_living_process_is_refused(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, ready, release))
+    other.start()
+    assert ready.wait(30)
+    expected = f"in use by process {other.pid} on {socket.gethostname()}"
+    with pytest.raises(InputError, match=expected), folder_lock(tmp_path):
+        pass
+    release.set()
+    other.join()
+    with folder_lock(tmp_path):
+        assert json.loads((tmp_path / "lock.json").read_text())["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_processes_that_start_together_one_gets_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_is_faster(path: Path) -> bool:
+        present = os.path.lexists(path)
+        if path.name == "lock.json" and not present:
+            path.write_text(json.dumps({"pid": os.getppid(), "host": socket.gethostname()}))
+        return present
+
+    monkeypatch.setattr(Path, "exists", other_is_faster)
+    with pytest.raises(InputError, match="another process"), folder_lock(tmp_path):
+        pass
+    assert (tmp_path / "lock.json").is_file(), "the winner's lock stays"
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    ended = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    ended.start()
+    ended.join()
+    write_json(tmp_path / "lock.json", {"pid": ended.pid, "host": socket.gethostname()})
+    with folder_lock(tmp_path):
+        assert read_json(tmp_path / "lock.json")["pid"] == os.getpid()
+
+
+def test_a_lock_of_another_machine_is_respected(tmp_path: Path) -> None:
+    write_json(tmp_path / "lock.json", {"pid": os.getpid(), "host": "elsewhere"})
+    with pytest.raises(InputError, match=r"on elsewhere.*delete .*lock\.json"):
+        folder_lock(tmp_path).__enter__()
+    assert read_json(tmp_path / "lock.json")["host"] == "elsewhere"

@@ -1,0 +1,242 @@
+"""Recipes: every key checked, every problem listed, and nothing lost on the way to a run."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dvcl.errors import InputError
+from dvcl.methods import METHODS
+from dvcl.recipe import load_recipe, method_settings, parse_recipe, recipe_folder
+
+RECIPES = sorted(path.stem for path in recipe_folder().glob("*.toml"))
+
+
+def problems_of(table: dict) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        parse_recipe(table, "mine", "mine.toml")
+    return caught.value.problems
+
+
+def only_problem_of(table: dict) -> str:
+    (problem,) = problems_of(table)
+    return problem
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_loads_and_returns_from_json(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.about.endswith(".")
+    plain = json.loads(json.dumps(recipe.to_json(), allow_nan=False))
+    assert parse_recipe(plain, name, "run.json") == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_fits_its_own_network(name):
+    import torch
+
+    recipe = load_recipe(name)
+    network = recipe.network.build(2, "kaiming", torch.Generator())
+    network.check_patch(recipe.sampling.patch)
+    network.check_patch(recipe.window.size)
+
+
+def test_the_papers_recipe_holds_the_papers_numbers():
+    recipe = load_recipe("paper")
+    assert recipe.preprocessing.spacing_mm == (2.5, 1.25, 1.25)
+    assert recipe.preprocessing.window == (-325.0, 325.0)
+    assert recipe.sampling.patch == (64, 128, 128)
+    assert recipe.window.size == (64, 160, 160)
+    assert recipe.window.stride == (32, 80, 80)
+    assert (recipe.training.iterations, recipe.training.rate) == (20_000, 0.1)
+    defaults = {key: default for key, (_, default) in method_settings("dvcl").items()}
+    paper = {
+        "consistency": 0.1, "contrast": 0.1, "distance": 0.3, "alpha": 0.5, "maximum_weight": 1.0,
+        "anchors": 256, "negatives": 50, "temperature": 1.0, "neighbours": 10, "outsiders": 15,
+        "feature_dimension": 256,
+    }  # fmt: skip
+    assert defaults.items() >= paper.items()
+    assert "dvcl" not in recipe.methods
+
+
+def test_an_empty_recipe_has_the_defaults():
+    recipe = parse_recipe({}, "mine", "mine.toml")
+    assert recipe.training.iterations == 20_000
+    assert recipe.methods == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"trainig": {}}, "mine.toml: unknown key 'trainig'; did you mean 'training'?"),
+        (
+            {"training": {"iteration": 5}},
+            "mine.toml: training.iteration: unknown setting; did you mean 'iterations'?",
+        ),
+        (
+            {"methods": {"dvlc": {}}},
+            "mine.toml: unknown method 'dvlc'; did you mean 'dvcl'?",
+        ),
+        (
+            {"methods": {"dvcl": {"neighbors": 5}}},
+            "mine.toml: methods.dvcl.neighbors: unknown setting; did you mean 'neighbours'?",
+        ),
+    ],
+)
+def test_an_unknown_key_comes_with_the_nearest_known_one(table, message):
+    assert only_problem_of(table) == message
+
+
+def test_a_key_like_no_other_comes_with_all_known_ones():
+    assert "known: patch, labelled, unlabelled" in only_problem_of({"sampling": {"xyz": 1}})
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "expected"),
+    [
+        ("training", "iterations", "many", "int"),
+        ("training", "iterations", 5.0, "int"),
+        ("training", "iterations", True, "int"),
+        ("training", "rate", "fast", "float"),
+        ("training", "rate", False, "float"),
+        ("training", "precision", "fp16", "'bf16' or 'float32'"),
+        ("sampling", "patch", [8, 8], "tuple[int, int, int]"),
+        ("sampling", "patch", [8, 8, 8.5], "tuple[int, int, int]"),
+        ("sampling", "patch", 8, "tuple[int, int, int]"),
+        ("sampling", "flips", "H", "tuple[str, ...]"),
+        ("sampling", "flips", ["H", 1], "tuple[str, ...]"),
+        ("preprocessing", "window", [-325.0], "tuple[float, float]"),
+        ("preprocessing", "window", "air", "tuple[float, float]"),
+        ("network", "name", 3, "str"),
+        ("methods.dvcl", "anchors", 1.5, "int"),
+        ("methods.dvcl", "per_network", 1, "bool"),
+        ("methods.dvcl", "reduction", "max", "'sum' or 'mean'"),
+        ("methods.cps", "consistency", "none", "float"),
+    ],
+)
+def test_a_wrong_type_is_named_with_the_right_one(section, key, value, expected):
+    table = {key: value}
+    for part in reversed(section.split(".")):
+        table = {part: table}
+    problem = only_problem_of(table)
+    assert problem.startswith(f"mine.toml: {section}.{key}: {value!r} found, ")
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        ({"training": 5}, "mine.toml: training: 5 found"),
+        ({"sampling": [8]}, "mine.toml: sampling: [8] found"),
+        ({"methods": "dvcl"}, "mine.toml: methods: 'dvcl' found"),
+        ({"methods": {"dvcl": 3}}, "mine.toml: methods.dvcl: 3 found"),
+        ({"about": 3}, "mine.toml: about: 3 found"),
+    ],
+)
+def test_a_value_in_the_place_of_a_section(table, where):
+    assert only_problem_of(table).startswith(where)
+
+
+def test_values_are_converted():
+    table = {
+        "training": {"rate": 1},
+        "sampling": {"patch": [8, 16, 16], "flips": []},
+        "preprocessing": {"window": "none", "spacing_mm": [1, 2, 3]},
+        "methods": {"dvcl": {"alpha": 1}},
+    }
+    recipe = parse_recipe(table, "mine", "mine.toml")
+    assert isinstance(recipe.training.rate, float)
+    assert recipe.sampling.patch == (8, 16, 16)
+    assert recipe.sampling.flips == ()
+    assert recipe.preprocessing.window is None
+    assert recipe.preprocessing.spacing_mm == (1.0, 2.0, 3.0)
+    assert isinstance(recipe.methods["dvcl"]["alpha"], float)
+
+
+def test_all_problems_are_listed_together():
+    problems = problems_of(
+        {
+            "colour": "red",
+            "training": {"iterations": "many", "rte": 0.1},
+            "sampling": {"labelled": 0},
+            "network": {"levels": 9},
+            "methods": {"cps": {"consistency": "high"}, "other": {}},
+        }
+    )
+    text = "\n".join(problems)
+    for part in ("colour", "'many'", "rte", "labelled must", "levels 2 to 5", "'high'", "'other'"):
+        assert part in text
+    assert len(problems) == 7
+
+
+def test_changes_are_written_as_in_toml_and_come_last():
+    recipe = load_recipe(
+        "demo",
+        [
+            "training.iterations=500",
+            "training.iterations=7",
+            "training.precision=float32",
+            "network.name = 'vnet'",
+            "sampling.flips=['D', 'W']",
+            "preprocessing.window=none",
+            "methods.cps.predict_with=A",
+            "methods.dvcl.alpha=1",
+        ],
+    )
+    assert recipe.training.iterations == 7
+    assert recipe.training.precision == "float32"
+    assert recipe.network.name == "vnet"
+    assert recipe.sampling.flips == ("D", "W")
+    assert recipe.preprocessing.window is None
+    assert recipe.methods["cps"]["predict_with"] == "A"
+    assert recipe.methods["dvcl"]["alpha"] == 1
+    assert recipe.methods["dvcl"]["anchors"] == load_recipe("demo").methods["dvcl"]["anchors"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.iterations", "expected SECTION.KEY=VALUE"),
+        ("=5", "expected SECTION.KEY=VALUE"),
+        ("about.text=5", "'about' is a value, not a section"),
+        ("training.iterations=many", "'many' found, int expected"),
+        ("training.steps=5", "training.steps: unknown setting"),
+    ],
+)
+def test_a_change_that_cannot_be_made(change, message):
+    with pytest.raises(InputError, match=message):
+        load_recipe("demo", [change])
+
+
+def test_a_recipe_that_does_not_exist_comes_with_those_that_do(tmp_path):
+    for name in ("pape", str(tmp_path / "mine.toml")):
+        with pytest.raises(InputError, match="no such recipe. Known: demo, paper, small-ct"):
+            load_recipe(name)
+
+
+@pytest.mark.parametrize("content", [b"training = [", b"\xff\xfe", b"[training]\nrate = fast"])
+def test_a_file_that_is_no_toml(content, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="mine.toml: not valid TOML"):
+        load_recipe(str(path))
+
+
+def test_a_file_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('about = "Mine."\n[training]\niterations = 3\n')
+    recipe = load_recipe(str(path))
+    assert (recipe.name, recipe.about, recipe.training.iterations) == ("mine", "Mine.", 3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_methods_defaults_have_the_types_they_ask_for(name):
+    defaults = {key: default for key, (_, default) in method_settings(name).items()}
+    recipe = parse_recipe({"methods": {name: defaults}}, "mine", "mine.toml")
+    assert recipe.methods[name] == defaults
+
+
+def test_recipes_cannot_be_changed_by_accident():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        load_recipe("demo").name = "other"

@@ -1,0 +1,155 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dvcl.datasets.dataset import Case, Dataset, LabelTable, Role
+from dvcl.errors import InputError
+from dvcl.files import write_json
+from dvcl.splits import Split, check_split, make_split, read_split, write_split
+
+FILE = Path("scan.nii.gz")
+LABELS = LabelTable((0, 1), ("background", "liver"))
+
+
+def cases(prefix: str, number: int, role: Role | None = None, label: bool = True) -> list[Case]:
+    return [Case(f"{prefix}{n:03d}", FILE, FILE if label else None, role) for n in range(number)]
+
+
+def dataset(*groups: list[Case]) -> Dataset:
+    return Dataset("mine", "CT", tuple(case for group in groups for case in group), LABELS)
+
+
+def sizes(split: Split) -> tuple[int, int, int, int]:
+    return len(split.labelled), len(split.unlabelled), len(split.validation), len(split.test)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [(70, (42, 0, 14, 14)), (300, (180, 0, 60, 60)), (30, (18, 0, 6, 6)), (20, (12, 0, 4, 4))],
+)
+def test_published_divisions_six_two_two(number: int, expected: tuple[int, int, int, int]) -> None:
+    assert sizes(make_split(dataset(cases("c", number)), test_share=0.2)) == expected
+
+
+def test_every_case_has_one_part_and_the_seed_decides() -> None:
+    data = dataset(cases("l", 20), cases("u", 7, label=False))
+    split = make_split(data, seed=3, test_share=0.2)
+    everything = [case_id for part in split.parts().values() for case_id in part]
+    assert sorted(everything) == sorted(case.id for case in data.cases)
+    assert set(split.unlabelled) == {f"u{n:03d}" for n in range(7)}
+    turned = replace(data, cases=data.cases[::-1])
+    assert make_split(turned, seed=3, test_share=0.2) == split
+    assert make_split(data, seed=4, test_share=0.2).test != split.test
+
+
+def test_given_roles_are_kept() -> None:
+    data = dataset(
+        cases("l", 10, "labelled"),
+        cases("u", 5, "unlabelled", label=False),
+        cases("v", 2, "validation"),
+        cases("t", 4, "test"),
+    )
+    split = make_split(data, test_share=0.5)
+    assert sizes(split) == (10, 5, 2, 4)
+    assert all(case.id in getattr(split, str(case.role)) for case in data.cases)
+    assert split.note == ""
+
+
+def test_unlabelled_cases_stay_so_even_with_label_files() -> None:
+    data = dataset(cases("l", 4, "labelled"), cases("u", 6, "unlabelled"))
+    assert set(make_split(data).unlabelled) == {f"u{n:03d}" for n in range(6)}
+
+
+def test_validation_comes_from_the_labelled_where_none_is_given_and_is_noted() -> None:
+    split = make_split(dataset(cases("l", 10, "labelled"), cases("u", 9, label=False)))
+    assert sizes(split) == (8, 9, 2, 0)
+    assert "2 of its 10 labelled cases serve as validation" in split.note
+
+
+@pytest.mark.parametrize(("number", "validation"), [(1, 0), (2, 0), (3, 1), (4, 1), (7, 1), (8, 2)])
+def test_three_labelled_cases_are_the_fewest_to_validate(number: int, validation: int) -> None:
+    split = make_split(dataset(cases("l", number)))
+    assert sizes(split) == (number - validation, 0, validation, 0)
+    assert ("No validation" in split.note) == (validation == 0)
+
+
+def test_validation_can_be_left_out() -> None:
+    split = make_split(dataset(cases("l", 10)), validation_share=0)
+    assert sizes(split) == (10, 0, 0, 0)
+    assert "validation_share is 0" in split.note
+
+
+def test_fewer_labelled_cases_are_nested_and_the_rest_becomes_unlabelled() -> None:
+    data = dataset(cases("l", 20), cases("u", 5, label=False))
+    full = make_split(data, seed=1)
+    few, more = (make_split(data, seed=1, labelled_cases=n) for n in (2, 8))
+    assert sizes(few) == (2, 5 + 14, 4, 0)
+    assert set(few.labelled) < set(more.labelled) < set(full.labelled)
+    assert few.validation == full.validation
+    assert set(full.labelled) == set(few.labelled) | set(few.unlabelled) - set(full.unlabelled)
+
+
+@pytest.mark.parametrize("number", [0, -1, 9])
+def test_more_labelled_cases_than_there_are_is_an_error(number: int) -> None:
+    with pytest.raises(InputError, match="between 1 and 8"):
+        make_split(dataset(cases("l", 10)), labelled_cases=number)
+
+
+@pytest.mark.parametrize(
+    "data", [dataset(cases("u", 5, label=False)), dataset(cases("t", 3, "test"))]
+)
+def test_without_labelled_cases_there_is_nothing_to_learn_from(data: Dataset) -> None:
+    with pytest.raises(InputError, match="no labelled case"):
+        make_split(data)
+
+
+def test_roles_that_need_a_label_file_are_checked_together() -> None:
+    data = dataset(cases("l", 2, "labelled", label=False), cases("v", 1, "validation", label=False))
+    with pytest.raises(InputError) as caught:
+        make_split(data)
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize("shares", [(-0.1, 0), (1.0, 0), (0.2, 1.5), (0.6, 0.5)])
+def test_shares_out_of_range_are_refused(shares: tuple[float, float]) -> None:
+    with pytest.raises(InputError, match="share"):
+        make_split(dataset(cases("l", 10)), validation_share=shares[0], test_share=shares[1])
+
+
+def test_the_same_voxels_in_two_parts_are_a_leak() -> None:
+    split = Split(("a", "b"), ("c", "d"), ("e",), ("f",), 0)
+    hashes = dict(zip("abcdef", ["1", "1", "2", "3", "4", "3"], strict=True))
+    with pytest.raises(InputError) as caught:
+        check_split(split, hashes)
+    assert caught.value.problems == ["d (unlabelled) and f (test)"]
+    check_split(split, {**hashes, "f": "5"})
+
+
+def test_an_id_in_two_parts_is_a_leak_without_any_hash() -> None:
+    with pytest.raises(InputError, match=r"a \(labelled\) and a \(test\)"):
+        check_split(Split(("a",), (), (), ("a",), 0), {})
+
+
+def test_splits_survive_json(tmp_path: Path) -> None:
+    split = make_split(dataset(cases("l", 10), cases("u", 3, label=False)), seed=5)
+    write_split(tmp_path / "split.json", split)
+    assert read_split(tmp_path / "split.json") == split
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1, 2], "list"),
+        ({"labelled": ["a"]}, "was expected"),
+        ({"labelled": "a", "unlabelled": [], "validation": [], "test": [1], "seed": 0}, "'test'"),
+        (
+            {"labelled": [], "unlabelled": [], "validation": [], "test": [], "seed": 0, "val": []},
+            "'val'",
+        ),
+    ],
+)
+def test_broken_split_files_are_explained(tmp_path: Path, value: object, message: str) -> None:
+    write_json(tmp_path / "split.json", value)
+    with pytest.raises(InputError, match=message):
+        read_split(tmp_path / "split.json")

@@ -1,0 +1,48 @@
+"""A tiny method, batches without files, and the loop around them."""
+
+import numpy as np
+import pytest
+import torch
+
+from dvcl.methods import METHODS, Method
+from dvcl.networks import Network
+from dvcl.sampling.streams import Sampler, Sampling
+
+
+class Case:
+    """Stands in for a prepared case."""
+
+    def __init__(self, id: str, number: int) -> None:
+        random = np.random.default_rng(number)
+        self.id, self.scale, self.offset = id, 1e-3, 0.5
+        organ = random.random((8, 8, 10)) < 0.3
+        self.label = organ.astype(np.uint8)
+        self.image = (400 * organ + random.integers(0, 300, organ.shape)).astype(np.int16)
+
+
+@pytest.fixture
+def build_method():
+    """build_method("dvcl", classes=2, seed=0) -> a fresh method on a network of two levels."""
+
+    def build(name: str, classes: int = 2, seed: int = 0, base_channels: int = 2) -> Method:
+        random = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        network = Network("unet3d", base_channels, levels=2)
+        small = (
+            {"queue_size": 64, "bank_size": 16, "feature_dimension": 4} if name == "dvcl" else {}
+        )
+        return METHODS[name](lambda s: network.build(classes, s, random), classes, **small)
+
+    return build
+
+
+@pytest.fixture
+def make_sampler():
+    """make_sampler(seed=0) -> batches of two labelled and two unlabelled patches."""
+
+    def make(seed: int = 0, cases: int = 3, kind: type = Case) -> Sampler:
+        labelled = [kind(f"labelled-{n}", n) for n in range(cases)]
+        unlabelled = [kind(f"unlabelled-{n}", 10 + n) for n in range(cases)]
+        return Sampler(labelled, unlabelled, Sampling((8, 8, 8), 2, 2), seed)
+
+    return make
