@@ -40,6 +40,12 @@ def test_false_positives_are_cases_without_the_organ_but_with_a_prediction():
     assert [organ.false_positives for organ in summarise(SCORES).organs] == [0, 1]
 
 
+def test_missed_are_organs_of_which_no_voxel_was_found():
+    summary = summarise([*SCORES, row("d", "liver", 0.0), row("d", "spleen", 0.0)])
+    assert [organ.missed for organ in summary.organs] == [1, 1]
+    assert summary.missed == (2, 6), "absent organs cannot be missed"
+
+
 def test_every_organ_weighs_the_same():
     summary = summarise(SCORES)
     assert summary.mean_dice == pytest.approx((0.8 + 0.6) / 2)

@@ -51,6 +51,13 @@ def test_several_runs_share_one_panel():
     assert names == ["dvcl", "mean teacher"]
 
 
+def test_names_stand_in_the_order_of_the_right_ends_of_the_lines():
+    better = [row | {"mean_dice": 0.9} for row in journal()]
+    (axes,) = validation_curves({"poor": journal(), "none": journal()[:5], "good": better}).axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["good", "poor"]
+
+
 def test_many_runs_differ_in_colour_or_dashes():
     (axes,) = validation_curves({f"run {index}": journal() for index in range(20)}).axes
     # Dashes are kept in a private attribute: the public one reads "--" for all of them.

@@ -30,7 +30,7 @@ class Outline(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += attrs
-        if tag not in {"meta", "img"}:
+        if tag not in {"meta", "img", "input"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -94,9 +94,15 @@ def test_paragraphs(tmp_path):
 def test_table_stresses_the_best_and_rules_off_the_means():
     table = TextTable(("Organ", "a"), (("liver", "1.00"), ("Mean", "1.00")), "", {(0, 1)}, 1)
     section = html.table(table)
-    assert "<tr><td>liver</td><td><b>1.00</b></td></tr>" in section
-    assert '<tr class="means"><td>Mean</td><td>1.00</td></tr>' in section
+    assert '<tr><th scope="row">liver</th><td><b>1.00</b></td></tr>' in section
+    assert '<tr class="means"><th scope="row">Mean</th><td>1.00</td></tr>' in section
     assert "figcaption" not in section
+
+
+def test_folded_sections_wait_behind_a_line():
+    section = html.folded("a & b", html.text("Inside."))
+    assert section.startswith("<details><summary>a &amp; b</summary>")
+    assert "<p>Inside.</p>" in section
 
 
 def test_settings_are_folded_and_flat(tmp_path):

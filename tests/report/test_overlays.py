@@ -1,5 +1,7 @@
 """Overlay sheets: the patient lies the right way round, whatever the file's orientation."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -95,6 +97,47 @@ def test_slices_are_those_with_most_organ():
     image = Volume(np.where(array > 0, 200.0, -100.0), np.diag([3.0, 3.0, 3.0, 1.0]))
     figure = overlay_sheet(image, Volume(array, image.affine), {}, LABELS)
     assert (figure.axes[0].images[0].get_array() == 200).all()
+
+
+def test_small_organs_choose_the_slice_as_much_as_large_ones():
+    array = np.zeros((9, 30, 30), np.int32)
+    array[2, :20] = 1
+    array[6, :18] = 1
+    array[6, 25:27, 4:6] = 2
+    image = Volume(np.where(array > 0, 200.0, -100.0), np.diag([3.0, 3.0, 3.0, 1.0]))
+    figure = overlay_sheet(image, Volume(array, image.affine), {}, LABELS)
+    assert (figure.axes[0].images[0].get_array() == 200).sum() == 18 * 30 + 4
+
+
+def test_every_edge_has_its_letter(case):
+    figure = sheet(case)
+    for axes, letters in zip(figure.axes[::2], ("RLAP", "RLSI", "APSI"), strict=True):
+        places = {text.get_text(): text.get_position() for text in axes.texts}
+        left, right, top, bottom = (places[letter] for letter in letters)
+        assert left[0] < top[0] < right[0]
+        assert top[1] < left[1] < bottom[1], "millimetres grow downwards"
+
+
+def test_the_reference_is_outlined_over_predictions(case):
+    empty = Volume(np.zeros_like(case[1].array), case[1].affine)
+    reference, prediction = sheet(case, predictions={"dvcl": empty}).axes[:2]
+
+    def outlines(axes):
+        edged = ((c, c.get_edgecolor()) for c in axes.collections)
+        return [c for c, edges in edged if len(edges) and (edges == 1).all()]
+
+    assert not outlines(reference)
+    assert len(outlines(prediction)) == 3, "three organs of the reference lie in this slice"
+    (alone,) = sheet(case, reference=None).axes[:1]
+    assert not outlines(alone)
+
+
+def test_long_names_stay_within_their_column(case):
+    name = "supervised, a long name of a group, seed 10: 77.7 %"
+    figure = sheet(case, predictions=dict.fromkeys((name, f"{name} "), case[1]))
+    renderer = figure.canvas.get_renderer()
+    extents = [axes.title.get_window_extent(renderer) for axes in figure.axes[:3]]
+    assert all(a.x1 < b.x0 for a, b in pairwise(extents))
 
 
 def test_columns_are_named(case):

@@ -47,11 +47,12 @@ def test_summary_in_percent_with_counts():
     table = summary_table(GOOD)
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["liver"][:2] == ("85.00", "7.07")
-    assert rows["liver"][4:6] == ("2", "0")
+    assert rows["liver"][4:] == ("2", "0", "0")
     assert rows["left_kidney"][:2] == ("70.00", "–")
-    assert rows["left_kidney"][4:6] == ("1", "1")
-    assert rows["spleen"] == ("–", "–", "–", "–", "0", "2", "2")
+    assert rows["left_kidney"][4:] == ("1 of 2", "0", "1")
+    assert rows["spleen"] == ("–", "–", "–", "–", "0 of 2", "0", "2")
     assert rows["Mean of organs (2 of 3)"][0] == "77.50"
+    assert rows["Mean of organs (2 of 3)"][-2:] == ("0", "3")
     assert table.means == 1
 
 
@@ -61,16 +62,32 @@ def test_mean_row_names_the_number_of_organs():
 
 def test_comparison_puts_methods_side_by_side():
     table = comparison_table({"poor": POOR, "good": GOOD})
-    assert table.columns == ("Organ", "Cases", "poor (n=2)", "good (n=2)")
+    assert table.columns == ("Organ", "Cases", "poor", "good")
     assert table.rows[0] == ("liver", "2", "50.00", "85.00")
-    assert table.rows[2] == ("spleen", "0", "–", "–")
-    assert [row[0] for row in table.rows[-table.means :]] == ["Mean Dice", "Mean Jaccard"]
+    assert table.rows[1] == ("left_kidney", "1 of 2", "70.00", "70.00")
+    assert table.rows[2] == ("spleen", "0 of 2", "–", "–")
+    means = ["Mean Dice", "Mean Jaccard", "Organs missed"]
+    assert [row[0] for row in table.rows[-table.means :]] == means
 
 
-def test_best_is_stressed_ties_as_printed_too_and_nothing_for_undefined():
-    strong = comparison_table({"poor": POOR, "good": GOOD}).strong
-    assert {column for row, column in strong if row == 0} == {3}
-    assert {column for row, column in strong if row == 1} == {2, 3}
+def test_comparison_with_the_spread_over_cases():
+    rows = comparison_table({"poor": POOR, "good": GOOD}, sd=True).rows
+    assert rows[0] == ("liver", "2", "50.00 ± 0.00", "85.00 ± 7.07")
+    assert rows[1][2:] == ("70.00", "70.00"), "one case has no spread"
+    assert rows[2][2:] == ("–", "–")
+
+
+def test_missed_organs_are_counted_and_never_stressed():
+    missing = summary(liver=[0.9, 0.0], left_kidney=[0.0, NAN])
+    table = comparison_table({"good": GOOD, "missing": missing})
+    assert table.rows[-1] == ("Organs missed", "", "0 of 3", "2 of 3")
+    assert not {cell for cell in table.strong if cell[0] == len(table.rows) - 1}
+
+
+def test_best_is_stressed_ties_as_printed_too_and_nothing_where_all_are_equal():
+    strong = comparison_table({"poor": POOR, "good": GOOD, "same": GOOD}).strong
+    assert {column for row, column in strong if row == 0} == {3, 4}
+    assert not {column for row, column in strong if row == 1}
     assert not {column for row, column in strong if row == 2}
 
 
@@ -82,6 +99,7 @@ def test_methods_with_other_organs_and_cases():
     table = comparison_table({"good": GOOD, "other": summary(aorta=[0.5], liver=[0.6])})
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["aorta"] == ("0–1", "–", "50.00")
+    assert rows["left_kidney"] == ("0–1", "70.00", "–")
     assert rows["liver"] == ("1–2", "85.00", "60.00")
 
 
@@ -99,7 +117,7 @@ def test_markdown():
 
 def test_terminal_shows_every_cell():
     shown = printed(comparison_table({"poor": POOR, "good": GOOD}))
-    assert "good (n=2)" in shown
+    assert "good" in shown
     assert "85.00" in shown
     assert re.search(r"\x1b\[1m *85\.00", shown), "the best is bold"
     assert not re.search(r"\x1b\[1m *50\.00", shown)

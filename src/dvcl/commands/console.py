@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -17,22 +18,43 @@ from rich.progress import (
 
 from dvcl.training.journal import Row
 
-console = Console()
+
+class _Console(Console):
+    """Leaves lines of text whole: a path or command that is broken in two cannot be copied."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if all(isinstance(value, str) for value in objects):
+            options = {"soft_wrap": True, **options}
+        super().print(*objects, **options)
+
+
+# Colour is left to bars and tables; numbers inside a path need none.
+console = _Console(highlight=False)
 
 
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
-    """Bars for work on cases, one per phase; yields bar(title) -> progress(done, total, case)."""
+    """Bars for work on cases, one per phase; yields bar(title) -> progress(done, total, case).
+
+    Work counted anew for every case, such as windows, starts the bar and its clock again.
+    """
     with _progress() as progress:
 
         def bar(title: str) -> Callable[[int, int, str], None]:
             tasks: list[TaskID] = []
+            last, cases = 0, 1
 
             def update(done: int, total: int, case: str) -> None:
+                nonlocal last, cases
                 # A bar appears when its phase begins.
                 if not tasks:
                     tasks.append(progress.add_task(title, total=total, note=""))
-                progress.update(tasks[0], completed=done, total=total, note=case)
+                elif done <= last:
+                    progress.reset(tasks[0])
+                    cases += 1
+                last = done
+                note = case if cases == 1 else f"{case} (case {cases})"
+                progress.update(tasks[0], completed=done, total=total, note=note)
 
             return update
 

@@ -2,64 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dvcl.commands.evaluate import SCORES, prediction_of, test_cases
 from dvcl.commands.project import Project
 from dvcl.commands.run import Run, open_run
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import read_scores
-from dvcl.evaluation.summary import Summary, summarise
+from dvcl.evaluation.summary import Summary, spread, summarise
 from dvcl.files import read_json
+from dvcl.methods import METHODS
 from dvcl.report import html
+from dvcl.report.cases import case_dots, case_table
 from dvcl.report.curves import training_curves, validation_curves
 from dvcl.report.figures import png_bytes
 from dvcl.report.overlays import overlay_sheet
-from dvcl.report.tables import comparison_table
-from dvcl.training.journal import read_journal
+from dvcl.report.tables import TextTable, comparison_table, percent
+from dvcl.training.journal import Row, read_journal
 from dvcl.volume import read_label, read_volume
 
 
 def write_report(project: Project, title: str = "") -> Path:
-    """Write ``report/index.html``: table, curves, best and worst case, settings.
+    """Write ``report/index.html``: the answer, every case, pictures, training, settings.
 
     Raises:
         InputError: When no run has been evaluated.
     """
-    runs = {}
-    for folder in project.runs():
-        if (folder / SCORES).exists():
-            run = open_run(folder)
-            runs[_name(run)] = run
-    if not runs:
-        raise InputError(
-            f"{project.folder}: no evaluated run. Run `dvcl evaluate RUN` for at least one."
-        )
-    summaries = {name: summarise(read_scores(run.folder / SCORES)) for name, run in runs.items()}
+    runs = _scored_runs(project)
+    scores = {name: read_scores(run.folder / SCORES) for name, run in runs.items()}
+    summaries = {name: summarise(rows) for name, rows in scores.items()}
     journals = {name: read_journal(run.folder / "journal.jsonl") for name, run in runs.items()}
     sections = [
-        html.heading("Dice per organ"),
-        html.table(comparison_table(summaries)),
-        html.text(_sentence(summaries)),
-        html.heading("Validation during training"),
+        html.heading("Result"),
+        html.text(_answer(runs, summaries)),
+        html.table(comparison_table(summaries, sd=True)),
+        html.heading("Every case"),
+        html.picture(
+            png_bytes(case_dots(scores)),
+            "A dot is one case, a bar the mean over the cases that have the organ. Dots at 0 are "
+            "organs that were not found.",
+        ),
+        *(html.folded(f"Cases of {name}", html.table(case_table(scores[name]))) for name in runs),
+        html.heading("Worst and best case"),
+        *_pictures(project, runs, summaries),
+        html.heading("Training"),
+        html.table(_runs_table(runs, journals)),
         html.picture(
             png_bytes(validation_curves(journals)),
-            "Mean Dice of the validation cases on the prepared grid.",
+            "Mean Dice of the validation cases, measured on the prepared grid.",
         ),
-        html.heading("Cases"),
-        *_cases(project, runs, summaries),
-        html.heading("Training"),
-    ]
-    for name, rows in journals.items():
-        sections.append(
+        *(
             html.picture(png_bytes(training_curves(rows, name)), f"Terms and Dice of {name}.")
-        )
-    sections.append(html.heading("Settings"))
-    for name, run in runs.items():
-        record = read_json(run.folder / "run.json")
-        seconds = sum(row["seconds"] for row in journals[name])
-        facts = {"training time in seconds": round(seconds, 1), **record}
-        sections.append(html.settings(facts, f"Settings of {name}"))
+            for name, rows in journals.items()
+        ),
+        html.heading("Settings and versions"),
+        *(html.settings(_record(run), f"Settings of {name}") for name, run in runs.items()),
+        html.text("Research software: these label maps are not for diagnosis or treatment."),
+    ]
     path = project.folder / "report" / "index.html"
     html.write_page(
         path, title or f"Segmentation of {project.dataset.name}", sections, _subtitle(project, runs)
@@ -67,52 +68,142 @@ def write_report(project: Project, title: str = "") -> Path:
     return path
 
 
-def _name(run: Run) -> str:
-    group = run.folder.parents[1].name
-    parts = [run.method, *([group] if group != run.recipe.name else [])]
-    return ", ".join([*parts, *([f"seed {run.seed}"] if run.seed else [])])
+def _scored_runs(project: Project) -> dict[str, Run]:
+    """Evaluated runs by the name they have on the page, baselines first."""
+    runs = [open_run(folder) for folder in project.runs() if (folder / SCORES).exists()]
+    if not runs:
+        raise InputError(
+            f"{project.folder}: no evaluated run. Run `dvcl evaluate RUN` for at least one."
+        )
+    order = list(METHODS)
+    runs.sort(
+        key=lambda run: (_group(run) != run.recipe.name, _group(run), order.index(run.method))
+    )
+    variants = [_variant(run) for run in runs]
+    return {
+        f"{variant}, seed {run.seed}" if run.seed or variants.count(variant) > 1 else variant: run
+        for run, variant in zip(runs, variants, strict=True)
+    }
 
 
-def _subtitle(project: Project, runs: dict[str, Run]) -> str:
-    split = next(iter(runs.values())).split
+def _variant(run: Run) -> str:
+    """What the seeds of a method have in common."""
+    return run.method if _group(run) == run.recipe.name else f"{run.method}, {_group(run)}"
+
+
+def _group(run: Run) -> str:
+    return run.folder.parents[1].name
+
+
+def _subtitle(project: Project, runs: Mapping[str, Run]) -> str:
+    (first, *others) = (run.split for run in runs.values())
+    about = f"{len(project.dataset.labels.organs)} organs, {project.dataset.modality}"
+    if any(other.parts() != first.parts() for other in others):
+        return f"{about}; the runs differ in their cases"
     return (
-        f"{len(project.dataset.labels.organs)} organs, {project.dataset.modality}; "
-        f"{len(split.labelled)} labelled and {len(split.unlabelled)} unlabelled cases, "
-        f"{len(split.validation)} for validation, {len(split.test)} for the test"
+        f"{about}; {len(first.labelled)} labelled and {len(first.unlabelled)} unlabelled cases, "
+        f"{len(first.validation)} for validation, {len(first.test)} for the test"
     )
 
 
-def _sentence(summaries: dict[str, Summary]) -> str:
-    """The result in words, without a claim that one run of few cases cannot bear."""
-    means = {name: summary.mean_dice for name, summary in summaries.items()}
-    best = max(means, key=lambda name: means[name])
-    listed = ", ".join(f"{name} {100 * value:.1f}" for name, value in means.items())
-    return (
-        f"Mean Dice in percent: {listed}. Highest: {best}. One run per method: whether a "
-        "difference holds needs several seeds and more cases."
-    )
+def _answer(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
+    """The result in words, without a claim that few runs of few cases cannot bear."""
+    seeds: dict[str, list[float]] = {}
+    for name, run in runs.items():
+        seeds.setdefault(_variant(run), []).append(summaries[name].mean_dice)
+    listed = ", ".join(f"{name} {_over_seeds(means)}" for name, means in seeds.items())
+    cases = {name: set(summary.case_dice) for name, summary in summaries.items()}
+    first = summaries[next(iter(runs))]
+    notes = [f"Mean Dice over {first.organs_defined} organs, in percent: {listed}."]
+    if min(map(len, seeds.values())) == 1 and len(seeds) > 1:
+        notes.append(
+            "With one run of a method, whether a difference holds needs more seeds and cases."
+        )
+    if any(scored != set(first.case_dice) for scored in cases.values()):
+        notes.append("The runs were scored on different cases: their columns do not compare.")
+    if any(cases[name] & set(run.split.validation) for name, run in runs.items()):
+        notes.append(
+            "The scores are of validation cases, which also chose the weights: expect less on "
+            "new scans."
+        )
+    return " ".join(notes)
 
 
-def _cases(
-    project: Project, runs: dict[str, Run], summaries: dict[str, Summary]
+def _over_seeds(means: Sequence[float]) -> str:
+    shown = f"{100 * spread(means).mean:.1f}"
+    if len(means) == 1:
+        return shown
+    return f"{shown} ({len(means)} seeds, {100 * min(means):.1f} to {100 * max(means):.1f})"
+
+
+def _pictures(
+    project: Project, runs: Mapping[str, Run], summaries: Mapping[str, Summary]
 ) -> list[html.Section]:
-    """Best and worst case of the last method, as every method sees them."""
+    """Worst and best case of the last run, as every run sees them."""
     last = list(runs)[-1]
     ranking = summaries[last].ranking
+    chosen = {"Worst": ranking[-1:], "Best": ranking[: len(ranking) > 1]}
     sections = []
-    for kind, case_id in {"Worst": ranking[-1], "Best": ranking[0]}.items():
+    for kind, case_id in ((kind, case) for kind, cases in chosen.items() for case in cases):
         case = next(case for case in test_cases(runs[last]) if case.id == case_id)
         predictions = {
-            name: read_label(prediction_of(run, case))
+            f"{name}: {100 * summaries[name].case_dice[case_id]:.1f} %": read_label(path)
             for name, run in runs.items()
-            if prediction_of(run, case).exists()
+            if (path := prediction_of(run, case)).exists() and case_id in summaries[name].case_dice
         }
         assert case.label is not None
         sheet = overlay_sheet(
             read_volume(case.image), read_label(case.label), predictions,
             project.dataset.labels, project.dataset.modality,
         )  # fmt: skip
-        dice = 100 * summaries[last].case_dice[case_id]
-        caption = f"{kind} case of {last}: {case_id}, mean Dice {dice:.1f} %."
+        caption = (
+            f"{kind} case of {last}: {case_id}, with each run's mean Dice. White lines outline "
+            "the reference. Click to enlarge."
+        )
         sections.append(html.picture(png_bytes(sheet), caption))
     return sections
+
+
+def _runs_table(runs: Mapping[str, Run], journals: Mapping[str, Sequence[Row]]) -> TextTable:
+    """What every run was given, and its best validation."""
+    rows = []
+    for name, run in runs.items():
+        seconds = sum(row["seconds"] for row in journals[name])
+        validations = [
+            (row["mean_dice"], row["iteration"])
+            for row in journals[name]
+            if row["kind"] == "validation" and row["mean_dice"] is not None
+        ]
+        dice, step = max(validations, default=(float("nan"), 0))
+        parts = (run.split.labelled, run.split.unlabelled, run.split.validation)
+        rows.append(
+            (
+                name,
+                *(str(len(cases)) for cases in parts),
+                str(run.recipe.training.iterations),
+                f"{seconds / 60:.1f}",
+                percent(dice),
+                str(step) if validations else "",
+            )
+        )
+    return TextTable(
+        (
+            "Run",
+            "Labelled",
+            "Unlabelled",
+            "Validation",
+            "Steps",
+            "Minutes",
+            "Best Dice %",
+            "at step",
+        ),
+        tuple(rows),
+        "Cases, training time with validation, and the best validation, whose weights predict.",
+    )
+
+
+def _record(run: Run) -> dict[str, Any]:
+    """What decides a run's result; without the store's folder, as a page may be sent to others."""
+    record = read_json(run.folder / "run.json")
+    kept = {name: record[name] for name in ("note", "hash") if record[name]}
+    return {**record["made_with"], **kept, **record["settings"]}

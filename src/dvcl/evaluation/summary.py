@@ -36,12 +36,14 @@ class OrganSummary:
         organ: Organ name.
         dice: Over cases.
         jaccard: Over cases.
+        missed: Cases whose reference has the organ and of which no voxel was found.
         false_positives: Cases in which the reference lacks the organ but the prediction has it.
     """
 
     organ: str
     dice: Spread
     jaccard: Spread
+    missed: int
     false_positives: int
 
 
@@ -70,6 +72,12 @@ class Summary:
     def organs_defined(self) -> int:
         """Number of organs behind the means over organs."""
         return sum(organ.dice.defined > 0 for organ in self.organs)
+
+    @property
+    def missed(self) -> tuple[int, int]:
+        """Organs of which no voxel was found, and organs in the references, both over all cases."""
+        defined = sum(organ.dice.defined for organ in self.organs)
+        return sum(organ.missed for organ in self.organs), defined
 
     @property
     def ranking(self) -> tuple[str, ...]:
@@ -106,13 +114,15 @@ def _grouped(scores: Iterable[CaseScore], key: str) -> dict[str, list[CaseScore]
 def _organ(organ: str, rows: Sequence[CaseScore]) -> OrganSummary:
     return OrganSummary(
         organ,
-        _spread([row.dice for row in rows]),
-        _spread([row.jaccard for row in rows]),
+        spread([row.dice for row in rows]),
+        spread([row.jaccard for row in rows]),
+        sum(row.dice == 0 for row in rows),
         sum(row.reference_ml == 0 and row.predicted_ml > 0 for row in rows),
     )
 
 
-def _spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and sample standard deviation of the values that are not NaN, with their number."""
     defined = _defined(values)
     sd = float(np.std(defined, ddof=1)) if defined.size > 1 else math.nan
     return Spread(_mean(values), sd, defined.size, len(values) - defined.size)

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from dvcl.report.figures import LINE_COLOURS, LINE_DASHES
+from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, QUIET, dress
 
 Rows = Sequence[Mapping[str, Any]]
 
 # Above this many points the raw line is drawn faint, under its moving mean.
 CROWDED_POINTS = 100
-
-QUIET = "#888888"
 
 
 def training_curves(rows: Rows, title: str = "") -> Figure:
@@ -35,8 +34,8 @@ def training_curves(rows: Rows, title: str = "") -> Figure:
     _draw_lines(mean, {"mean of organs": _mean_dice(rows)})
     _draw_lines(organs, _organ_dice(rows))
     _dress(losses, "Loss terms")
-    _dress(mean, "Validation Dice, mean", dice=True)
-    _dress(organs, "Validation Dice by organ", dice=True, legend_outside=True)
+    _dress(mean, "Validation Dice, mean (%)", dice=True)
+    _dress(organs, "Validation Dice by organ (%)", dice=True, legend_outside=True)
     if title:
         figure.suptitle(title, size=12, weight="bold", x=0.01, ha="left")
     return figure
@@ -51,7 +50,7 @@ def validation_curves(runs: Mapping[str, Rows]) -> Figure:
     figure = Figure((7.5, 4.2), layout="constrained", facecolor="white")
     axes = figure.subplots()
     _draw_lines(axes, {name: _mean_dice(rows) for name, rows in runs.items()})
-    _dress(axes, "Validation Dice, mean over organs", dice=True, legend_outside=len(runs) > 1)
+    _dress(axes, "Validation Dice, mean over organs (%)", dice=True, legend_outside=len(runs) > 1)
     return figure
 
 
@@ -115,19 +114,24 @@ def _moving_mean(line: np.ndarray) -> np.ndarray:
 
 
 def _dress(axes: Axes, title: str, dice: bool = False, legend_outside: bool = False) -> None:
-    axes.set_title(title, loc="left", size=10, weight="bold")
+    dress(axes, title, percent="y" if dice else "")
     axes.set_xlabel(axes.get_xlabel() or "Iteration", size=9)
-    axes.tick_params(labelsize=8, color=QUIET)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.grid(color="#e6e6e6", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
     if dice:
         axes.set_ylim(0, 1)
     if not axes.lines:
         axes.text(0.5, 0.5, "nothing recorded", ha="center", transform=axes.transAxes, color=QUIET)
     elif legend_outside:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+        # The names stand in the order of the lines' right ends.
+        handles = sorted(axes.lines, key=_last_value, reverse=True)
+        axes.legend(
+            handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8
+        )
     elif len(axes.lines) > 1 or not dice:
         axes.legend(frameon=False, fontsize=8)
+
+
+def _last_value(line: Line2D) -> float:
+    values = np.asarray(line.get_ydata())
+    defined = values[~np.isnan(values)]
+    return float(defined[-1]) if defined.size else -math.inf

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from dvcl.files import write_atomically
 
@@ -27,9 +29,25 @@ LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 LINE_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 
 
+QUIET = "#6b6b6b"
+
+
 def organ_colour(class_index: int) -> str:
     """Colour of a class, 1 for the first organ; the same in every figure, repeating after 20."""
     return ORGAN_COLOURS[(class_index - 1) % len(ORGAN_COLOURS)]
+
+
+def dress(axes: Axes, title: str, percent: str = "") -> None:
+    """The common look of a panel; ``percent`` is an axis, "x" or "y", whose fractions it shows."""
+    axes.set_title(title, loc="left", size=10, weight="bold")
+    axes.tick_params(labelsize=8, color=QUIET)
+    axes.grid(color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(QUIET)
+    if percent:
+        axis = axes.xaxis if percent == "x" else axes.yaxis
+        axis.set_major_formatter(PercentFormatter(1, symbol=None))
 
 
 def png_bytes(figure: Figure) -> bytes:

@@ -68,31 +68,29 @@ def text(paragraphs: str) -> Section:
 def table(table: TextTable) -> Section:
     """A table with its caption: names to the left, numbers aligned, best values in bold."""
     first_mean = len(table.rows) - table.means
-    rows = [_row("th", table.columns, frozenset())]
-    for index, cells in enumerate(table.rows):
-        stressed = frozenset(column for row, column in table.strong if row == index)
-        rows.append(_row("td", cells, stressed, "means" if index == first_mean else ""))
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    rows = []
+    for index, (name, *cells) in enumerate(table.rows):
+        values = (
+            f"<b>{escape(cell)}</b>" if (index, column) in table.strong else escape(cell)
+            for column, cell in enumerate(cells, start=1)
+        )
+        inner = f'<th scope="row">{escape(name)}</th>' + "".join(f"<td>{v}</td>" for v in values)
+        kind = ' class="means"' if index == first_mean else ""
+        rows.append(f"<tr{kind}>{inner}</tr>")
     caption = f"<figcaption>{escape(table.caption)}</figcaption>" if table.caption else ""
-    head, *body = rows
-    lines = "\n".join(body)
+    lines = "\n".join(rows)
     return Section(
-        f'<figure class="table"><div class="scroll"><table>\n<thead>{head}</thead>\n'
+        f'<figure class="table"><div class="scroll" tabindex="0"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{lines}\n</tbody>\n</table></div>{caption}</figure>"
     )
 
 
-def _row(tag: str, cells: Iterable[str], stressed: frozenset[int], kind: str = "") -> str:
-    inner = "".join(
-        f"<{tag}><b>{escape(cell)}</b></{tag}>"
-        if column in stressed
-        else f"<{tag}>{escape(cell)}</{tag}>"
-        for column, cell in enumerate(cells)
-    )
-    return f'<tr class="{kind}">{inner}</tr>' if kind else f"<tr>{inner}</tr>"
-
-
 def picture(png: bytes | Path, caption: str) -> Section:
     """A PNG picture, given as bytes or file, with a caption that also serves screen readers.
+
+    It takes the page's width at most; a click shows every pixel of it, another one shrinks it.
 
     Raises:
         ValueError: When it is no PNG.
@@ -104,7 +102,8 @@ def picture(png: bytes | Path, caption: str) -> Section:
     width = round(int.from_bytes(data[16:20]) * 96 / DPI)
     source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
     return Section(
-        f'<figure><img width="{width}" src="{source}" alt="{escape(caption)}">'
+        '<figure><label class="zoom"><input type="checkbox" aria-label="Full size">'
+        f'<img width="{width}" src="{source}" alt="{escape(caption)}"></label>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
@@ -115,7 +114,13 @@ def settings(values: Mapping[str, Any], title: str = "Settings") -> Section:
         f"<dt>{escape(name)}</dt><dd>{escape(_shown(value))}</dd>"
         for name, value in _flat(values).items()
     )
-    return Section(f"<details><summary>{escape(title)}</summary>\n<dl>\n{rows}\n</dl>\n</details>")
+    return folded(title, Section(f"<dl>\n{rows}\n</dl>"))
+
+
+def folded(title: str, *sections: Section) -> Section:
+    """Sections behind a line that opens them."""
+    inner = "\n".join(sections)
+    return Section(f"<details><summary>{escape(title)}</summary>\n{inner}\n</details>")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

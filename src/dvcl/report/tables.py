@@ -39,55 +39,70 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
     organs = tuple(
         (
             organ.organ,
-            _percent(organ.dice.mean),
-            _percent(organ.dice.sd),
-            _percent(organ.jaccard.mean),
-            _percent(organ.jaccard.sd),
-            str(organ.dice.defined),
-            str(organ.dice.undefined),
+            percent(organ.dice.mean),
+            percent(organ.dice.sd),
+            percent(organ.jaccard.mean),
+            percent(organ.jaccard.sd),
+            _of(organ.dice.defined, summary.cases),
+            str(organ.missed),
             str(organ.false_positives),
         )
         for organ in summary.organs
     )
     mean = (
         f"Mean of organs ({_of(summary.organs_defined, len(summary.organs))})",
-        _percent(summary.mean_dice),
+        percent(summary.mean_dice),
         "",
-        _percent(summary.mean_jaccard),
-        *[""] * 4,
+        percent(summary.mean_jaccard),
+        *[""] * 2,
+        str(summary.missed[0]),
+        str(sum(organ.false_positives for organ in summary.organs)),
     )
     return TextTable(
-        ("Organ", "Dice %", "SD", "Jaccard %", "SD", "Cases", "Absent", "False pos."),
+        ("Organ", "Dice %", "SD", "Jaccard %", "SD", "Cases", "Missed", "False pos."),
         (*organs, mean),
         caption
-        or f"Mean and SD over {_cases(summary.cases)}. Absent: cases whose reference lacks the "
-        "organ; false pos.: those of them in which the prediction has it.",
+        or f"Mean and SD over {_cases(summary.cases)}; an organ counts where the reference has it. "
+        "Missed: cases in which no voxel of it was found; false pos.: cases in which only the "
+        "prediction has it.",
         means=1,
     )
 
 
-def comparison_table(summaries: Mapping[str, Summary], caption: str = "") -> TextTable:
+def comparison_table(
+    summaries: Mapping[str, Summary], caption: str = "", sd: bool = False
+) -> TextTable:
     """Several methods side by side: Dice in percent, organs as rows, the best of a row stressed.
 
     Args:
         summaries: Method name and its summary, in the order of the columns.
         caption: Replaces the default caption.
+        sd: Add the standard deviation over cases to every organ's mean.
     """
     methods = list(summaries.values())
-    organs = list(dict.fromkeys(row.organ for summary in methods for row in summary.organs))
-    lines = []
-    for organ in organs:
+    cases = max(summary.cases for summary in methods)
+    rows, means = [], []
+    for organ in dict.fromkeys(row.organ for summary in methods for row in summary.organs):
         spreads = [_dice(summary, organ) for summary in methods]
-        lines.append((organ, _counts(spreads), [spread.mean for spread in spreads]))
-    lines.append(("Mean Dice", "", [summary.mean_dice for summary in methods]))
-    lines.append(("Mean Jaccard", "", [summary.mean_jaccard for summary in methods]))
-    headings = (f"{name} (n={summary.cases})" for name, summary in summaries.items())
+        means.append([spread.mean for spread in spreads])
+        cells = (_with_sd(spread) if sd else percent(spread.mean) for spread in spreads)
+        rows.append((organ, _counts(spreads, cases), *cells))
+    for name, values in (
+        ("Mean Dice", [summary.mean_dice for summary in methods]),
+        ("Mean Jaccard", [summary.mean_jaccard for summary in methods]),
+    ):
+        means.append(values)
+        rows.append((name, "", *map(percent, values)))
+    # Not among the stressed rows: where few organs are missed, chance decides who misses fewest.
+    rows.append(("Organs missed", "", *("{} of {}".format(*summary.missed) for summary in methods)))
     return TextTable(
-        ("Organ", "Cases", *headings),
-        tuple((name, cases, *map(_percent, values)) for name, cases, values in lines),
-        caption or "Dice in percent, mean over the cases that have the organ; best in bold",
-        frozenset((row, 2 + best) for row, line in enumerate(lines) for best in _best(line[2])),
-        means=2,
+        ("Organ", "Cases", *summaries),
+        tuple(rows),
+        caption
+        or f"Dice in percent, mean {'± SD ' if sd else ''}over the cases that have the organ"
+        f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel found.",
+        frozenset((row, 2 + best) for row, line in enumerate(means) for best in _best(line)),
+        means=3,
     )
 
 
@@ -138,7 +153,7 @@ def _escaped(cell: str) -> str:
     return cell.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*")
 
 
-def _percent(fraction: float) -> str:
+def percent(fraction: float) -> str:
     """0.8411 as "84.11"; NaN as a dash."""
     return UNDEFINED if math.isnan(fraction) else f"{100 * fraction:.2f}"
 
@@ -148,19 +163,26 @@ def _dice(summary: Summary, organ: str) -> Spread:
     return next(found, Spread(math.nan, math.nan, 0, 0))
 
 
-def _counts(spreads: Sequence[Spread]) -> str:
-    """Cases behind a row of means: "12", or "10–12" where the methods differ."""
+def _with_sd(spread: Spread) -> str:
+    """Such as "84.11 ± 3.20"; the mean alone where one case has no spread."""
+    sd = "" if math.isnan(spread.sd) else f" ± {percent(spread.sd)}"
+    return percent(spread.mean) + sd
+
+
+def _counts(spreads: Sequence[Spread], cases: int) -> str:
+    """Cases behind a row of means: "12", "10 of 12", or "10–12" where the methods differ."""
     counts = [spread.defined for spread in spreads]
-    return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+    low, high = min(counts), max(counts)
+    return _of(low, cases) if low == high else f"{low}–{high}"
 
 
 def _best(values: Sequence[float]) -> list[int]:
-    """Columns that share the highest printed value, when there is something to compare."""
-    printed = [_percent(value) for value in values]
-    defined = [value for value in values if not math.isnan(value)]
-    if len(values) < 2 or not defined:
+    """Columns that share the highest printed value; none where nothing sets them apart."""
+    printed = {column: percent(x) for column, x in enumerate(values) if not math.isnan(x)}
+    if len(set(printed.values())) < 2:
         return []
-    return [column for column, cell in enumerate(printed) if cell == _percent(max(defined))]
+    highest = percent(max(values[column] for column in printed))
+    return [column for column, cell in printed.items() if cell == highest]
 
 
 def _cases(count: int) -> str:
