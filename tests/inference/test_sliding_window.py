@@ -32,6 +32,22 @@ def test_result_is_that_of_monai(shape: tuple[int, int, int]) -> None:
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+def test_windows_go_through_the_network_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.rand((20, 30, 27), generator=torch.Generator().manual_seed(0))
+    window = Window((8, 16, 12), (4, 8, 6))
+    together, alone = [], []
+    result = predict_volume(lambda x: together.append(len(x)) or network(x), image, window, CPU)
+    monkeypatch.setattr("dvcl.inference.sliding_window.VOXELS_AT_ONCE", 1)
+    seen = []
+    expected = predict_volume(
+        lambda x: alone.append(len(x)) or network(x),
+        image, window, CPU, lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert sum(together) == sum(alone) == len(alone) > len(together)
+    assert seen == [(done, len(alone)) for done in range(1, len(alone) + 1)]
+    assert torch.equal(result, expected)
+
+
 def test_last_window_ends_at_the_border() -> None:
     assert window_starts(20, 8, 5) == [0, 5, 10, 12]
     assert window_starts(8, 8, 5) == [0]

@@ -27,7 +27,7 @@ def segment(
 
     Args:
         image: As read from the file, any orientation and spacing.
-        predict: (1, 1, d, h, w) to class probabilities (1, K, d, h, w).
+        predict: (B, 1, d, h, w) to class probabilities (B, K, d, h, w).
         preprocessing: The one of the training.
         window: Size and stride of the sliding window.
         labels: Gives the result its integers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from dvcl.errors import InputError
 
 Size = tuple[int, int, int]
+Place = tuple[slice, ...]
 Predict = Callable[[Tensor], Tensor]
 
 # Air is at the lower end of the window, 0 after normalisation; noise stays below this.
@@ -20,6 +22,11 @@ AIR = 0.02
 
 # What the deepest network (five levels) can halve.
 MULTIPLE = 16
+
+# Windows go through the network together up to about as many voxels as one of the paper's windows
+# has. A GPU is better used, and in float32 on a CPU torch runs single small windows with a slow
+# convolution: a window of 32 x 48 x 48 voxels takes 0.20 s alone and 0.04 s in company.
+VOXELS_AT_ONCE = 1_500_000
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def predict_volume(
     """Average class probabilities over all windows that cover a voxel, all windows equally.
 
     Args:
-        predict: (1, 1, d, h, w) to class probabilities (1, K, d, h, w).
+        predict: (B, 1, d, h, w) to class probabilities (B, K, d, h, w), each patch on its own.
         image: (D, H, W) float32, prepared; padded with 0 (air) to at least one window.
         window: Size and stride; the last window of an axis is moved back to the border.
         device: Where windows are predicted and averages are kept.
@@ -87,30 +94,40 @@ def predict_volume(
     depth, height, width = image.shape
     window = window.fitted((depth, height, width))
     padded, inside = _pad(image.to(device), window.size)
-    starts = list(itertools.product(*map(window_starts, padded.shape, window.size, window.stride)))
-    total: Tensor | None = None
+    places = _places(padded, window)
     visits = torch.zeros(padded.shape, device=device)
-    air: list[tuple[slice, ...]] = []
-    for done, start in enumerate(starts, 1):
-        place = tuple(
-            slice(first, first + side) for first, side in zip(start, window.size, strict=True)
-        )
+    wanted: list[Place] = []
+    air: list[Place] = []
+    for place in places:
         visits[place] += 1
-        # One window is predicted in any case: it tells the number of classes.
-        is_last_hope = total is None and done == len(starts)
-        if window.skip_air and not is_last_hope and bool(padded[place].amax() < AIR):
-            air.append(place)
-        else:
-            probabilities = predict(padded[place][None, None])[0].float()
-            if total is None:
-                total = padded.new_zeros((len(probabilities), *padded.shape))
-            total[:, *place] += probabilities
+        is_air = window.skip_air and bool(padded[place].amax() < AIR)
+        (air if is_air else wanted).append(place)
+    # One window is predicted in any case: it tells the number of classes.
+    wanted = wanted or [air.pop()]
+    total: Tensor | None = None
+    at_once = max(1, VOXELS_AT_ONCE // math.prod(window.size))
+    for first in range(0, len(wanted), at_once):
+        group = wanted[first : first + at_once]
+        probabilities = predict(torch.stack([padded[place][None] for place in group])).float()
+        if total is None:
+            total = padded.new_zeros((probabilities.shape[1], *padded.shape))
+        for place, window_probabilities in zip(group, probabilities, strict=True):
+            total[:, *place] += window_probabilities
         if progress:
-            progress(done, len(starts))
+            progress(len(air) + first + len(group), len(places))
     assert total is not None
     for place in air:
         total[0][place] += 1
     return total.div_(visits)[:, *inside]
+
+
+def _places(padded: Tensor, window: Window) -> list[Place]:
+    """All windows over a volume (D, H, W) that is at least as large as one."""
+    starts = map(window_starts, padded.shape, window.size, window.stride)
+    return [
+        tuple(slice(first, first + side) for first, side in zip(start, window.size, strict=True))
+        for start in itertools.product(*starts)
+    ]
 
 
 def window_starts(size: int, window: int, stride: int) -> list[int]:
