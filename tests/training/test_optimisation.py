@@ -16,10 +16,17 @@ def test_the_rate_decays_polynomially_per_iteration():
     assert decayed_rate(Training(iterations=10, rate=1, power=2.0), 5) == 0.25
 
 
+def test_the_rate_rises_linearly_during_the_warm_up_and_is_unchanged_after_it():
+    plain, warmed = (Training(iterations=1000, rate=0.1, warmup=n) for n in (0, 100))
+    rates = [decayed_rate(warmed, t) / decayed_rate(plain, t) for t in range(1000)]
+    assert rates[:100] == pytest.approx([(t + 1) / 100 for t in range(100)])
+    assert rates[100:] == [1.0] * 900
+
+
 def test_the_defaults_are_the_papers():
     settings = Training()
     assert (settings.rate, settings.momentum, settings.weight_decay) == (0.1, 0.9, 1e-4)
-    assert (settings.iterations, settings.power) == (20_000, 0.9)
+    assert (settings.iterations, settings.power, settings.warmup) == (20_000, 0.9, 0)
     assert settings.autocast is torch.bfloat16
     assert Training(precision="float32").autocast is None
 
@@ -31,6 +38,7 @@ def test_the_defaults_are_the_papers():
         ({"validate_every": 0}, "must be positive"),
         ({"rate": 0.0}, "must be positive"),
         ({"rate": -1.0}, "must be positive"),
+        ({"warmup": -1}, "found 0.9, 0.0001, 0.9, -1"),
         ({"precision": "fp16"}, "training.precision: 'fp16' found"),
     ],
 )

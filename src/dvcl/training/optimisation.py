@@ -21,6 +21,9 @@ class Training:
         iterations: Optimiser steps; ramps and learning rate reach their end with them.
         rate: Initial learning rate.
         power: Of the polynomial decay rate * (1 - t / T) ** power.
+        warmup: Iterations over which the rate rises linearly to its course; 0, as in the paper, for
+            none. In a short run full steps from the first one drive the network into predicting
+            nothing but background, which takes it hundreds of steps to leave.
         momentum: Of stochastic gradient descent.
         weight_decay: L2 penalty.
         validate_every: Iterations between validations, checkpoints and diagnostics.
@@ -30,6 +33,7 @@ class Training:
     iterations: int = 20_000
     rate: float = 0.1
     power: float = 0.9
+    warmup: int = 0
     momentum: float = 0.9
     weight_decay: float = 1e-4
     validate_every: int = 500
@@ -41,10 +45,11 @@ class Training:
                 "training: iterations, validate_every and rate must be positive; found "
                 f"{self.iterations}, {self.validate_every}, {self.rate}."
             )
-        if not (0 <= self.momentum < 1 and self.weight_decay >= 0 and self.power >= 0):
+        if not 0 <= self.momentum < 1 or min(self.weight_decay, self.power, self.warmup) < 0:
             raise InputError(
-                "training: momentum in [0, 1), weight_decay and power of at least 0 expected; "
-                f"found {self.momentum}, {self.weight_decay}, {self.power}."
+                "training: momentum in [0, 1), weight_decay, power and warmup of at least 0 "
+                f"expected; found {self.momentum}, {self.weight_decay}, {self.power}, "
+                f"{self.warmup}."
             )
         if self.precision not in ("bf16", "float32"):
             raise InputError(
@@ -71,8 +76,10 @@ def build_optimisers(method: Method, settings: Training) -> dict[str, Optimizer]
 
 
 def decayed_rate(settings: Training, iteration: int) -> float:
-    """Polynomial decay, per iteration."""
-    return settings.rate * (1 - iteration / settings.iterations) ** settings.power
+    """Learning rate of one iteration (from 0): polynomial decay after a linear warm-up."""
+    decay = (1 - iteration / settings.iterations) ** settings.power
+    warm = min(1.0, (iteration + 1) / settings.warmup) if settings.warmup else 1.0
+    return settings.rate * decay * warm
 
 
 def gradient_norms(terms: dict[str, Tensor], parameters: list[nn.Parameter]) -> dict[str, float]:
