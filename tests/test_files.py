@@ -13,6 +13,8 @@ from dvcl.errors import InputError
 from dvcl.files import (
     folder_lock,
     read_json,
+    read_record,
+    require_writable,
     sha256_of_array,
     sha256_of_bytes,
     sha256_of_json,
@@ -51,6 +53,35 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_is_named_by_libraries_that_raise_their_own_errors(tmp_path: Path) -> None:
+    full = RuntimeError("I/O error: No space left on device (os error 28)")
+    with pytest.raises(InputError, match=r"a\.safetensors: no space left"):  # noqa: SIM117
+        with write_atomically(tmp_path / "a.safetensors"):
+            raise full
+
+
+def test_what_the_system_refuses_is_named(tmp_path: Path) -> None:
+    """A file where a folder should be, a folder where the file should be, a name too long."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for name, reason in {
+        "file/a.json": "Not a directory|File exists",
+        "folder": "Is a directory",
+        "x" * 300: "File name too long",
+    }.items():
+        with pytest.raises(InputError, match=f"(?s){name}.*({reason}).*permissions"):
+            write_text(tmp_path / name, "")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
+
+
+def test_a_folder_is_made_and_tried_before_the_work(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "folder")
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file: cannot be .*another folder"):
+        require_writable(tmp_path / "file")
+
+
 def test_written_files_have_the_permissions_of_other_new_files(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     write_text(tmp_path / "atomic", "")
@@ -80,6 +111,22 @@ def test_unreadable_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.json").write_bytes(b"\x93NUMPY")
     with pytest.raises(InputError, match="binary.json: not valid JSON"):
         read_json(tmp_path / "binary.json")
+
+
+def test_a_key_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"1": "liver", "1": "spleen"}')
+    with pytest.raises(InputError, match=r"a\.json: .*the key '1' occurs twice"):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", '{"a": 3}', '{"a": {"b": 3}}', "{"])
+def test_a_record_that_lacks_something_is_named_with_the_remedy(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with (
+        pytest.raises(InputError, match=r"a\.json: .*\. Prepare again\."),
+        read_record(tmp_path / "a.json", "Prepare again.") as record,
+    ):
+        record["a"]["c"].upper()
 
 
 def test_nan_is_not_written_as_json(tmp_path: Path) -> None:
@@ -158,3 +205,42 @@ def test_a_lock_of_another_machine_is_respected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"on elsewhere.*delete .*lock\.json"):
         folder_lock(tmp_path).__enter__()
     assert read_json(tmp_path / "lock.json")["host"] == "elsewhere"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_damaged_lock_says_how_to_remove_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lock.json").write_text(text)
+    with pytest.raises(InputError, match=r"lock\.json: .*delete this file"), folder_lock(tmp_path):
+        pass
+
+
+def test_a_full_disk_leaves_no_empty_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    class Full:
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        write = fill
+
+    def open_full(path: Path, *_: object, **__: object) -> Full:
+        path.touch()
+        return Full()
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(InputError, match="no space left"), folder_lock(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_cannot_be_put_under_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match="cannot be read or written"),
+        folder_lock(tmp_path / "file"),
+    ):
+        pass

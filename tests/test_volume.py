@@ -1,5 +1,4 @@
 import gzip
-import logging
 import struct
 from pathlib import Path
 
@@ -136,8 +135,9 @@ def test_what_is_no_single_volume_is_refused(
         ("a.nii", b"<html>404 not found</html>" * 50, "it starts with b'<html>404 no'"),
         ("a.nii.gz", gzip.compress(b"<html>" * 300), "unpacked, it starts with b'<html>"),
         ("a.nii.gz", gzip.compress(bytes(2000))[:15], "gzip data end early"),
+        ("a.nii", gzip.compress(bytes(2000)), "its name should end in .nii.gz"),
     ],
-    ids=["empty", "page as gz", "page as nii", "page in gz", "cut in the header"],
+    ids=["empty", "page as gz", "page as nii", "page in gz", "cut in the header", "gz as nii"],
 )
 def test_what_is_no_nifti_is_refused(
     tmp_path: Path, name: str, content: bytes, expected: str
@@ -192,6 +192,21 @@ def test_impossible_spacing_is_refused(header_of, pixdim: tuple[float, ...]) -> 
         read_geometry(path)
 
 
+@pytest.mark.parametrize("spacing_mm", [1e-9, 1e4, 1e30])
+def test_implausible_spacing_is_refused(header_of, spacing_mm: float) -> None:
+    path = header_of((SROW_X, struct.pack("<4f", spacing_mm, 0, 0, 0)))
+    with pytest.raises(InputError, match=r"no usable voxel spacing.* from 0\.001 to 1000"):
+        read_geometry(path)
+
+
+def test_problems_keep_to_one_line(tmp_path: Path, array: np.ndarray) -> None:
+    write_volume(tmp_path / "a.nii", Volume(array, AFFINE))
+    (tmp_path / "a.nii").write_bytes((tmp_path / "a.nii").read_bytes()[:400])
+    with pytest.raises(InputError) as error:
+        read_volume(tmp_path / "a.nii")
+    assert "\n" not in str(error.value)
+
+
 def test_an_affine_that_is_not_finite_is_refused(header_of) -> None:
     with pytest.raises(InputError, match=r"no usable voxel spacing.*nan"):
         read_geometry(header_of((SROW_X, struct.pack("<f", float("nan")))))
@@ -216,9 +231,10 @@ def test_a_header_that_claims_too_much_is_refused(header_of) -> None:
         read_volume(path)
 
 
-def test_random_damage_of_the_header_gives_a_volume_or_a_named_error(header_of) -> None:
+def test_random_damage_of_the_header_gives_a_volume_or_a_named_error(
+    header_of, capfd: pytest.CaptureFixture[str]
+) -> None:
     random = np.random.default_rng(0)
-    logging.disable(logging.CRITICAL)
     messages = []
     for _ in range(150):
         damage = [(int(random.integers(348)), random.bytes(1)) for _ in range(3)]
@@ -226,9 +242,9 @@ def test_random_damage_of_the_header_gives_a_volume_or_a_named_error(header_of) 
             read_label(header_of(*damage))
         except InputError as error:
             messages.append(str(error))
-    logging.disable(logging.NOTSET)
     assert messages
     assert all("header.nii: " in message for message in messages)
+    assert capfd.readouterr().err == "", "remarks that name no file"
 
 
 def test_nan_is_left_to_the_check_of_the_data_set(tmp_path: Path) -> None:

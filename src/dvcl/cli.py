@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +48,7 @@ def phantom(
     unlabelled: int = 20,
     validation: int = 2,
     test: int = 6,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Write made-up abdominal CT scans with 13 organs as plain folders."""
     from dvcl.commands.console import bars
@@ -83,7 +84,9 @@ def prepare(
     recipe: Annotated[
         str | None, typer.Option(help="Recipe or .toml file; small-ct or small-mr by default.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; chosen by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; chosen by default.")
+    ] = None,
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Check scans and prepare them for training, once."""
@@ -94,6 +97,11 @@ def prepare(
 
     if (labelled is None) == (nnunet is None):
         raise InputError("prepare: give either --labelled DIR (and --unlabelled DIR) or --nnunet.")
+    if nnunet and (unlabelled or validation or test or labels):
+        raise InputError(
+            "prepare: --nnunet takes roles and names from its folder; leave out --unlabelled, "
+            "--validation, --test and --labels, or give plain folders with --labelled."
+        )
     dataset = (
         load_nnunet(nnunet)
         if nnunet
@@ -107,7 +115,8 @@ def prepare(
         )  # fmt: skip
     console.print(
         f"{len(store.ids)} cases, {len(dataset.labels.organs)} organs, recipe {chosen}: {work}\n"
-        f"Next: dvcl train {work} --method dvcl"
+        f"Next: dvcl train {_quoted(work)} --method dvcl",
+        markup=False,
     )
 
 
@@ -115,7 +124,9 @@ def prepare(
 def train(
     work: Work,
     method: Annotated[str, typer.Option(help="supervised, cps or dvcl.")] = "dvcl",
-    seed: Annotated[int, typer.Option(help="Of initialisation, sampling and dropout.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, sampling and dropout.")
+    ] = 0,
     labelled_cases: Annotated[
         int | None, typer.Option(help="Keep so many labelled, use the rest unlabelled.")
     ] = None,
@@ -123,7 +134,7 @@ def train(
         float, typer.Option(help="Of labelled cases, where none are given for validation.")
     ] = 0.2,
     test_share: Annotated[float, typer.Option(help="Of labelled cases without a role.")] = 0.0,
-    split_seed: Annotated[int, typer.Option(help="Of the division into parts.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of the division into parts.")] = 0,
     split: Annotated[Path | None, typer.Option(help="A split.json, instead of the above.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the one of `prepare`.")] = None,
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
@@ -135,8 +146,14 @@ def train(
     from dvcl.commands.console import console, training_bar
     from dvcl.commands.project import open_project
     from dvcl.commands.train import train_run
+    from dvcl.errors import InputError
     from dvcl.splits import make_split, read_split
 
+    if split and labelled_cases is not None:
+        raise InputError(
+            "train: --split says which cases are labelled; leave out --labelled-cases, or let it "
+            "divide the data set without --split."
+        )
     project = open_project(work)
     settings = project.load_recipe(recipe, changes)
     division = (
@@ -151,7 +168,10 @@ def train(
             project, settings, method, division,
             seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
         )  # fmt: skip
-    console.print(f"Trained: {run.folder}\nNext: dvcl predict {run.folder} SCANS --out MASKS")
+    console.print(
+        f"Trained: {run.folder}\nNext: dvcl predict {_quoted(run.folder)} SCANS --out MASKS",
+        markup=False,
+    )
 
 
 @app.command()
@@ -166,18 +186,17 @@ def predict(
     """Segment new scans; results lie on the scans' own voxels."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
-    from dvcl.commands.run import open_run
-    from dvcl.training.engine import choose_device
+    from dvcl.commands.run import open_run, usable_device
 
     opened = open_run(run)
     window = opened.recipe.window.fast() if fast else None
     with bars() as bar:
         written = predict_files(
             opened, images, out,
-            device=choose_device(device), window=window, pictures=pictures,
+            device=usable_device(device), window=window, pictures=pictures,
             progress=bar("Predicting"),
         )  # fmt: skip
-    console.print(f"{len(written)} label maps: {out}")
+    console.print(f"{len(written)} label maps: {out}", markup=False)
 
 
 @app.command()
@@ -198,11 +217,16 @@ def evaluate(
     """Score label maps: Dice and Jaccard per organ and case."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.evaluate import SCORES, evaluate_run, score_folder
-    from dvcl.commands.run import open_run
+    from dvcl.commands.run import open_run, usable_device
+    from dvcl.errors import InputError
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import summary_table, to_rich
-    from dvcl.training.engine import choose_device
 
+    if not reference and (labels or out):
+        raise InputError(
+            "evaluate: --labels and --out go with --reference DIR; a run brings its own names, "
+            "and its scores are written into its folder."
+        )
     with bars() as bar:
         progress = bar("Scoring")
         if reference:
@@ -213,10 +237,10 @@ def evaluate(
             target = run.folder / SCORES
             window = run.recipe.window.fast() if fast else None
             scores = evaluate_run(
-                run, device=choose_device(device), window=window, progress=progress
+                run, device=usable_device(device), window=window, progress=progress
             )
     console.print(to_rich(summary_table(summarise(scores))))
-    console.print(f"Every case: {target}")
+    console.print(f"Every case: {target}", markup=False)
 
 
 @app.command()
@@ -226,7 +250,12 @@ def report(work: Work) -> None:
     from dvcl.commands.project import open_project
     from dvcl.commands.report import write_report
 
-    console.print(f"Open {write_report(open_project(work))} in a browser.")
+    console.print(f"Open {write_report(open_project(work))} in a browser.", markup=False)
+
+
+def _quoted(path: Path) -> str:
+    """A path as a shell takes it, spaces and all."""
+    return shlex.quote(str(path))
 
 
 def main() -> None:
@@ -244,6 +273,10 @@ def main() -> None:
 
 
 def _exit_code(error: Exception) -> int:
+    files: Any = sys.modules.get("dvcl.files")
+    if files and isinstance(error, OSError) and error.errno in files.REFUSALS:
+        # A full disk or missing permission is for the user to mend; it is not reported as a bug.
+        error = files.refusal(error.errno, error.filename)
     kind: Any = sys.modules.get("dvcl.errors")
     if kind and isinstance(error, kind.InputError):
         typer.echo(f"error: {error}", err=True)

@@ -115,6 +115,32 @@ def check_split(split: Split, hashes: Mapping[str, str]) -> None:
         )
 
 
+def check_cases(split: Split, dataset: Dataset) -> None:
+    """Make sure that the data set has the cases of a split, with labels where they are needed.
+
+    Raises:
+        InputError: When there is no labelled case, or an id is unknown, occurs twice in one part,
+            or is to be trained on or validated with but has no label; lists them all.
+    """
+    known = {case.id for case in dataset.cases}
+    with_label = {case.id for case in dataset.cases if case.label and case.role != "unlabelled"}
+    problems = [] if split.labelled else ["labelled: no case; at least one was expected."]
+    for role, ids in split.parts().items():
+        for case_id in dict.fromkeys(ids):
+            if case_id not in known:
+                problems.append(f"{case_id} ({role}): no such case in the data set.")
+            elif role in ("labelled", "validation") and case_id not in with_label:
+                problems.append(f"{case_id} ({role}): has no label.")
+            if ids.count(case_id) > 1:
+                problems.append(f"{case_id} ({role}): occurs {ids.count(case_id)} times.")
+    if problems:
+        raise InputError(
+            problems,
+            heading=f"the split does not fit the data set {dataset.name!r}; correct the split, or "
+            "prepare the data set with these cases:",
+        )
+
+
 def write_split(path: Path | str, split: Split) -> None:
     """Write as JSON, atomically."""
     write_json(path, asdict(split))
@@ -140,10 +166,12 @@ def read_split(path: Path | str) -> Split:
         for role in ROLES
         if not isinstance(value[role], list) or not all(isinstance(i, str) for i in value[role])
     ]
+    if not isinstance(value["seed"], int):
+        wrong.append(f"{path}: the entry 'seed' is {value['seed']!r}; a number was expected.")
     if wrong:
         raise InputError(wrong)
     parts = {role: tuple(value[role]) for role in ROLES}
-    return Split(**parts, seed=int(value["seed"]), note=str(value.get("note", "")))
+    return Split(**parts, seed=value["seed"], note=str(value.get("note", "")))
 
 
 def _shuffled(ids: list[str], generator: np.random.Generator) -> list[str]:

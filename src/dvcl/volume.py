@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import logging
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,16 @@ VOLUME_SUFFIXES = (".nii.gz", ".nii")
 # Labels may come back from a scaled header as 2.9998; further off than this is no label.
 LABEL_TOLERANCE = 1e-3
 
+# Voxels are millimetres apart; a header that says otherwise is wrong, or means another unit.
+LEAST_SPACING_MM, GREATEST_SPACING_MM = 1e-3, 1e3
+
 FOREIGN_UNITS = {1: "metres", 3: "micrometres"}  # codes of the NIfTI field xyzt_units
 BLOCK_BYTES = 2**20
 SNIFFED_BYTES = 1024  # as many as nibabel looks at
+GZIP_START = b"\x1f\x8b"
+
+# Its remarks on headers name no file; what is wrong with a file is said here.
+nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -174,7 +182,7 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
         array = _read_to_the_end(image)
     except (EOFError, OSError, OverflowError, MemoryError, zlib.error, ValueError) as error:
         raise InputError(
-            f"{path}: the voxel data are truncated, damaged or too large ({error}); "
+            f"{path}: the voxel data are truncated, damaged or too large ({_on_one_line(error)}); "
             f"{_size(geometry.shape)} voxels (z, y, x) were expected from the header. "
             "Copy or export the file again."
         ) from error
@@ -204,7 +212,7 @@ def _open(path: Path) -> Nifti1Image:
         image = nibabel.load(path)
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
         raise InputError(
-            f"{path}: cannot be read as NIfTI ({error}); {_first_bytes(path)}. "
+            f"{path}: cannot be read as NIfTI ({_on_one_line(error)}); {_first_bytes(path)}. "
             "Expected a .nii or .nii.gz volume: convert or export the file again."
         ) from error
     if not isinstance(image, Nifti1Image):
@@ -227,10 +235,12 @@ def _geometry(image: Nifti1Image, path: Path) -> Geometry:
     _check_spacing_and_units(image, path)
     affine = np.asarray(image.affine, dtype=np.float64)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or not (spacing > 0).all():
+    is_plausible = (spacing >= LEAST_SPACING_MM) & (spacing <= GREATEST_SPACING_MM)
+    if not np.isfinite(affine).all() or not is_plausible.all():
         raise InputError(
-            f"{path}: the header gives no usable voxel spacing ({spacing.tolist()} mm); positive "
-            "numbers were expected. Export the file again or correct its header."
+            f"{path}: the header gives no usable voxel spacing ({spacing.tolist()} mm); numbers "
+            f"from {LEAST_SPACING_MM:g} to {GREATEST_SPACING_MM:g} were expected. Export the file "
+            "again or correct its header."
         )
     if abs(np.linalg.det(affine[:3, :3])) < 1e-6 * np.prod(spacing):
         raise InputError(
@@ -263,12 +273,18 @@ def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _first_bytes(path: Path) -> str:
     try:
         with path.open("rb") as file:
             start = file.read(12)
-        if not start.startswith(b"\x1f\x8b"):
+        if not start.startswith(GZIP_START):
             return f"it starts with {start!r}"
+        if not path.name.lower().endswith(".gz"):
+            return "it is compressed, so its name should end in .nii.gz"
         with gzip.open(path) as file:
             return f"unpacked, it starts with {file.read(SNIFFED_BYTES)[:12]!r}"
     except (EOFError, zlib.error):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -150,9 +152,24 @@ def test_score_a_folder_of_masks(
         (("train", "WORK", "--set", "training.rtae=1"), "did you mean 'rate'"),
         (("train", "WORK", "--set", "sampling.patch=[15, 16, 16]"), "multiple of 4"),
         (("train", "WORK", "--labelled-cases", "9"), "9 labelled cases"),
+        (("train", "WORK", "--set", "preprocessing.order=3"), "order: 1 there, 3 asked for"),
+        (("train", "WORK", "--device", "gpu"), "--device 'gpu'"),
+        (("train", "WORK", "--device", "meta"), "--device 'meta'"),
+        (("train", "WORK", "--seed", "-1"), "equal to 0"),
+        (("train", "WORK", "--split-seed", "-1"), "equal to 0"),
+        (("train", "WORK", "--name", "../elsewhere"), "--name '../elsewhere'"),
+        (("train", "WORK", "--name", "x" * 300), "File name too long"),
+        (("train", "WORK", "--split", "SPLIT", "--labelled-cases", "1"), "leave out --labelled"),
+        (("train", "WORK", "--split", "SPLIT"), "nobody (labelled): no such case"),
         (("predict", "nowhere", "x.nii.gz", "--out", "masks"), "not a run"),
         (("evaluate", "nowhere"), "not a run"),
+        (("evaluate", "nowhere", "--out", "scores.csv"), "go with --reference"),
+        (("evaluate", "SCANS", "--reference", "nowhere"), "nowhere: no such folder"),
         (("prepare", "w"), "--labelled"),
+        (("prepare", "w", "--nnunet", "n", "--unlabelled", "u"), "leave out --unlabelled"),
+        (("prepare", "SPLIT", "--labelled", "SCANS/labelled", "--workers", "0"), "--workers"),
+        (("prepare", "SPLIT", "--labelled", "SCANS/labelled"), "split.json: cannot be"),
+        (("phantom", "w", "--seed", "-1"), "equal to 0"),
         (("prepare", "w", "--labelled", "nowhere"), "nowhere"),
         (("report", "nowhere"), "dvcl prepare"),
     ],
@@ -160,10 +177,16 @@ def test_score_a_folder_of_masks(
 def test_wrong_input_ends_with_code_2_and_says_what_to_do(
     study: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], expected: str
 ) -> None:
-    places = {"WORK": str(study / "work")}
-    code, _, err = run(capsys, *(places.get(word, word) for word in words))
+    split = study / "split.json"
+    parts = {"labelled": ["nobody"], "unlabelled": [], "validation": [], "test": [], "seed": 0}
+    split.write_text(json.dumps(parts))
+    places = {"WORK": str(study / "work"), "SCANS": str(study / "scans"), "SPLIT": str(split)}
+    for place, path in places.items():
+        words = tuple(word.replace(place, path) for word in words)
+    code, _, err = run(capsys, *words)
     assert code == 2
     assert expected in err
+    assert err.count("error: ") == 1 or "Usage: " in err
     assert "Traceback" not in err
 
 
@@ -193,6 +216,116 @@ def test_unreadable_checkpoint(study: Path, capsys: pytest.CaptureFixture[str]) 
     code, _, err = run(capsys, "predict", folder, scan, "--out", folder / "masks", "--device=cpu")
     assert code == 2
     assert "best.safetensors" in err
+
+
+def test_results_never_replace_what_was_put_in(
+    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Neither the scans themselves nor the label maps that the study was prepared from."""
+    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+    folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
+    for role in ("images", "labels"):
+        out = study / "scans" / "test" / role
+        before = {path: path.read_bytes() for path in out.iterdir()}
+        code, _, err = run(
+            capsys, "predict", folder, study / "scans" / "test", "--out", out, "--device=cpu"
+        )
+        assert code == 2
+        assert err.count("take its place") == len(before)
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_predicting_into_a_file_or_two_names_that_some_disks_take_for_one(
+    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+    folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
+    scan = next((study / "scans" / "test" / "images").iterdir())
+    (tmp_path / "file").touch()
+    code, _, err = run(capsys, "predict", folder, scan, "--out", tmp_path / "file")
+    assert code == 2
+    assert "file: cannot be" in err
+    volume = read_volume(scan)
+    for name in ("a/Scan.nii.gz", "b/scan.nii.gz"):
+        write_volume(tmp_path / name, volume)
+    code, _, err = run(
+        capsys, "predict", folder, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "masks"
+    )
+    assert code == 2
+    assert "another image is called 'Scan' too" in err
+
+
+def test_test_cases_that_are_gone_are_all_named(
+    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+    work, scans = tmp_path / "work", tmp_path / "scans"
+    shutil.copytree(study / "work", work)
+    folder = work / "runs" / "small-ct" / "supervised" / "seed-0"
+    project = json.loads((work / "project.json").read_text())
+    shutil.copytree(study / "scans" / "test", scans)
+    for case in project["dataset"]["cases"]:
+        if case["role"] == "test":
+            case["image"] = str(scans / "images" / Path(case["image"]).name)
+    (work / "project.json").write_text(json.dumps(project))
+    for path in (scans / "images").iterdir():
+        path.write_bytes(b"<html>")
+    code, _, err = run(capsys, "evaluate", folder, "--device=cpu")
+    assert code == 2
+    assert err.count("cannot be read as NIfTI") == 2
+    project["dataset"]["cases"] = [
+        case for case in project["dataset"]["cases"] if case["role"] != "test"
+    ]
+    (work / "project.json").write_text(json.dumps(project))
+    code, _, err = run(capsys, "evaluate", folder, "--device=cpu")
+    assert code == 2
+    assert "no longer has its cases" in err
+    shutil.copytree(folder, tmp_path / "moved")
+    code, _, err = run(capsys, "evaluate", tmp_path / "moved", "--device=cpu")
+    assert code == 2
+    assert "does not lie in its study" in err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_damaged_records_end_in_a_named_error(
+    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "project.json").write_text(content)
+    code, _, err = run(capsys, "train", tmp_path)
+    assert code == 2
+    assert "project.json: " in err
+    assert "Run `dvcl prepare` again" in err
+    (tmp_path / "run.json").write_text(content)
+    code, _, err = run(capsys, "predict", tmp_path, "x.nii.gz", "--out", tmp_path / "masks")
+    assert code == 2
+    assert "run.json: " in err
+    assert "train again" in err
+
+
+def test_a_refusal_of_the_system_is_no_bug_report(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For example a journal that grows on a full disk."""
+
+    def fill(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dvcl.commands.report.write_report", fill)
+    code, _, err = run(capsys, "report", study / "work")
+    assert code == 2
+    assert "no space left on the disk" in err
+
+
+def test_paths_are_shown_as_they_are(
+    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Brackets are no markup; the command to give next can be copied, spaces and all."""
+    work = tmp_path / "a [bold]" / "[/b] c"
+    code, out, err = run(
+        capsys, "prepare", work, f"--labelled={study / 'scans' / 'labelled'}", "--workers=1", *TINY
+    )
+    assert code == 0, err
+    assert f"dvcl train '{work}'" in out.replace("\n", "")
 
 
 def test_demo(

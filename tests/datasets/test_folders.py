@@ -287,6 +287,29 @@ def test_labels_that_make_no_table_are_refused(
     assert expected in problem
 
 
+def test_unreadable_labels_are_listed_with_all_other_faults(
+    tmp_path: Path, write_case, write_image, write_label
+) -> None:
+    """Without a labels file the integers are read first; that must not hide the images' faults."""
+    for id in "abc":
+        write_case(tmp_path / "train", id)
+    write_label(tmp_path / "train" / "labels" / "a.nii.gz", np.full((4, 5, 6), 0.5))
+    write_image(tmp_path / "train" / "images" / "b.nii.gz", np.full((4, 5, 6), 7.0))
+    write_label(tmp_path / "train" / "labels" / "c.nii.gz", np.ones((4, 5, 5), np.uint8))
+    write_image(tmp_path / "clinic" / "d.nii.gz").write_bytes(b"<html>")
+    problems = problems_of(tmp_path / "train", [tmp_path / "clinic"])
+    assert [Path(problem.split(": ")[0]).name for problem in problems] == [
+        f"{id}.nii.gz" for id in "abcd"
+    ]
+
+
+def test_labelled_cases_need_their_two_folders(tmp_path: Path, write_image, labels: Path) -> None:
+    write_image(tmp_path / "train" / "a.nii.gz")
+    (problem,) = problems_of(tmp_path / "train", labels=labels)
+    assert "train: holds neither, found 1 .gz; " in problem
+    assert "images/ and labels/" in problem
+
+
 def test_an_unknown_modality_is_refused(tmp_path: Path, write_case, labels: Path) -> None:
     write_case(tmp_path, "a")
     assert problems_of(tmp_path, labels=labels, modality="PET") == [

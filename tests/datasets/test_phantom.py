@@ -252,3 +252,10 @@ def test_impossible_spacings_are_refused(spacing_mm: tuple[float, float, float])
 def test_impossible_numbers_of_cases_are_refused(tmp_path: Path, labelled: int, test: int) -> None:
     with pytest.raises(InputError, match="cases"):
         make_phantom(tmp_path, labelled, 0, 0, test)
+
+
+def test_labels_of_other_data_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text('{"7": "mine"}')
+    with pytest.raises(InputError, match=r"labels\.json: .*another folder"):
+        make_phantom(tmp_path, 1, 0, 0, 0)
+    assert (tmp_path / "labels.json").read_text() == '{"7": "mine"}'

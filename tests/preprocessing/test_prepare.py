@@ -42,6 +42,13 @@ def test_without_a_window_bright_voxels_set_the_scale() -> None:
     assert bright.max() > clipped.max()
 
 
+def test_a_grid_that_no_memory_holds_is_refused_before_it_is_made() -> None:
+    volume = scan((4, 4, 4))
+    huge = Volume(volume.array, np.diag([500.0, 500.0, 500.0, 1.0]))
+    with pytest.raises(InputError, match=r"500 x 500 x 500 mm become 8\.0e\+15 .*spacing_mm"):
+        prepare_image(huge, Preprocessing(spacing_mm=(0.01, 0.01, 0.01)))
+
+
 def test_an_image_outside_the_window_is_refused() -> None:
     volume = scan()
     with pytest.raises(InputError, match="after clipping"):

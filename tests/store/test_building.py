@@ -275,9 +275,20 @@ def test_a_full_disk_is_noticed_before_the_work(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 0, 10_000))
-    with pytest.raises(InputError, match=r"takes about .* GB, but only .* free"):
+    with pytest.raises(InputError, match=r"takes about .* MB, but only 0\.0 MB are free"):
         build_store(dataset, SETTINGS, tmp_path / "store")
     assert prepared == []
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]"])
+def test_a_case_with_a_damaged_record_is_prepared_again(
+    dataset: Dataset, tmp_path: Path, prepared: list[str], content: str
+) -> None:
+    store = build_store(dataset, SETTINGS, tmp_path / "store")
+    (store.folder / "b" / "case.json").write_text(content)
+    prepared.clear()
+    assert build_store(dataset, SETTINGS, tmp_path / "store").case("b").id == "b"
+    assert prepared == ["b"]
 
 
 @pytest.mark.parametrize("name", ["a", "../a", ".hidden", ""])

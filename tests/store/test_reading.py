@@ -74,6 +74,15 @@ def test_wrong_stores_are_explained(store: Store, tmp_path: Path) -> None:
         open_store(store.folder)
 
 
+@pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"id": "a"}'])
+@pytest.mark.parametrize("name", ["store.json", "a/case.json"])
+def test_damaged_records_are_named(store: Store, name: str, content: str | None) -> None:
+    path = store.folder / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(InputError, match=rf"{Path(name).stem}.*Prepare the data set"):
+        open_store(store.folder).case("a")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY damaged"])
 def test_a_damaged_array_is_named(store: Store, content: bytes | None) -> None:
     path = store.folder / "a" / "image.npy"

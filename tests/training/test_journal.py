@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from dvcl.errors import InputError
 from dvcl.training.journal import Journal, read_journal
 
 
@@ -46,6 +47,17 @@ def test_rows_beyond_the_checkpoint_are_cut(tmp_path, resumed_at):
     assert [row["iteration"] for row in read_journal(path)] == list(
         range(1, min(resumed_at, 4) + 1)
     )
+
+
+def test_a_damaged_line_in_the_middle_is_refused_and_nothing_is_lost(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    filled(path)
+    lines = path.read_text().splitlines()
+    damaged = "\n".join([lines[0], lines[1][:9], *lines[2:], ""])
+    path.write_text(damaged)
+    with pytest.raises(InputError, match="journal.jsonl: line 2 is not valid JSON"):
+        Journal(path, 4)
+    assert path.read_text() == damaged
 
 
 @pytest.mark.parametrize("rest", ['{"kind": "st', '{"kind": "step", "iteration": 5', "{", "\0\0\0"])

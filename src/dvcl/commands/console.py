@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -54,7 +55,7 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
                     cases += 1
                 last = done
                 note = case if cases == 1 else f"{case} (case {cases})"
-                progress.update(tasks[0], completed=done, total=total, note=note)
+                progress.update(tasks[0], completed=done, total=total, note=escape(note))
 
             return update
 

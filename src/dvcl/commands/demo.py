@@ -8,13 +8,13 @@ from dvcl.commands.console import bars, console, training_bar
 from dvcl.commands.evaluate import evaluate_run
 from dvcl.commands.project import open_project, prepare
 from dvcl.commands.report import write_report
+from dvcl.commands.run import usable_device
 from dvcl.commands.train import train_run
 from dvcl.datasets.phantom import make_phantom
 from dvcl.evaluation.summary import Summary, summarise
 from dvcl.recipe import load_recipe
 from dvcl.report.tables import comparison_table, to_rich
 from dvcl.splits import make_split
-from dvcl.training.engine import choose_device
 
 RECIPE = "demo"
 METHODS = ("supervised", "dvcl")
@@ -30,6 +30,7 @@ def run_demo(folder: Path, device: str = "auto", changes: tuple[str, ...] = ()) 
     Returns:
         The page.
     """
+    recipe, chosen = load_recipe(RECIPE, changes), usable_device(device)
     console.print(
         f"Making {sum(CASES)} phantom patients, {CASES[0]} of them labelled for "
         "training: invented anatomy, so the numbers say nothing about real scans."
@@ -46,16 +47,13 @@ def run_demo(folder: Path, device: str = "auto", changes: tuple[str, ...] = ()) 
             prepared=bar("Preparing"),
         )
     project = open_project(folder / "work")
-    recipe = load_recipe(RECIPE, changes)
     split = make_split(dataset)
     summaries: dict[str, Summary] = {}
     for method in METHODS:
         with training_bar(f"Training {method}", recipe.training.iterations) as observe:
             run = train_run(project, recipe, method, split, device=device, observe=observe)
         with bars() as bar:
-            scores = evaluate_run(
-                run, device=choose_device(device), progress=bar(f"Testing {method}")
-            )
+            scores = evaluate_run(run, device=chosen, progress=bar(f"Testing {method}"))
         summaries[method] = summarise(scores)
     console.print(to_rich(comparison_table(summaries)))
     page = write_report(project, "Phantom abdomen: supervised and DVCL with equal budgets")

@@ -14,6 +14,7 @@ from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.label_file import read_label_table
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import CaseScore, evaluate_case, evaluate_folders, write_scores
+from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.volume import is_volume, read_label, volume_stem
 
@@ -26,17 +27,30 @@ def project_of(run: Run) -> Project:
     Raises:
         InputError: When the run has been moved out of it.
     """
-    return open_project(run.folder.absolute().parents[3])
+    parents = run.folder.absolute().parents
+    if len(parents) < 4 or not (parents[3] / "project.json").exists():
+        raise InputError(
+            f"{run.folder}: does not lie in its study, WORK/runs/<name>/<method>/seed-<n>, so its "
+            "test cases are unknown. Move it back, or predict the scans and score them with "
+            "--reference DIR."
+        )
+    return open_project(parents[3])
 
 
 def test_cases(run: Run) -> list[Case]:
     """The test cases of a run that have a reference, or its validation cases if it has none.
 
     Raises:
-        InputError: When there is neither.
+        InputError: When there is neither, or the study no longer has them.
     """
     by_id = {case.id: case for case in project_of(run).dataset.cases}
     for ids in (run.split.test, run.split.validation):
+        gone = [case for case in ids if case not in by_id]
+        if gone:
+            raise InputError(
+                f"{run.folder}: the study no longer has its cases {', '.join(gone)}. Prepare it "
+                "again with the folders that the run was trained on."
+            )
         cases = [by_id[case] for case in ids if by_id[case].label]
         if cases:
             return cases
@@ -58,14 +72,22 @@ def evaluate_run(
     Raises:
         InputError: When there is nothing to score or a case cannot be predicted.
     """
+    require_writable(run.folder / "predictions")
     scores: list[CaseScore] = []
+    problems: list[str] = []
     for case in test_cases(run):
-        (written,) = predict_files(
-            run, [case.image], run.folder / "predictions",
-            device=device, window=window, progress=progress,
-        )  # fmt: skip
         assert case.label is not None
-        scores += evaluate_case(case.id, read_label(case.label), read_label(written), run.labels)
+        try:
+            (written,) = predict_files(
+                run, [case.image], run.folder / "predictions",
+                device=device, window=window, progress=progress,
+            )  # fmt: skip
+            reference = read_label(case.label)
+            scores += evaluate_case(case.id, reference, read_label(written), run.labels)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems, f"{run.folder}: test cases that cannot be scored:")
     write_scores(run.folder / SCORES, scores)
     return scores
 
@@ -98,9 +120,17 @@ def score_folder(
 
 def _table_of(folder: Path) -> LabelTable:
     """The integers that occur in the references, named by themselves."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; reference label maps were expected there.")
     values: set[int] = set()
-    for path in filter(is_volume, folder.iterdir() if folder.is_dir() else ()):
-        values.update(np.unique(read_label(path).array).tolist())
+    problems: list[str] = []
+    for path in sorted(filter(is_volume, folder.iterdir())):
+        try:
+            values.update(np.unique(read_label(path).array).tolist())
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems, f"{folder}: references that cannot be read:")
     if not values - {0}:
         raise InputError(f"{folder}: no reference label map with an organ there; expected some.")
     return LabelTable.from_mapping({value: f"label {value}" for value in values - {0}})

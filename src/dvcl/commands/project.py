@@ -9,7 +9,7 @@ from pathlib import Path
 from dvcl.datasets.check import check_dataset
 from dvcl.datasets.dataset import Dataset
 from dvcl.errors import InputError
-from dvcl.files import read_json, write_json
+from dvcl.files import read_record, require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.store import Store, build_store, open_store, store_folder
 
@@ -40,12 +40,34 @@ class Project:
         """The store prepared with the recipe's preprocessing.
 
         Raises:
-            InputError: When the data have not been prepared with these settings.
+            InputError: When the data have not been prepared with these settings; says which differ.
         """
-        return open_store(store_folder(self.folder / "store", self.dataset, recipe.preprocessing))
+        folder = store_folder(self.folder / "store", self.dataset, recipe.preprocessing)
+        prepared = self.load_recipe().preprocessing.to_json()
+        asked = recipe.preprocessing.to_json()
+        if asked != prepared and not (folder / "store.json").exists():
+            raise InputError(
+                [
+                    f"preprocessing.{name}: {prepared[name]} there, {value} asked for"
+                    for name, value in asked.items()
+                    if value != prepared[name]
+                ],
+                f"{self.folder}: is prepared with other settings. Leave them as they are, or "
+                "prepare the same folders once more, with the same --recipe or --set as here:",
+            )
+        return open_store(folder)
 
     def run_folder(self, name: str, method: str, seed: int) -> Path:
-        """Where a run is kept."""
+        """Where a run is kept.
+
+        Raises:
+            InputError: When ``name`` is not that of a folder.
+        """
+        if Path(name).name != name or name.startswith("."):
+            raise InputError(
+                f"--name {name!r}: the name of one folder was expected, without / and a dot in "
+                "front. Runs stay in the study's own folder."
+            )
         return self.folder / "runs" / name / method / f"seed-{seed}"
 
     def runs(self) -> list[Path]:
@@ -57,7 +79,7 @@ def open_project(folder: Path) -> Project:
     """Open what `prepare` made.
 
     Raises:
-        InputError: When there is no project.
+        InputError: When there is no project, or its record is damaged.
     """
     path = folder / "project.json"
     if not path.exists():
@@ -65,9 +87,9 @@ def open_project(folder: Path) -> Project:
             f"{folder}: no prepared data there (project.json is missing). Run `dvcl prepare "
             f"{folder} --labelled DIR --unlabelled DIR` first."
         )
-    value = read_json(path)
-    dataset = Dataset.from_json(value["dataset"])
-    return Project(folder, dataset, value["recipe"], tuple(value["changes"]))
+    with read_record(path, "Run `dvcl prepare` again, as before.") as value:
+        dataset = Dataset.from_json(value["dataset"])
+        return Project(folder, dataset, value["recipe"], tuple(value["changes"]))
 
 
 def prepare(
@@ -86,6 +108,7 @@ def prepare(
         InputError: With everything that is wrong with the data, before any work.
     """
     recipe = load_recipe(recipe_name, changes)
+    require_writable(folder)
     check_dataset(dataset, checked)
     store = build_store(dataset, recipe.preprocessing, folder / "store", workers, prepared)
     write_json(

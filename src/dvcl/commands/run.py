@@ -14,12 +14,15 @@ import torch
 import dvcl
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.errors import InputError
-from dvcl.files import read_json, sha256_of_json, write_json
+from dvcl.files import read_record, sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
 from dvcl.splits import Split
 from dvcl.training.checkpoint import load_weights
+from dvcl.training.engine import choose_device
 
+DEVICES = ("cpu", "cuda", "mps")
+NEW_NAME = "Restore the file from a copy, or train again under another --name."
 VERSIONED = ("torch", "numpy", "scipy", "nibabel", "safetensors")
 
 
@@ -75,7 +78,8 @@ class Run:
         """
         path = self.folder / "run.json"
         if path.exists():
-            differences = _differences(read_json(path)["settings"], self.settings)
+            with read_record(path, NEW_NAME) as record:
+                differences = _differences(record["settings"], self.settings)
             if differences:
                 raise InputError(
                     differences,
@@ -90,6 +94,7 @@ class Run:
                 "hash": sha256_of_json(self.settings),
                 "store": str(self.store.absolute()),
                 "note": self.split.note,
+                "split_seed": self.split.seed,
                 "made_with": made_with(device),
             },
         )
@@ -127,31 +132,51 @@ def open_run(folder: Path) -> Run:
     """Open a run's folder.
 
     Raises:
-        InputError: When it holds no run.
+        InputError: When it holds no run, or the run's record is damaged.
     """
     if not (folder / "run.json").exists():
         raise InputError(
             f"{folder}: not a run (run.json is missing). Name a folder such as "
             "WORK/runs/<name>/<method>/seed-0, as `dvcl train` prints it."
         )
-    record = read_json(folder / "run.json")
-    settings = record["settings"]
-    recipe = dict(settings["recipe"])
-    return Run(
-        folder=folder,
-        method=settings["method"],
-        seed=settings["seed"],
-        recipe=parse_recipe(recipe, recipe["name"], str(folder / "run.json")),
-        split=Split(
-            **{role: tuple(ids) for role, ids in settings["split"].items()},
+    with read_record(folder / "run.json", NEW_NAME) as record:
+        settings = record["settings"]
+        recipe = dict(settings["recipe"])
+        return Run(
+            folder=folder,
+            method=settings["method"],
             seed=settings["seed"],
-            note=record["note"],
-        ),
-        labels=LabelTable.from_json(settings["labels"]),
-        modality=settings["modality"],
-        store=Path(record["store"]),
-        data=settings["data"],
-    )
+            recipe=parse_recipe(recipe, recipe["name"], str(folder / "run.json")),
+            split=Split(
+                **{role: tuple(ids) for role, ids in settings["split"].items()},
+                seed=record["split_seed"],
+                note=record["note"],
+            ),
+            labels=LabelTable.from_json(settings["labels"]),
+            modality=settings["modality"],
+            store=Path(record["store"]),
+            data=settings["data"],
+        )
+
+
+def usable_device(name: str) -> torch.device:
+    """The device that a person names, tried.
+
+    Raises:
+        InputError: When this machine or this PyTorch has no such device.
+    """
+    try:
+        device = choose_device(name)
+        torch.empty(1, device=device)
+        if device.type not in DEVICES:
+            raise ValueError(f"{device.type} is not supported")
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"--device {name!r}: cannot be used here ({reason}). Take auto, or one that this "
+            "machine has: cpu, cuda, cuda:1 or mps."
+        ) from error
+    return device
 
 
 def made_with(device: torch.device) -> dict[str, str]:

@@ -8,9 +8,10 @@ from typing import get_args
 
 import numpy as np
 
+from dvcl.datasets.check import case_problems
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import MAX_ORGANS, read_label_table
-from dvcl.datasets.pairing import duplicate_ids, paired_cases, unlabelled_cases
+from dvcl.datasets.pairing import contents, duplicate_ids, paired_cases, unlabelled_cases
 from dvcl.errors import InputError
 from dvcl.volume import read_label
 
@@ -58,10 +59,15 @@ def load_folders(
 
 
 def _labelled(folder: Path, role: Role, problems: list[str]) -> list[Case]:
+    expected = f"the {role} cases were expected there, in images/ and labels/"
     if not folder.is_dir():
+        found = "is a file" if folder.exists() else "no such folder"
+        problems.append(f"{folder}: {found}; {expected}. Check the path.")
+        return []
+    if not (folder / "images").is_dir() and not (folder / "labels").is_dir():
         problems.append(
-            f"{folder}: no such folder; the {role} cases were expected there, in images/ and "
-            "labels/."
+            f"{folder}: holds neither, found {contents(folder)}; {expected}. Sort the files into "
+            "these two folders, or give images without labels as unlabelled ones."
         )
         return []
     return paired_cases(folder / "images", folder / "labels", role, problems)
@@ -84,21 +90,23 @@ def _table(cases: list[Case], labels: Path | None, problems: list[str]) -> Label
 
 def _table_of_values(cases: list[Case]) -> LabelTable:
     values: set[int] = set()
-    problems: list[str] = []
+    are_readable = True
     for case in cases:
         if case.label is None:
             continue
         try:
             values.update(np.unique(read_label(case.label).array).tolist())
-        except InputError as error:
-            problems += error.problems
-    if not problems and not values - {0}:
-        problems.append("the label maps hold nothing but background (0); organs were expected.")
+        except InputError:
+            are_readable = False
+    if are_readable and not values - {0}:
+        raise InputError("the label maps hold nothing but background (0); organs were expected.")
     if len(values - {0}) > MAX_ORGANS:
-        problems.append(
+        raise InputError(
             f"the label maps hold {len(values)} different integers, from {min(values)} to "
             f"{max(values)}; at most {MAX_ORGANS} organs were expected. Are they images?"
         )
-    if problems:
-        raise InputError(problems)
-    return LabelTable.from_mapping({value: f"label {value}" for value in values - {0}})
+    table = LabelTable.from_mapping({value: f"label {value}" for value in values - {0} or {1}})
+    if not are_readable:
+        # Without a table no check can follow: list here what it would find in all other files.
+        raise InputError([problem for case in cases for problem in case_problems(case, table)])
+    return table

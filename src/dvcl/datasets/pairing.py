@@ -92,13 +92,14 @@ def _volumes_by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
         volumes.setdefault(stem, path)
     if not volumes:
         problems.append(
-            f"{folder}: holds no volumes, found {_contents(folder)}; "
+            f"{folder}: holds no volumes, found {contents(folder)}; "
             ".nii.gz or .nii files were expected. Check the path or convert the files."
         )
     return volumes
 
 
-def _contents(folder: Path) -> str:
+def contents(folder: Path) -> str:
+    """Say what a folder holds, by kind: "3 .gz, 1 folder", or "nothing"."""
     kinds = Counter(
         "folder" if path.is_dir() else path.suffix or "file without suffix"
         for path in folder.iterdir()

@@ -114,6 +114,11 @@ def _claim_folder(folder: Path, settings: dict[str, object]) -> None:
             f"{path}: this phantom was made with {found}; asked for is {settings}. Choose another "
             "folder, or delete this one."
         )
+    if not path.exists() and (folder / "labels.json").exists():
+        raise InputError(
+            f"{folder / 'labels.json'}: is of other data, and would be replaced. Choose another "
+            "folder for the phantom."
+        )
     write_json(path, settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from dvcl.preprocessing.intensity import percentile_scale
 from dvcl.volume import Geometry, Volume
 
 OPPOSITES = ("LR", "AP", "IS")
+MOST_VOXELS = 2**31  # of a prepared image: 8 GiB, eight times a CT of 512 x 512 x 1000 voxels
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,21 @@ class Preprocessing:
         return [problem for problem, holds in checks.items() if not holds]
 
     def grid(self, source: Geometry) -> Grid:
-        """Lay the prepared grid over a file's grid."""
-        return make_grid(source, self.orientation, self.spacing_mm)
+        """Lay the prepared grid over a file's grid.
+
+        Raises:
+            InputError: When it would have more than `MOST_VOXELS`, which ends the program without a
+                word for lack of memory.
+        """
+        grid = make_grid(source, self.orientation, self.spacing_mm)
+        voxels = math.prod(grid.prepared.shape)
+        if voxels > MOST_VOXELS:
+            raise InputError(
+                f"voxels of {_by(source.spacing_mm)} mm become {voxels:.1e} prepared ones of "
+                f"{_by(self.spacing_mm)} mm (z, y, x); at most {MOST_VOXELS:.1e} were expected. "
+                "Correct the header if it is wrong, or choose a coarser preprocessing.spacing_mm."
+            )
+        return grid
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -94,11 +109,15 @@ def prepare_image(volume: Volume, settings: Preprocessing) -> tuple[np.ndarray, 
         float32 (D, H, W), about 0 to 1 and not clamped, and the grid that leads back to the file.
 
     Raises:
-        InputError: When the image is constant, or has values that are not finite.
+        InputError: When the image is constant, has values that are not finite, or gets too large.
     """
     grid = settings.grid(volume.geometry)
     resampled = resample(volume.array, grid, settings.order, settings.window)
     return percentile_scale(resampled, settings.percentiles, out=resampled), grid
+
+
+def _by(lengths: tuple[float, float, float]) -> str:
+    return " x ".join(f"{length:.4g}" for length in lengths)
 
 
 def prepare_label(classes: np.ndarray, grid: Grid) -> np.ndarray:

@@ -195,11 +195,15 @@ def _check_disk(tasks: Sequence[CaseTask], folder: Path) -> int:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{folder}: preparing {len(tasks)} cases takes about {needed / 1e9:.1f} GB, but only "
-            f"{free / 1e9:.1f} GB are free on that disk. Free some space, choose another folder, "
-            "or a coarser spacing."
+            f"{folder}: preparing {len(tasks)} cases takes about {_in_words(needed)}, but only "
+            f"{_in_words(free)} are free on that disk. Free some space, choose another folder, or "
+            "a coarser spacing."
         )
     return voxels
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _cores() -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dvcl.datasets.dataset import Dataset, LabelTable
 from dvcl.errors import InputError
-from dvcl.files import read_json, sha256_of_json
+from dvcl.files import read_record, sha256_of_json
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing
 
@@ -36,15 +36,16 @@ class StoredCase:
     """
 
     def __init__(self, folder: Path) -> None:
-        record = read_json(folder / "case.json")
         self.folder = folder
-        self.id: str = record["id"]
-        self.scale: float = record["scale"]
-        self.offset: float = record["offset"]
-        self.grid = Grid.from_json(record["grid"])
-        self.voxels_sha256: str = record["voxels_sha256"]
-        self.source = Path(record["image"])
-        self.label_source = Path(record["label"]) if record["label"] else None
+        remedy = "Prepare the data set again; the other cases are kept."
+        with read_record(folder / "case.json", remedy) as record:
+            self.id: str = record["id"]
+            self.scale: float = record["scale"]
+            self.offset: float = record["offset"]
+            self.grid = Grid.from_json(record["grid"])
+            self.voxels_sha256: str = record["voxels_sha256"]
+            self.source = Path(record["image"])
+            self.label_source = Path(record["label"]) if record["label"] else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -151,14 +152,14 @@ def open_store(folder: Path | str) -> Store:
             f"{folder}: holds no finished store (store.json is missing). Prepare the data set, or "
             "run the preparation again if it was interrupted: finished cases are kept."
         )
-    index = read_json(folder / "store.json")
-    if index["format"] != FORMAT_VERSION:
-        raise InputError(
-            f"{folder}: is a store of format {index['format']}; format {FORMAT_VERSION} was "
-            "expected. Prepare the data set again."
-        )
-    settings = Preprocessing.from_json(index["settings"])
-    return Store(folder, settings, LabelTable.from_json(index["labels"]), index["cases"])
+    with read_record(folder / "store.json", "Prepare the data set again.") as index:
+        if index["format"] != FORMAT_VERSION:
+            raise InputError(
+                f"{folder}: is a store of format {index['format']}; format {FORMAT_VERSION} was "
+                "expected. Prepare the data set again."
+            )
+        settings = Preprocessing.from_json(index["settings"])
+        return Store(folder, settings, LabelTable.from_json(index["labels"]), index["cases"])
 
 
 def store_folder(root: Path | str, dataset: Dataset, settings: Preprocessing) -> Path:

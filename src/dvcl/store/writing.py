@@ -79,13 +79,21 @@ class CaseTask:
             InputError: When a source file cannot be read.
         """
         record = self.record()
-        if not (self.target / "case.json").exists():
+        stored = self._stored_record()
+        if stored.get("key") != record["key"]:
             return False
-        stored = read_json(self.target / "case.json")
-        if stored["key"] == record["key"] and any(stored[k] != record[k] for k in record):
+        if any(stored.get(k) != record[k] for k in record):
             # The same bytes lie elsewhere now: the stored voxels hold, only the paths are new.
             write_json(self.target / "case.json", {**stored, **record})
-        return bool(stored["key"] == record["key"])
+        return True
+
+    def _stored_record(self) -> dict[str, Any]:
+        """What case.json says; nothing if it is missing or damaged, so that it is made anew."""
+        try:
+            stored = read_json(self.target / "case.json")
+        except InputError:
+            return {}
+        return stored if isinstance(stored, dict) else {}
 
 
 def write_case(task: CaseTask) -> None:

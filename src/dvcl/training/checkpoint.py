@@ -118,8 +118,8 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: not a readable checkpoint ({error}). It may be truncated; use the other "
-            "checkpoint of the run (best or last) or train again."
+            f"{path}: not a readable checkpoint ({error}). It may be truncated: restore it from a "
+            "copy, or delete it and train again; the same command then starts from the beginning."
         ) from error
 
 

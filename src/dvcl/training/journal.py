@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from dvcl.errors import InputError
 from dvcl.files import write_text
 
 Row = dict[str, Any]
@@ -44,16 +45,24 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[Row]:
-    """All complete rows; a half-written last line, as a killed process leaves it, is dropped."""
+    """All complete rows; a half-written last line, as a killed process leaves it, is dropped.
+
+    Raises:
+        InputError: When another line is damaged: dropping it would lose what stands behind it.
+    """
     if not path.exists():
         return []
     rows = []
     # Bytes, because the last line may end in the middle of a letter.
-    for line in path.read_bytes().split(b"\n"):
+    *lines, _ = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
         try:
             rows.append(json.loads(line))
-        except ValueError:
-            break
+        except ValueError as error:
+            raise InputError(
+                f"{path}: line {number} is not valid JSON ({error}). Restore the file from a copy, "
+                "or delete that line."
+            ) from error
     return rows
 
 
