@@ -29,9 +29,9 @@ from torch.nn import functional as F
 
 from dvcl.losses.entropy import Selection
 from dvcl.losses.voxel_sampling import sample_mask
-from dvcl.methods import CPS, DVCL, Method, Supervised
-from dvcl.methods.dvcl import Maps
+from dvcl.methods import DVCL, METHODS, Method
 from dvcl.methods.method import Terms
+from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks import Network
 from dvcl.sampling.batch import Batch
 from dvcl.training.engine import step
@@ -54,13 +54,12 @@ class DenseContrast(DVCL):
         selections: list[Selection],
         progress: float,
     ) -> Terms:
-        anchors, wrong = self._voxel_codes(labelled, labels, selections)
+        anchors, wrong = contrast_codes(labelled, labels, selections)
         dense = torch.cat([self._dense(*pair) for pair in zip(self.heads, features, strict=True)])
         anchor_rows, anchor_classes = self._masked(dense, anchors)
         wrong_rows, wrong_classes = self._masked(dense, wrong)
-        queries = self._queries(selections)
-        size = selections[0].entropy.numel()
-        rows = [dense[voxels + (voxels // size + 1) * labels.numel()].float() for voxels in queries]
+        queries = [torch.cat(draw_unreliable(selections, self.queries, self.random))]
+        rows = [dense[among_all(voxels, labels, selections)].float() for voxels in queries]
         hqc = self.hqc(anchor_rows, anchor_classes, wrong_rows, wrong_classes, self.random)
         distance = self._distance(unlabelled, queries, rows)
         return {
@@ -84,10 +83,8 @@ class DenseContrast(DVCL):
         return torch.cat(rows), torch.cat(classes)
 
 
-METHODS: dict[str, type[Method]] = {
-    "supervised": Supervised,
-    "cps": CPS,
-    "dvcl": DVCL,
+STEPS: dict[str, type[Method]] = {
+    **{name: METHODS[name] for name in ("supervised", "cps", "dvcl")},
     "dvcl, dense features": DenseContrast,
 }
 
@@ -108,7 +105,7 @@ def make_method(name: str, device: str) -> Method:
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
     network = Network(dropout=0.0)
-    method = METHODS[name](partial(network.build, CLASSES, random=random), CLASSES).to(device)
+    method = STEPS[name](partial(network.build, CLASSES, random=random), CLASSES).to(device)
     method.precision = torch.bfloat16
     method.random = torch.Generator(device).manual_seed(0)
     if isinstance(method, DVCL):
@@ -142,9 +139,9 @@ def main() -> None:
     chosen = options(__doc__, repeats=3)
     peaks = {
         name: in_fresh_process(memory, name, chosen.quick, chosen.device, chosen.threads)
-        for name in METHODS
+        for name in STEPS
     }
-    steps = {name: make_step(name, chosen.quick, chosen.device) for name in METHODS}
+    steps = {name: make_step(name, chosen.quick, chosen.device) for name in STEPS}
     dense = steps.pop("dvcl, dense features")
     # cps stands at both ends: a machine that drifts shows in its two columns.
     order = {"cps before": steps["cps"], **steps, "cps after": steps["cps"]}

@@ -196,3 +196,134 @@ def test_no_queries_beside_a_full_queue_give_0():
 def test_an_unknown_reduction_is_refused():
     with pytest.raises(InputError, match=r"method.reduction: 'max'"):
         DistanceContrast(CLASSES, WIDTH, 3, 4, 100, "max")
+
+
+# The other losses on the same sets.
+
+
+def kl(p: torch.Tensor, q: torch.Tensor) -> float:
+    return sum(a * math.log(a / b) for a, b in zip(p.tolist(), q.tolist(), strict=True))
+
+
+def other_by_loop(loss, queue, features, probabilities, near, far, temperature) -> float:
+    """One step of a variant in float64; candidates as in `distance_by_loop`."""
+    unit = features / features.norm(dim=1, keepdim=True)
+    pool = [*zip(unit.double(), probabilities.double(), strict=True), *queue]
+    losses, neighbourhood = [], []
+    for m, (r, p) in enumerate(zip(unit.double(), probabilities.double(), strict=True)):
+        others = [pair for index, pair in enumerate(pool) if index != m]
+        ranked = sorted(others, key=lambda pair: cosine(r, pair[0]))
+        friends, strangers = ranked[-near:], ranked[:far]
+        s = [cosine(r, q) / temperature for q, _ in friends]
+        t = [cosine(r, q) / temperature for q, _ in strangers]
+        mean_s, sum_s = sum(s) / near, sum(math.exp(x) for x in s)
+        mean_t, sum_t = sum(t) / far, sum(math.exp(x) for x in t)
+        neighbourhood.append(sum(q for _, q in friends) / near)
+        losses.append(
+            {
+                "infonce": sum(math.log(math.exp(x) + sum_t) - x for x in s) / near,
+                "simclr": math.log(sum_s) - mean_s - math.log(sum_t) + mean_t,
+                "simclr_union": math.log(sum_s + sum_t) - mean_s,
+                "kl": sum(kl(p, q) for _, q in friends) / near
+                - sum(min(kl(p, q), math.log(CLASSES)) for _, q in strangers) / far,
+                "nccl": -(neighbourhood[-1] * p.log()).sum().item(),
+            }[loss]
+        )
+    queue.extend(pool[: len(unit)])
+    total = sum(losses) / len(losses)
+    if loss == "nccl":
+        p, q = probabilities.double(), torch.stack(neighbourhood)
+        table = [
+            [cosine(p[:, c], q[:, d]) / temperature for d in range(CLASSES)] for c in range(CLASSES)
+        ]
+        total -= sum(
+            math.log(math.exp(row[c]) / sum(map(math.exp, row))) for c, row in enumerate(table)
+        ) / len(table)
+    return total
+
+
+OTHERS = ["infonce", "simclr", "simclr_union", "kl", "nccl"]
+
+
+@pytest.mark.parametrize("loss", OTHERS)
+@pytest.mark.parametrize("queue_size", [0, 20])
+def test_the_other_losses_equal_their_loop_over_several_steps(loss, queue_size):
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, queue_size, "sum", loss, 0.5)
+    queue = deque(maxlen=queue_size)
+    for seed in range(3):
+        features = normal(9, WIDTH, seed=seed)
+        probabilities = normal(9, CLASSES, seed=50 + seed).softmax(1)
+        found = module(features, probabilities)
+        expected = other_by_loop(loss, queue, features, probabilities, 3, 4, 0.5)
+        assert found.item() == pytest.approx(expected, rel=1e-4)
+        assert found.shape == ()
+
+
+@pytest.mark.parametrize("loss", OTHERS)
+def test_the_other_losses_reach_either_features_or_probabilities(loss):
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, 100, "sum", loss, 0.5)
+    features = normal(11, WIDTH).requires_grad_()
+    probabilities = normal(11, CLASSES, seed=1).softmax(1).requires_grad_()
+    module(features, probabilities).backward()
+    moved, still = probabilities, features
+    if loss in ("infonce", "simclr", "simclr_union"):
+        moved, still = still, moved
+        # Only a direction matters, so that no gradient lies along the feature itself.
+        along = (moved.grad * moved).sum(1).detach()
+        torch.testing.assert_close(along, torch.zeros(11), atol=1e-6, rtol=0)
+    assert moved.grad.abs().sum(1).min() > 0
+    assert still.grad is None
+
+
+@pytest.mark.parametrize("loss", ["infonce", "kl"])
+def test_the_candidates_of_the_other_losses_are_constants(loss):
+    """One moved query changes the others' losses, but its gradient holds its own loss alone."""
+
+    def mean_loss(p: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        rows, others = (features, candidates) if loss == "kl" else (p, candidates)
+        unit = torch.nn.functional.normalize(rows, dim=1).detach()
+        ranked = (unit @ unit.T).fill_diagonal_(torch.nan).argsort(1)[:, :-1]
+        near, far = others[ranked[:, -3:]], others[ranked[:, :4]]
+        if loss == "kl":
+            attraction, repulsion = (
+                (p.unsqueeze(1) * (p.unsqueeze(1) / q).log()).sum(2) for q in (near, far)
+            )
+            return (attraction.mean(1) - repulsion.clamp(max=math.log(CLASSES)).mean(1)).mean()
+        cosines = torch.nn.functional.cosine_similarity
+        s, t = (cosines(p.unsqueeze(1), q, dim=2).exp() for q in (near, far))
+        return -(s / (s + t.sum(1, keepdim=True))).log().mean()
+
+    features, probabilities = normal(11, WIDTH), normal(11, CLASSES, seed=1).softmax(1)
+    moved = (probabilities if loss == "kl" else features).requires_grad_()
+    DistanceContrast(CLASSES, WIDTH, 3, 4, 0, "sum", loss)(features, probabilities).backward()
+    expected = torch.autograd.grad(mean_loss(moved, moved.detach()), moved)[0]
+    torch.testing.assert_close(moved.grad, expected)
+
+
+@pytest.mark.parametrize("loss", OTHERS)
+@pytest.mark.parametrize(("queries", "enough"), [(0, False), (1, False), (7, False), (8, True)])
+def test_the_other_losses_wait_for_enough_candidates(loss, queries, enough):
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, 100, "sum", loss)
+    probabilities = normal(queries, CLASSES).softmax(1).requires_grad_()
+    found = module(normal(queries, WIDTH, seed=1).requires_grad_(), probabilities)
+    found.backward()
+    assert (found.item() != 0) == enough
+    assert len(module.features.content()) == queries
+    assert module(normal(0, WIDTH), normal(0, CLASSES)).item() == 0
+
+
+@pytest.mark.parametrize("loss", OTHERS)
+def test_equal_voxels_stay_finite(loss):
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, 100, "sum", loss, 0.5)
+    features = torch.ones(9, WIDTH).requires_grad_()
+    probabilities = torch.eye(CLASSES)[:1].repeat(9, 1).requires_grad_()
+    found = module(features, probabilities)
+    found.backward()
+    assert found.isfinite()
+    for inputs in (features, probabilities):
+        assert inputs.grad is None or inputs.grad.isfinite().all()
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(InputError, match=r"method.distance_loss: 'triplet'"):
+        DistanceContrast(CLASSES, WIDTH, 3, 4, 100, "sum", "triplet")

@@ -10,6 +10,8 @@ from dvcl.errors import InputError
 from dvcl.losses.supervised import supervised_loss
 from dvcl.methods import METHODS
 from dvcl.methods.contrast import DistanceContrast, HighQualityContrast
+from dvcl.training.engine import step
+from dvcl.training.optimisation import Training, build_optimisers
 
 ALL = 100_000  # more voxels than there are: everything takes part, nothing is drawn
 
@@ -376,3 +378,30 @@ def test_choices_are_checked(settings, message, build_method):
 def test_settings_without_sense_are_refused_at_the_start(setting: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(setting))):
         METHODS["dvcl"](lambda scheme: pytest.fail("no network is built"), 3, **setting)
+
+
+def test_the_default_trains_as_recorded(build_method, make_batch):
+    """Numbers from before other losses could stand in the place of Eq. 17.
+
+    They were equal to the last bit; the tolerance is for processors that round otherwise.
+    """
+    recorded = [
+        [2.142066240310669, 0.001229270827025175, 0.17140145599842072, 0.009543919004499912],
+        [2.0729923248291016, 0.011095568537712097, 0.172682985663414, 0.009335331618785858],
+    ]
+    method = build_method("dvcl")
+    optimisers = build_optimisers(method, Training(precision="float32"))
+    for t, expected in enumerate(recorded):
+        terms, _ = step(method, optimisers, make_batch(t), t / 4, 0.05)
+        assert [*terms.values()] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_knobs_of_the_papers_tables_are_settings_with_its_defaults():
+    defaults = METHODS["dvcl"].__init__.__kwdefaults__
+    paper = {
+        "consistency": 0.1, "contrast": 0.1, "distance": 0.3, "entropy_weighting": True,
+        "alpha": 0.5, "maximum_weight": 1.0, "temperature": 1.0, "anchors": 256, "negatives": 50,
+        "neighbours": 10, "outsiders": 15, "feature_dimension": 256,
+        "distance_loss": "loglikelihood",
+    }  # fmt: skip
+    assert {key: defaults[key] for key in paper} == paper

@@ -9,8 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dvcl.losses.contrastive import distance_aware, prototype_contrast
+from dvcl.losses.feature_contrast import info_nce, nt_xent, sim_clr
+from dvcl.losses.neighbour_divergence import kl_contrast, neighbour_consistency
 from dvcl.losses.neighbours import find_neighbours
 from dvcl.methods.parts import ClassQueues, FeatureQueue, check_choice
+
+SIMILARITY_LOSSES = {"infonce": info_nce, "simclr": sim_clr, "simclr_union": nt_xent}
+DISTANCE_LOSSES = ("loglikelihood", "kl", "nccl", *SIMILARITY_LOSSES)
 
 
 class HighQualityContrast(nn.Module):
@@ -88,13 +93,18 @@ class DistanceContrast(nn.Module):
     Candidates are the queue and the other queries of this step, always detached; a query is never
     its own neighbour. Features choose the sets; the loss reaches the probabilities only.
 
+    The paper's other losses (Tables 4 and 8) use the same sets. "kl" and "nccl" reach the
+    probabilities, "infonce", "simclr" and "simclr_union" the features.
+
     Args:
-        classes: K.
+        classes: C.
         dimension: d.
         neighbours: K of Eq. 13.
         outsiders: K' of Eq. 13.
         queue_size: Past queries kept.
         reduction: "sum" as printed or "mean", see `losses.contrastive.distance_aware`.
+        loss: One of `DISTANCE_LOSSES`.
+        temperature: Of the other losses, "kl" excepted.
     """
 
     def __init__(
@@ -105,10 +115,14 @@ class DistanceContrast(nn.Module):
         outsiders: int,
         queue_size: int,
         reduction: Literal["sum", "mean"],
+        loss: str = "loglikelihood",
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         check_choice("reduction", reduction, ("sum", "mean"))
+        check_choice("distance_loss", loss, DISTANCE_LOSSES)
         self.neighbours, self.outsiders, self.reduction = neighbours, outsiders, reduction
+        self.loss, self.temperature = loss, temperature
         self.features = FeatureQueue(queue_size, dimension)
         self.probabilities = FeatureQueue(queue_size, classes)
 
@@ -119,14 +133,27 @@ class DistanceContrast(nn.Module):
             features: (Q, d) of unreliable voxels.
             probabilities: (Q, C) of the same voxels, with gradient.
         """
-        unit = F.normalize(features.detach().float(), dim=1)
+        rows = F.normalize(features.float(), dim=1)
+        unit = rows.detach()
         candidates = torch.cat([unit, self.features.content()])
         predictions = torch.cat([probabilities.detach(), self.probabilities.content()])
         self.features.push(unit)
         self.probabilities.push(probabilities)
-        if len(candidates) - 1 < self.neighbours + self.outsiders:
+        if not len(unit) or len(candidates) - 1 < self.neighbours + self.outsiders:
             return probabilities.sum() * 0
         itself = torch.arange(len(unit), device=unit.device)
         near, far = find_neighbours(unit, candidates, self.neighbours, self.outsiders, itself)
-        psi = distance_aware(probabilities, predictions[near], predictions[far], self.reduction)
-        return psi.mean() if len(psi) else probabilities.sum() * 0
+        if self.loss in SIMILARITY_LOSSES:
+            similarities = (
+                torch.einsum("qd,qkd->qk", rows, candidates[chosen]) / self.temperature
+                for chosen in (near, far)
+            )
+            return SIMILARITY_LOSSES[self.loss](*similarities).mean()
+        if self.loss == "nccl":
+            neighbourhood = predictions[near].mean(1)
+            return neighbour_consistency(probabilities, neighbourhood, self.temperature)
+        if self.loss == "kl":
+            return kl_contrast(probabilities, predictions[near], predictions[far]).mean()
+        return distance_aware(
+            probabilities, predictions[near], predictions[far], self.reduction
+        ).mean()

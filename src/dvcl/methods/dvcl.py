@@ -10,18 +10,23 @@ from torch import Tensor, nn
 
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.entropy import Selection, pseudo_label_weights, select_reliable
-from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import delayed, sigmoid_ramp
 from dvcl.losses.supervised import supervised_loss
-from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
-from dvcl.methods.contrast import DistanceContrast, HighQualityContrast
+from dvcl.losses.voxel_sampling import sample_per_class
+from dvcl.methods.contrast import HighQualityContrast
 from dvcl.methods.diagnostics import neighbourhood_purity, pseudo_label_quality
+from dvcl.methods.distance_losses import (
+    TEMPERATURES,
+    VIEW_LOSSES,
+    DistanceLoss,
+    build_distance_losses,
+    check_distance_loss,
+)
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least, check_choice, gather_pooled, mean_probabilities
+from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks.heads import FeatureHead
 from dvcl.sampling.batch import Batch
-
-Maps = tuple[Tensor, ...]  # one per network
 
 
 class DVCL(Method):
@@ -37,12 +42,24 @@ class DVCL(Method):
     anchors, classes and queries; features exist only at sampled voxels; centres are means of a
     first-in-first-out bank shared by both networks; the constant of Eq. 16 is left out.
 
+    ``distance_loss`` puts another loss in the place of Eq. 17, on the same voxels and queue (Tables
+    4 and 8; `losses.feature_contrast`, `.neighbour_divergence` and `.view_contrast` give formulas
+    and deviations). The paper does not name their host: it is all of DVCL by default, and plain
+    cross pseudo supervision without ``entropy_weighting`` and ``high_quality``. NCCL is our
+    reading of an abstract. NNCLR and SNCLR take the two networks' features of a voxel as its views,
+    where either network is unreliable.
+
     Args:
         make_network: See `Method`.
         classes: See `Method`.
         consistency: lambda_u, reached at the end of a sigmoid ramp.
         contrast: lambda_c; 0 switches both contrastive losses off.
         distance: beta, the distance-aware loss relative to HqC; 0 switches it off.
+        distance_loss: "loglikelihood", Eq. 17; or the paper's comparisons "infonce", "simclr" (as
+            printed, without attraction), "simclr_union" (its usual form), "kl", "nccl", "nnclr" and
+            "snclr".
+        distance_temperature: Of these comparisons; none takes ``temperature`` for the first three,
+            1 for "nccl", 0.1 for "nnclr", 0.2 for "snclr".
         high_quality: Whether HqC takes part.
         entropy_weighting: Eq. 4; off gives every pseudo-label the weight 1.
         alpha: Eq. 3; larger calls more voxels reliable.
@@ -78,6 +95,8 @@ class DVCL(Method):
         consistency: float = 0.1,
         contrast: float = 0.1,
         distance: float = 0.3,
+        distance_loss: DistanceLoss = "loglikelihood",
+        distance_temperature: float | None = None,
         high_quality: bool = True,
         entropy_weighting: bool = True,
         alpha: float = 0.5,
@@ -107,16 +126,20 @@ class DVCL(Method):
         check_choice("predict_with", predict_with, ("mean", "A", "B"))
         check_choice("second_start", second_start, ("kaiming", "xavier"))
         check_at_least(0, consistency=consistency, contrast=contrast, distance=distance,
-                       maximum_weight=maximum_weight, queue_size=queue_size)  # fmt: skip
+                       maximum_weight=maximum_weight)  # fmt: skip
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
                        neighbours=neighbours, outsiders=outsiders, queries=queries,
                        feature_dimension=feature_dimension)  # fmt: skip
-        check_at_least(1e-3, temperature=temperature)
+        check_distance_loss(distance_loss, neighbours, outsiders, queries, queue_size, per_network)
+        if distance_temperature is None:
+            distance_temperature = TEMPERATURES.get(distance_loss, temperature)
+        check_at_least(1e-3, temperature=temperature, distance_temperature=distance_temperature)
         check_at_least(1.1, weight_log_base=weight_log_base)
         self.consistency, self.contrast, self.distance = consistency, contrast, distance
         self.high_quality, self.entropy_weighting = high_quality, entropy_weighting
         self.alpha, self.maximum_weight, self.log_base = alpha, maximum_weight, weight_log_base
-        self.anchors, self.queries, self.balance_queries = anchors, queries, balance_queries
+        self.anchors, self.queries = anchors, queries
+        self.balance_over = classes if balance_queries else None
         self.contrast_start, self.distance_start = contrast_start, distance_start
         self.distance_ramp, self.predict_with = distance_ramp, predict_with
         self.neighbours, self.outsiders = neighbours, outsiders
@@ -129,12 +152,11 @@ class DVCL(Method):
             classes, feature_dimension, negatives, temperature, bank_size,
             detach_negatives, remember_negatives,
         )  # fmt: skip
-        self.distance_contrast = nn.ModuleList(
-            DistanceContrast(
-                classes, feature_dimension, neighbours, outsiders, queue_size, reduction
-            )
-            for _ in range(2 if per_network else 1)
-        )
+        self.views = distance_loss in VIEW_LOSSES
+        self.distance_contrast = build_distance_losses(
+            distance_loss, distance_temperature, classes, feature_dimension, neighbours, outsiders,
+            queue_size, reduction, per_network,
+        )  # fmt: skip
 
     def losses(self, batch: Batch, progress: float) -> Terms:
         """Algorithm 1 of the paper for one batch."""
@@ -183,11 +205,16 @@ class DVCL(Method):
         progress: float,
     ) -> Terms:
         """Eq. 18, with every voxel that any part needs gathered at once."""
-        anchors, wrong = self._voxel_codes(labelled, labels, selections)
-        anchors, anchor_classes = self._sample(anchors, self.anchors)
-        wrong, wrong_classes = self._sample(wrong, self.anchors)
-        queries = self._queries(selections)
-        places = [_among_all(voxels, labels, selections) for voxels in queries]
+        (anchors, anchor_classes), (wrong, wrong_classes) = (
+            sample_per_class(codes, self.classes, self.anchors, self.random)
+            for codes in contrast_codes(labelled, labels, selections)
+        )
+        queries = draw_unreliable(
+            selections, self.queries, self.random, self.balance_over, self.views
+        )
+        if len(self.distance_contrast) == 1:
+            queries = [torch.cat(queries)]
+        places = [among_all(voxels, labels, selections) for voxels in queries]
         gathered = gather_pooled(features, torch.cat([anchors, wrong, *places]), self.heads)
         sizes = [len(voxels) for voxels in (anchors, wrong, *places)]
         anchor_features, wrong_features, *query_features = gathered.split(sizes)
@@ -200,40 +227,6 @@ class DVCL(Method):
         if strength > 0:
             terms["distance"] = strength * self._distance(unlabelled, queries, query_features)
         return terms
-
-    def _voxel_codes(
-        self, labelled: Maps, labels: Tensor, selections: list[Selection]
-    ) -> tuple[Tensor, Tensor]:
-        """Eq. 6, 7 and 10: for every voxel of both networks the class it anchors, or misstates."""
-        anchors, wrong = [], []
-        for log, selection in zip(labelled, selections, strict=True):
-            predicted = hard_labels(log)
-            correct = predicted == labels
-            predicted = predicted.to(torch.uint8)
-            pseudo = selection.pseudo_labels.to(torch.uint8)
-            pseudo = torch.where(selection.reliable, pseudo, NOBODY)
-            anchors += [torch.where(correct, predicted, NOBODY), pseudo]
-            wrong += [torch.where(correct, NOBODY, predicted), torch.full_like(pseudo, NOBODY)]
-        return torch.cat(anchors), torch.cat(wrong)
-
-    def _queries(self, selections: list[Selection]) -> list[Tensor]:
-        """Unreliable voxels (Eq. 2), one draw for the pooled networks or one for each.
-
-        They are counted over the unlabelled voxels of both networks.
-        """
-        drawn = []
-        for number, selection in enumerate(selections):
-            if self.balance_queries:
-                pseudo = selection.pseudo_labels.to(torch.uint8)
-                codes = torch.where(selection.reliable, NOBODY, pseudo)
-                voxels, _ = self._sample(codes, -(-self.queries // self.classes))
-            else:
-                voxels = sample_mask(~selection.reliable, self.queries, self.random)
-            drawn.append(voxels + number * selection.entropy.numel())
-        return drawn if len(self.distance_contrast) == 2 else [torch.cat(drawn)]
-
-    def _sample(self, codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        return sample_per_class(codes, self.classes, count, self.random)
 
     def _distance_strength(self, progress: float) -> float:
         if progress < self.distance_start:
@@ -269,9 +262,3 @@ class DVCL(Method):
             )
             found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
         return found
-
-
-def _among_all(voxels: Tensor, labels: Tensor, selections: list[Selection]) -> Tensor:
-    """Turn numbers among the networks' unlabelled voxels into numbers among all their voxels."""
-    networks_before = voxels // selections[0].entropy.numel()
-    return voxels + (networks_before + 1) * labels.numel()

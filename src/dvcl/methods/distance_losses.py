@@ -1,0 +1,51 @@
+"""Eq. 17 of DVCL, or another loss in its place (its Tables 4 and 8), by name."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from torch import nn
+
+from dvcl.methods.contrast import DistanceContrast
+from dvcl.methods.parts import check_at_least, check_choice
+from dvcl.methods.view_contrast import ViewContrast
+
+DistanceLoss = Literal[
+    "loglikelihood", "infonce", "simclr", "simclr_union", "kl", "nccl", "nnclr", "snclr"
+]
+VIEW_LOSSES = ("nnclr", "snclr")
+TEMPERATURES = {"nccl": 1.0, "nnclr": 0.1, "snclr": 0.2}
+
+
+def check_distance_loss(
+    loss: str, neighbours: int, outsiders: int, queries: int, queue_size: int, per_network: bool
+) -> None:
+    """Refuse an unknown loss, and a queue with which its sets could never be filled."""
+    check_choice("distance_loss", loss, get_args(DistanceLoss))
+    others = queries * (1 if per_network else 2) - 1
+    # Two views search past voxels only; else the other queries of the step are candidates too.
+    least = {"nnclr": 1, "snclr": neighbours}.get(loss, neighbours + outsiders - others)
+    check_at_least(max(least, 0), queue_size=queue_size)
+
+
+def build_distance_losses(
+    loss: DistanceLoss,
+    temperature: float,
+    classes: int,
+    dimension: int,
+    neighbours: int,
+    outsiders: int,
+    queue_size: int,
+    reduction: Literal["sum", "mean"],
+    per_network: bool,
+) -> nn.ModuleList:
+    """One module, or one for each network; each takes features and probabilities of voxels."""
+    if loss == "nnclr" or loss == "snclr":
+        views = ViewContrast(loss, dimension, neighbours, queue_size, temperature, per_network)
+        return nn.ModuleList([views])
+    return nn.ModuleList(
+        DistanceContrast(
+            classes, dimension, neighbours, outsiders, queue_size, reduction, loss, temperature
+        )
+        for _ in range(2 if per_network else 1)
+    )

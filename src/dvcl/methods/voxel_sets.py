@@ -1,0 +1,87 @@
+"""Which voxels DVCL contrasts (Eq. 2, 6 to 8 and 10), found in one pass over the maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dvcl.losses.entropy import Selection
+from dvcl.losses.pseudo_labels import hard_labels
+from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
+
+Maps = tuple[Tensor, ...]  # one per network
+
+
+def contrast_codes(
+    labelled: Maps, labels: Tensor, selections: Sequence[Selection]
+) -> tuple[Tensor, Tensor]:
+    """Eq. 6, 7 and 10: for every voxel of both networks the class it anchors, or misstates.
+
+    Args:
+        labelled: (B, K, D, H, W) log-probabilities of the labelled patches.
+        labels: (B, D, H, W) int64.
+        selections: Of the unlabelled patches.
+
+    Returns:
+        Twice (2 (B + U), D, H, W) uint8, network A first, `NOBODY` where a voxel takes no part.
+    """
+    anchors, wrong = [], []
+    for log, selection in zip(labelled, selections, strict=True):
+        predicted = hard_labels(log)
+        correct = predicted == labels
+        predicted = predicted.to(torch.uint8)
+        pseudo = selection.pseudo_labels.to(torch.uint8)
+        pseudo = torch.where(selection.reliable, pseudo, NOBODY)
+        anchors += [torch.where(correct, predicted, NOBODY), pseudo]
+        wrong += [torch.where(correct, NOBODY, predicted), torch.full_like(pseudo, NOBODY)]
+    return torch.cat(anchors), torch.cat(wrong)
+
+
+def draw_unreliable(
+    selections: Sequence[Selection],
+    count: int,
+    random: torch.Generator,
+    balance_over: int | None = None,
+    same_places: bool = False,
+) -> list[Tensor]:
+    """Up to ``count`` unreliable voxels (Eq. 2) of each network.
+
+    Args:
+        selections: Of the unlabelled patches.
+        count: Voxels per network.
+        random: Generator on the maps' device.
+        balance_over: K, to draw equally over pseudo-labels; None draws uniformly.
+        same_places: Draw once, for both networks, where either is unreliable; the pseudo-labels
+            are then network A's.
+
+    Returns:
+        One (N,) per network, counted over the unlabelled voxels of both networks.
+    """
+    size = selections[0].entropy.numel()
+    if same_places:
+        a, b = selections
+        either = a._replace(reliable=a.reliable & b.reliable)
+        voxels = _draw(either, count, random, balance_over)
+        return [voxels, voxels + size]
+    return [
+        _draw(selection, count, random, balance_over) + number * size
+        for number, selection in enumerate(selections)
+    ]
+
+
+def among_all(voxels: Tensor, labels: Tensor, selections: Sequence[Selection]) -> Tensor:
+    """Turn numbers among the networks' unlabelled voxels into numbers among all their voxels."""
+    networks_before = voxels // selections[0].entropy.numel()
+    return voxels + (networks_before + 1) * labels.numel()
+
+
+def _draw(
+    selection: Selection, count: int, random: torch.Generator, balance_over: int | None
+) -> Tensor:
+    if balance_over is None:
+        return sample_mask(~selection.reliable, count, random)
+    codes = torch.where(selection.reliable, NOBODY, selection.pseudo_labels.to(torch.uint8))
+    voxels, _ = sample_per_class(codes, balance_over, -(-count // balance_over), random)
+    return voxels
