@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dvcl.methods import METHODS, Method
+from dvcl.methods.method import Terms
 from dvcl.networks import Network, SegmentationNetwork
 from dvcl.training.checkpoint import load_state, save_state
 from dvcl.training.engine import step
@@ -16,14 +17,19 @@ every_method = pytest.mark.parametrize("name", METHODS)
 SETTINGS = Training(iterations=10, rate=0.05, precision="float32")
 
 
-def total(method: Method, batch, progress: float = 0.7) -> torch.Tensor:
-    """Loss with the same random draws at every call."""
+def updates(method: Method, batch, progress: float = 0.7) -> list[tuple[str, Terms]]:
+    """Every update of a step, carried out by nobody, with the same draws at every call."""
     torch.manual_seed(0)
     method.random.manual_seed(0)
-    return sum(method.losses(batch, progress).values())
+    return list(method.updates(batch, progress))
+
+
+def total(method: Method, batch) -> torch.Tensor:
+    return sum(term for _, terms in updates(method, batch) for term in terms.values())
 
 
 def gradients(method: Method, batch) -> dict[str, torch.Tensor]:
+    """What all updates of a step leave in ``.grad``."""
     method.zero_grad(set_to_none=True)
     total(method, batch).backward()
     return {
@@ -33,59 +39,119 @@ def gradients(method: Method, batch) -> dict[str, torch.Tensor]:
     }
 
 
+def gradients_of_terms(method: Method, batch, progress: float = 0.7) -> dict[str, list]:
+    """Each term's gradient for the weights that its update trains."""
+    groups, found = method.parameter_groups(), {}
+    for group, terms in updates(method, batch, progress):
+        for name, term in terms.items():
+            assert name not in found
+            moved = torch.autograd.grad(term, groups[group], retain_graph=True, allow_unused=True)
+            found[name] = [gradient for gradient in moved if gradient is not None]
+    return found
+
+
+def trained(name: str, build_method, make_batch) -> Method:
+    """A method two steps old: its memories hold something, its teacher lags behind."""
+    method = build_method(name)
+    optimisers = build_optimisers(method, SETTINGS)
+    for seed in (1, 2):
+        step(method, optimisers, make_batch(seed), 0.7, 0.01)
+    return method
+
+
 @every_method
 @pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
-def test_every_term_is_a_finite_scalar_that_moves_some_weight(
+def test_every_term_is_a_finite_scalar_from_the_first_step(
     name, progress, build_method, make_batch
 ):
-    method, batch = build_method(name), make_batch()
-    terms = method.losses(batch, progress)
-    weights = list(method.parameters())
-    for key, term in terms.items():
-        assert term.shape == (), key
-        assert term.dtype == torch.float32, key
-        assert term.isfinite(), key
-        moved = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-        assert any(g is not None and g.abs().max() > 0 for g in moved), key
-        assert all(g is None or g.isfinite().all() for g in moved), key
+    for _, terms in updates(build_method(name), make_batch(), progress):
+        for key, term in terms.items():
+            assert term.shape == (), key
+            assert term.dtype == torch.float32, key
+            assert term.isfinite(), key
 
 
 @every_method
-def test_every_weight_is_moved_by_some_term(name, build_method, make_batch):
-    method = build_method(name)
+@pytest.mark.parametrize("progress", [0.7, 1.0])
+def test_every_term_moves_some_weight_of_its_group(name, progress, build_method, make_batch):
+    found = gradients_of_terms(trained(name, build_method, make_batch), make_batch(), progress)
+    for key, moved in found.items():
+        assert any(gradient.abs().max() > 0 for gradient in moved), key
+        assert all(gradient.isfinite().all() for gradient in moved), key
+
+
+@every_method
+def test_every_trained_weight_is_moved_and_frozen_ones_get_no_gradient(
+    name, build_method, make_batch
+):
+    method = trained(name, build_method, make_batch)
     moved = gradients(method, make_batch())
-    for key, _ in method.named_parameters():
-        assert key in moved, key
+    for key, weight in method.named_parameters():
+        assert (key in moved) == weight.requires_grad, key
         # Instance normalisation takes the biases before it out again.
-        assert key.endswith("bias") or moved[key].abs().max() > 0, key
+        assert key not in moved or key.endswith("bias") or moved[key].abs().max() > 0, key
 
 
 @every_method
-def test_the_first_update_trains_what_the_groups_name(name, build_method, make_batch):
+def test_the_updates_train_the_groups_and_the_groups_hold_what_is_not_frozen(
+    name, build_method, make_batch
+):
     method = build_method(name)
     groups = method.parameter_groups()
-    trained = [weight for weights in groups.values() for weight in weights]
-    assert len(trained) == len({id(weight) for weight in trained})
-    assert {id(weight) for weight in trained} == {id(w) for w in method.parameters()}
-    assert {group for group, _ in method.updates(make_batch(), 0.5)} == set(groups)
+    listed = [id(weight) for weights in groups.values() for weight in weights]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {id(w) for w in method.parameters() if w.requires_grad}
+    assert [group for group, _ in updates(method, make_batch())] == [*groups]
+    assert set(method.adam_rates) <= set(groups)
+    optimisers = build_optimisers(method, SETTINGS)
+    step(method, optimisers, make_batch(), 0.7, 0.01)
+    rates = {group: optimiser.param_groups[0]["lr"] for group, optimiser in optimisers.items()}
+    assert rates == {group: method.adam_rates.get(group, 0.01) for group in groups}
 
 
 @every_method
-def test_unlabelled_images_matter_unless_the_method_needs_none(name, build_method, make_batch):
-    method, batch = build_method(name), make_batch()
+def test_optimisers_leave_frozen_weights_alone_and_after_step_the_trained_ones(
+    name, build_method, make_batch, monkeypatch
+):
+    method = trained(name, build_method, make_batch)
+    after_step, weights = method.after_step, list(method.parameters())
+    before, called = [weight.detach().clone() for weight in weights], []
+
+    def watched() -> None:
+        stepped = [weight.detach().clone() for weight in weights]
+        after_step()
+        for weight, old, new in zip(weights, before, stepped, strict=True):
+            assert weight.requires_grad or torch.equal(old, new)
+            assert not weight.requires_grad or torch.equal(weight, new)
+        called.append(True)
+
+    monkeypatch.setattr(method, "after_step", watched)
+    step(method, build_optimisers(method, SETTINGS), make_batch(), 0.7, 0.05)
+    assert called == [True]
+
+
+@every_method
+def test_unlabelled_images_matter_to_every_term_that_is_not_supervised(
+    name, build_method, make_batch
+):
+    method, batch = trained(name, build_method, make_batch), make_batch()
     other = dataclasses.replace(batch, unlabelled=make_batch(seed=5).unlabelled)
-    # Memories start empty for both.
+    # Both start from the same memories.
     state = {key: value.clone() for key, value in method.state_dict().items()}
-    first = gradients(method, batch)
+    first = gradients_of_terms(method, batch)
     method.load_state_dict(state)
-    second = gradients(method, other)
-    same = all(torch.equal(first[key], second[key]) for key in first)
-    assert same != method.needs_unlabelled
+    second = gradients_of_terms(method, other)
+    assert first.keys() == second.keys()
+    learning = [key for key in first if not key.startswith("supervised")]
+    assert bool(learning) == method.needs_unlabelled
+    for key in learning:
+        same = map(torch.equal, first[key], second[key])
+        assert len(first[key]) != len(second[key]) or not all(same), key
 
 
 @every_method
 def test_losses_learn_from_a_batch(name, build_method, make_batch):
-    method, batch = build_method(name), make_batch(side=8)
+    method, batch = build_method(name), make_batch()
     optimisers = build_optimisers(method, SETTINGS)
     found = [step(method, optimisers, batch, 0.5, 0.05)[0]["supervised"] for _ in range(15)]
     assert found[-1] < 0.8 * found[0]
@@ -123,13 +189,14 @@ def test_three_steps_a_checkpoint_and_three_steps_are_six_steps(
     found = everything(resumed, optimisers)
     assert found.keys() == expected.keys()
     assert any("momentum" in key for key in found)
+    assert all(f"{group}/0/exp_avg" in found for group in resumed.adam_rates)
     for key, value in expected.items():
         assert torch.equal(found[key], value), key
 
 
 @every_method
 def test_the_networks_run_in_bfloat16_and_the_losses_stay_finite(name, build_method, make_batch):
-    method, batch = build_method(name), make_batch(side=8)
+    method, batch = build_method(name), make_batch()
     full = total(method, batch).item()
     method = build_method(name)
     method.precision = torch.bfloat16
@@ -155,7 +222,7 @@ def test_predictions_are_probabilities(name, build_method, make_batch):
 
 @every_method
 def test_diagnostics_are_numbers_and_change_nothing(name, build_method, make_batch):
-    method, batch = build_method(name), make_batch(side=8)
+    method, batch = build_method(name), make_batch()
     method.losses(batch, 0.5)
     before = {key: value.clone() for key, value in method.state_dict().items()}
     random = method.random.get_state()

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from dvcl.errors import InputError
 from dvcl.sampling.augment import draw_flips
+from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.sampling.streams import Sampler, Sampling, Stream
 from dvcl.store import StoredCase
 
@@ -196,3 +197,19 @@ def test_the_seed_decides():
 def test_settings_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         Sampling(**settings)
+
+
+def test_distance_maps_follow_the_cropped_and_flipped_labels():
+    settings, cases = Sampling((4, 6, 5), 2, 1, ("D", "H", "W")), [Case("a"), Case("b")]
+    drawing = Sampler(cases, [WithoutLabel("u")], settings, seed=0, map_classes=3)
+    plain = Sampler(cases, [WithoutLabel("u")], settings, seed=0)
+    for _ in range(3):
+        batch, without = drawing.draw(), plain.draw()
+        assert without.distance_maps is None
+        assert torch.equal(batch.images, without.images)
+        maps = signed_distance_maps(batch.labels.numpy(), 3)
+        assert torch.equal(batch.distance_maps, torch.from_numpy(maps))
+        assert batch.distance_maps.shape == (2, 2, 4, 6, 5)
+    moved = batch.to(torch.device("cpu"))
+    assert torch.equal(moved.distance_maps, batch.distance_maps)
+    assert without.to(torch.device("cpu")).distance_maps is None

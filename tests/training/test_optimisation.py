@@ -1,9 +1,16 @@
 """Schedule, optimisers and the norms of gradients."""
 
+from typing import ClassVar
+
+import numpy as np
 import pytest
 import torch
+from torch.optim import SGD, Adam
 
 from dvcl.errors import InputError
+from dvcl.methods.supervised import Supervised
+from dvcl.networks import Network
+from dvcl.training.engine import step
 from dvcl.training.optimisation import Training, build_optimisers, decayed_rate, gradient_norms
 
 
@@ -54,6 +61,44 @@ def test_one_optimiser_per_group_with_the_schedules_settings(build_method):
     (group,) = optimisers["network"].param_groups
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.3, 0.5, 0.01)
     assert len(group["params"]) == len(list(method.parameters()))
+
+
+class Dueller(Supervised):
+    """Has a second group, trained by Adam; its only network serves both."""
+
+    adam_rates: ClassVar = {"rival": 1e-3}
+
+    def __init__(self) -> None:
+        super().__init__(lambda scheme: Network(levels=2, base_channels=2).build(
+            2, scheme, torch.Generator().manual_seed(0)), 2)  # fmt: skip
+        self.rival = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+
+    def parameter_groups(self):
+        return {"network": list(self.network.parameters()), "rival": [self.rival]}
+
+    def updates(self, batch, progress):
+        yield "network", self.losses(batch, progress)
+        yield "rival", {"rival": self.rival.square().sum()}
+
+
+def test_a_group_with_a_rate_of_its_own_is_trained_by_adam_at_that_rate(make_sampler):
+    method, batch = Dueller(), make_sampler().draw()
+    optimisers = build_optimisers(method, Training(rate=0.3))
+    assert isinstance(optimisers["network"], SGD)
+    assert isinstance(optimisers["rival"], Adam)
+    # Adam, step by step: moving averages of the gradient and of its square, both unbiased.
+    weights = np.array([1.0, -2.0])
+    mean, square = np.zeros(2), np.zeros(2)
+    for t in range(1, 4):
+        step(method, optimisers, batch, 0.5, rate=0.01)
+        gradient = 2 * weights
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.99 * square + 0.01 * gradient**2
+        moved = mean / (1 - 0.9**t) / (np.sqrt(square / (1 - 0.99**t)) + 1e-8)
+        weights = weights - 1e-3 * moved
+        np.testing.assert_allclose(method.rival.detach().numpy(), weights, rtol=1e-5)
+    assert optimisers["network"].param_groups[0]["lr"] == 0.01
+    assert optimisers["rival"].param_groups[0]["lr"] == 1e-3
 
 
 def test_gradient_norms_equal_those_of_separate_backward_passes():

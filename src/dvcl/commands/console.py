@@ -65,25 +65,24 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
 @contextmanager
 def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]:
     """A bar for training; yields an observer of journal rows."""
-    best = 0.0
+    best = loss = 0.0
     with _progress() as progress:
         tasks: list[TaskID] = []
 
         def observe(row: Row) -> None:
-            nonlocal best
+            nonlocal best, loss
             # The bar appears with the first step: errors found before it stand alone.
             if not tasks:
                 tasks.append(progress.add_task(title, total=iterations, note=""))
             if row["kind"] == "step":
                 loss = sum(row["terms"].values())
-                dice = f", best Dice {100 * best:.1f} %" if best else ""
-                progress.update(tasks[0], completed=row["iteration"], note=f"loss {loss:.3f}{dice}")
             elif row["mean_dice"] == row["mean_dice"]:
-                dice = row["mean_dice"]
-                best = max(best, dice)
+                best = max(best, row["mean_dice"])
                 progress.console.print(
-                    f"  iteration {row['iteration']}: validation Dice {100 * dice:.1f} %"
+                    f"  iteration {row['iteration']}: validation Dice {100 * row['mean_dice']:.1f} %"
                 )
+            dice = f", best Dice {100 * best:.1f} %" if best else ""
+            progress.update(tasks[0], completed=row["iteration"], note=f"loss {loss:.3f}{dice}")
 
         yield observe
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dvcl.commands.project import Project
-from dvcl.commands.run import Run
+from dvcl.commands.run import Run, usable_device
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice
 from dvcl.files import folder_lock, sha256_of_json
@@ -21,9 +21,9 @@ from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
 from dvcl.sampling.streams import Sampler
-from dvcl.splits import Split, check_split
+from dvcl.splits import Split, check_cases, check_split
 from dvcl.store import Store, StoredCase
-from dvcl.training.engine import choose_device, train
+from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
 from dvcl.training.tensorboard import TensorBoard
 
@@ -59,6 +59,7 @@ def train_run(
     Raises:
         InputError: When settings and data do not fit; always before the first step.
     """
+    check_cases(split, project.dataset)
     store = project.store(recipe)
     run = Run(
         folder=project.run_folder(name or recipe.name, method, seed),
@@ -71,7 +72,7 @@ def train_run(
         store=store.folder,
         data=_data_hash(store, split),
     )
-    chosen = choose_device(device)
+    chosen = usable_device(device)
     trained = run.build_method()
     check_fit(run, trained, store)
     _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
@@ -123,9 +124,10 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
     if method.needs_unlabelled and recipe.sampling.unlabelled < 1:
         problems.append(f"sampling.unlabelled: 0 found; {run.method} expects at least 1.")
     network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
-    for size in (recipe.sampling.patch, recipe.window.size):
+    patch, window = recipe.sampling.patch, recipe.window.size
+    for checked, size in ((network, patch), (network, window), (method, patch)):
         try:
-            network.check_patch(size)
+            checked.check_patch(size)
         except InputError as error:
             problems += error.problems
     if problems:
@@ -143,7 +145,8 @@ def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
         settings = replace(settings, unlabelled=0)
     labelled = [store.case(case) for case in run.split.labelled]
     unlabelled = [store.case(case) for case in run.split.unlabelled]
-    return Sampler(labelled, unlabelled, settings, run.seed)
+    map_classes = run.labels.classes if method.needs_distance_maps else None
+    return Sampler(labelled, unlabelled, settings, run.seed, map_classes)
 
 
 def make_validation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +31,14 @@ class Method(nn.Module, ABC):
         precision: Autocast type of the networks, None for float32. Losses are always float32.
         random: Generator for what the method itself draws, on the method's device.
         needs_unlabelled: Whether the method is pointless without unlabelled cases.
+        needs_distance_maps: Whether batches carry signed distance maps of the labels.
+        adam_rates: Parameter groups that Adam trains at this constant rate; all others follow the
+            schedule. Discriminators need it.
     """
 
     needs_unlabelled = True
+    needs_distance_maps = False
+    adam_rates: Mapping[str, float] = {}
 
     def __init__(self, make_network: MakeNetwork, classes: int) -> None:
         super().__init__()
@@ -43,7 +48,11 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> Terms:
-        """Named, weighted scalars whose sum is minimised; ``progress`` runs from 0 to 1."""
+        """Named, weighted scalars whose sum is minimised; ``progress`` runs from 0 to 1.
+
+        The name of a term that learns from labelled patches alone begins with "supervised"; every
+        other one must learn from the unlabelled patches.
+        """
 
     def updates(self, batch: Batch, progress: float) -> Iterator[tuple[str, Terms]]:
         """One (parameter group, terms) pair per optimiser step, computed when asked for."""
@@ -56,6 +65,13 @@ class Method(nn.Module, ABC):
     def after_step(self) -> None:
         """Called after the optimisers' steps: moving averages."""
 
+    def check_patch(self, patch: tuple[int, int, int]) -> None:
+        """Refuse a training patch that the method, other than its network, cannot work with.
+
+        Raises:
+            InputError: With a size that works.
+        """
+
     @abstractmethod
     def predict(self, images: Tensor) -> Tensor:
         """Class probabilities (B, K, D, H, W) float32 of the network(s) that are tested."""
@@ -66,7 +82,10 @@ class Method(nn.Module, ABC):
 
     def run(self, network: nn.Module, images: Tensor) -> Prediction:
         """Run a network in the training precision; logits come back as float32."""
-        enabled = self.precision is not None
-        with torch.autocast(images.device.type, dtype=self.precision, enabled=enabled):
+        with self.autocast(images.device):
             logits, features = network(images)
         return Prediction(logits.float(), features)
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The training precision, for heads and discriminators."""
+        return torch.autocast(device.type, self.precision, enabled=self.precision is not None)

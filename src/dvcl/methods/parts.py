@@ -105,3 +105,14 @@ def check_at_least(smallest: float, **settings: float) -> None:
     ]
     if problems:
         raise InputError(problems)
+
+
+def check_at_most(largest: float, **settings: float) -> None:
+    """Refuse settings that are larger than ``largest`` or not a number."""
+    problems = [
+        f"method.{name}: {value} found, at most {largest:g} expected."
+        for name, value in settings.items()
+        if not value <= largest
+    ]
+    if problems:
+        raise InputError(problems)

@@ -34,6 +34,6 @@ class Teacher(nn.Module):
         decay = min(1 - 1 / (int(self.steps) + 1), self.decay)
         for mine, theirs in zip(self.network.parameters(), student.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-        for mine, theirs in zip(self.network.buffers(), student.buffers(), strict=True):
-            mine.copy_(theirs)
+        for copied, buffer in zip(self.network.buffers(), student.buffers(), strict=True):
+            copied.copy_(buffer)
         self.steps.add_(1)

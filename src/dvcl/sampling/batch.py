@@ -17,12 +17,15 @@ class Batch:
         labels: (B, D, H, W) int64, class indices of the labelled patches.
         unlabelled: (U, 1, D, H, W) float32; U is 0 for a purely supervised method.
         case_ids: B + U ids in the same order, for error messages.
+        distance_maps: (B, K - 1, D, H, W) float32 in [-1, 1] of classes 1 to K - 1, see
+            `sampling.distance_maps`; None unless the method needs them.
     """
 
     labelled: Tensor
     labels: Tensor
     unlabelled: Tensor
     case_ids: tuple[str, ...]
+    distance_maps: Tensor | None = None
 
     @property
     def images(self) -> Tensor:
@@ -36,4 +39,5 @@ class Batch:
             self.labels.to(device, non_blocking=True),
             self.unlabelled.to(device, non_blocking=True),
             self.case_ids,
+            None if (maps := self.distance_maps) is None else maps.to(device, non_blocking=True),
         )

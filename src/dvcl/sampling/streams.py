@@ -12,6 +12,7 @@ import torch
 from dvcl.errors import InputError
 from dvcl.sampling.augment import AXES, draw_flips
 from dvcl.sampling.batch import Batch
+from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.sampling.patches import Start, centred_start, copy_patch, uniform_start
 from dvcl.store import StoredCase
 
@@ -70,6 +71,13 @@ class Sampler:
     """Draws batches from prepared cases; one generator drives everything.
 
     Only images are read from unlabelled cases, whatever label files they may have.
+
+    Args:
+        labelled: Cases with labels.
+        unlabelled: Cases whose images alone are used.
+        settings: How patches are drawn.
+        seed: Of the generator.
+        map_classes: K, when batches shall carry signed distance maps of the labels.
     """
 
     def __init__(
@@ -78,8 +86,10 @@ class Sampler:
         unlabelled: Sequence[StoredCase],
         settings: Sampling,
         seed: int,
+        map_classes: int | None = None,
     ) -> None:
         self.settings = settings
+        self.map_classes = map_classes
         self.random = np.random.default_rng(seed)
         self.labelled = Stream(labelled, self.random)
         self.unlabelled = Stream(unlabelled, self.random)
@@ -98,7 +108,10 @@ class Sampler:
             self._copy(case, start, flips, images[index, 0], labels[index] if is_labelled else None)
             ids.append(case.id)
         count = settings.labelled
-        return Batch(images[:count], labels.long(), images[count:], tuple(ids))
+        maps = None
+        if self.map_classes is not None:
+            maps = torch.from_numpy(signed_distance_maps(labels.numpy(), self.map_classes))
+        return Batch(images[:count], labels.long(), images[count:], tuple(ids), maps)
 
     def _start(self, case: StoredCase, is_labelled: bool) -> Start:
         shape, patch = case.image.shape, self.settings.patch

@@ -122,8 +122,9 @@ def step(
             )
         if measure:
             norms |= gradient_norms(terms, method.parameter_groups()[group])
-        for parameters in optimiser.param_groups:
-            parameters["lr"] = rate
+        if group not in method.adam_rates:
+            for parameters in optimiser.param_groups:
+                parameters["lr"] = rate
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         optimiser.step()

@@ -7,10 +7,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adam, Optimizer
 
 from dvcl.errors import InputError
 from dvcl.methods import Method
+
+# Of discriminators in UA-MT's family (SASSNet, SSL4MIS).
+ADAM_BETAS = (0.9, 0.99)
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,19 @@ class Training:
 
 
 def build_optimisers(method: Method, settings: Training) -> dict[str, Optimizer]:
-    """One SGD optimiser per parameter group of the method."""
-    return {
-        name: SGD(
-            parameters,
-            lr=settings.rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
-        for name, parameters in method.parameter_groups().items()
-    }
+    """One optimiser per parameter group: SGD, or Adam where the method gives a constant rate."""
+    optimisers: dict[str, Optimizer] = {}
+    for name, parameters in method.parameter_groups().items():
+        if name in method.adam_rates:
+            optimisers[name] = Adam(parameters, lr=method.adam_rates[name], betas=ADAM_BETAS)
+        else:
+            optimisers[name] = SGD(
+                parameters,
+                lr=settings.rate,
+                momentum=settings.momentum,
+                weight_decay=settings.weight_decay,
+            )
+    return optimisers
 
 
 def decayed_rate(settings: Training, iteration: int) -> float:

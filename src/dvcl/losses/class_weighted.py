@@ -1,0 +1,62 @@
+"""The supervised loss with a weight per class, as CLD and DHC have it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SMOOTH = 1.0
+
+
+def sums_per_class(maps: Tensor, labels: Tensor) -> Tensor:
+    """For each class the sum of its own map over its own voxels.
+
+    Args:
+        maps: (B, K, D, H, W).
+        labels: (B, D, H, W) int64.
+
+    Returns:
+        (K,); of probabilities, twice the numerator of a soft Dice coefficient.
+    """
+    classes = torch.arange(maps.shape[1], device=labels.device).view(1, -1, 1, 1, 1)
+    return (maps * (labels.unsqueeze(1) == classes)).sum((0, 2, 3, 4))
+
+
+def weighted_cross_entropy(log_probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Sum over voxels of weight * cross-entropy, divided by the sum of the weights; else 0.
+
+    Args:
+        log_probabilities: (B, K, D, H, W).
+        labels: (B, D, H, W) int64.
+        weights: (K,), at least 0.
+    """
+    counts = labels.flatten().bincount(minlength=len(weights))
+    total = (weights * counts).sum().clamp_min(torch.finfo(weights.dtype).tiny)
+    return F.nll_loss(log_probabilities, labels, weights, reduction="sum") / total
+
+
+def weighted_dice_loss(probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Mean over organs of weight * (1 - Dice), sums over the whole batch.
+
+    Dice is (2 sum(p y) + 1) / (sum(p) + sum(y) + 1). The official codes return the mean of
+    -weight * Dice, which has the same gradient and falls below 0.
+
+    Args:
+        probabilities: (B, K, D, H, W).
+        labels: (B, D, H, W) int64.
+        weights: (K,); the background's is not used.
+    """
+    present = labels.flatten().bincount(minlength=len(weights))
+    sizes = probabilities.sum((0, 2, 3, 4)) + present
+    dice = (2 * sums_per_class(probabilities, labels) + SMOOTH) / (sizes + SMOOTH)
+    return (weights * (1 - dice))[1:].mean()
+
+
+def weighted_supervised_loss(log_probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """(Dice + cross-entropy) / 2 with class weights; arguments as `weighted_cross_entropy`.
+
+    Half of the official sum, so that it weighs against the other terms as other methods' does.
+    """
+    dice = weighted_dice_loss(log_probabilities.exp(), labels, weights)
+    return 0.5 * (dice + weighted_cross_entropy(log_probabilities, labels, weights))
