@@ -43,17 +43,17 @@ def bars() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
 
         def bar(title: str) -> Callable[[int, int, str], None]:
             tasks: list[TaskID] = []
-            last, cases = 0, 1
+            last, cases, finished = 0, 1, False
 
             def update(done: int, total: int, case: str) -> None:
-                nonlocal last, cases
+                nonlocal last, cases, finished
                 # A bar appears when its phase begins.
                 if not tasks:
                     tasks.append(progress.add_task(title, total=total, note=""))
-                elif done <= last:
+                elif finished or done <= last:
                     progress.reset(tasks[0])
                     cases += 1
-                last = done
+                last, finished = done, done == total
                 note = case if cases == 1 else f"{case} (case {cases})"
                 progress.update(tasks[0], completed=done, total=total, note=escape(note))
 
@@ -77,9 +77,10 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
             if row["kind"] == "step":
                 loss = sum(row["terms"].values())
             elif row["mean_dice"] == row["mean_dice"]:
-                best = max(best, row["mean_dice"])
+                found = row["mean_dice"]
+                best = max(best, found)
                 progress.console.print(
-                    f"  iteration {row['iteration']}: validation Dice {100 * row['mean_dice']:.1f} %"
+                    f"  iteration {row['iteration']}: validation Dice {100 * found:.1f} %"
                 )
             dice = f", best Dice {100 * best:.1f} %" if best else ""
             progress.update(tasks[0], completed=row["iteration"], note=f"loss {loss:.3f}{dice}")
