@@ -103,7 +103,7 @@ def study(tmp_path_factory):
         {signal.SIGTERM: processes["term"], signal.SIGKILL: processes["kill"]},
         {signal.SIGTERM: runs["term"], signal.SIGKILL: runs["kill"]},
     )
-    outputs = {name: process.communicate(timeout=60)[0] for name, process in processes.items()}
+    outputs = {name: process.communicate(timeout=240)[0] for name, process in processes.items()}
     codes = {name: process.returncode for name, process in processes.items()}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
