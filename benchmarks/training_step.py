@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from measuring import (
@@ -24,22 +23,14 @@ from measuring import (
     print_table,
     verdict,
 )
+from steps import make_batch, make_step, patch_size
 from torch import Tensor
-from torch.nn import functional as F
 
 from dvcl.losses.entropy import Selection
 from dvcl.losses.voxel_sampling import sample_mask
 from dvcl.methods import DVCL, METHODS, Method
 from dvcl.methods.method import Terms
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
-from dvcl.networks import Network
-from dvcl.sampling.batch import Batch
-from dvcl.training.engine import step
-from dvcl.training.optimisation import Training, build_optimisers
-
-CLASSES = 14
-PATCH, QUICK_PATCH = (32, 96, 96), (16, 64, 64)
-PROGRESS = 0.9
 
 
 class DenseContrast(DVCL):
@@ -89,50 +80,14 @@ STEPS: dict[str, type[Method]] = {
 }
 
 
-def make_batch(patch: tuple[int, int, int], device: str) -> Batch:
-    """Noise, and labels in blocks of 8 voxels; an untrained network gets some of them right."""
-    random = torch.Generator().manual_seed(0)
-    images = torch.rand((4, 1, *patch), generator=random)
-    blocks = torch.randint(CLASSES, (2, *(side // 8 for side in patch)), generator=random)
-    for axis in (1, 2, 3):
-        blocks = blocks.repeat_interleave(8, axis)
-    batch = Batch(images[:2], blocks, images[2:], ("a", "b", "c", "d"))
-    return batch.to(torch.device(device))
-
-
-def make_method(name: str, device: str) -> Method:
-    """A freshly initialised method with full memories."""
-    torch.manual_seed(0)
-    random = torch.Generator().manual_seed(0)
-    network = Network(dropout=0.0)
-    method = STEPS[name](partial(network.build, CLASSES, random=random), CLASSES).to(device)
-    method.precision = torch.bfloat16
-    method.random = torch.Generator(device).manual_seed(0)
-    if isinstance(method, DVCL):
-        for contrast in method.distance_contrast:
-            size = contrast.features.capacity
-            contrast.features.push(F.normalize(torch.randn(size, 256, device=device), dim=1))
-            contrast.probabilities.push(torch.randn(size, CLASSES, device=device).softmax(1))
-        for bank in method.hqc.banks:
-            bank.push(torch.randn(bank.capacity, 256, device=device))
-    return method
-
-
-def make_step(name: str, quick: bool, device: str) -> Callable[[], None]:
-    """One optimiser step, repeatable, already taken once."""
-    batch = make_batch(QUICK_PATCH if quick else PATCH, device)
-    method = make_method(name, device)
-    settings = Training(rate=1e-3)
-    optimisers = build_optimisers(method, settings)
-    take = partial(step, method, optimisers, batch, PROGRESS, settings.rate)
-    take()
-    return take
+def prepare(name: str, quick: bool, device: str) -> Callable[[], None]:
+    return make_step(STEPS[name], make_batch(patch_size(quick), device), device)
 
 
 def memory(name: str, quick: bool, device: str, threads: int) -> float:
     torch.set_num_threads(threads)
     # The first step fills momentum and caches, which stay; the peak of the second is above them.
-    return peak_mib(make_step(name, quick, device), device)
+    return peak_mib(prepare(name, quick, device), device)
 
 
 def main() -> None:
@@ -141,7 +96,7 @@ def main() -> None:
         name: in_fresh_process(memory, name, chosen.quick, chosen.device, chosen.threads)
         for name in STEPS
     }
-    steps = {name: make_step(name, chosen.quick, chosen.device) for name in STEPS}
+    steps = {name: prepare(name, chosen.quick, chosen.device) for name in STEPS}
     dense = steps.pop("dvcl, dense features")
     # cps stands at both ends: a machine that drifts shows in its two columns.
     order = {"cps before": steps["cps"], **steps, "cps after": steps["cps"]}

@@ -17,6 +17,8 @@ def test_a_benchmark_compiles(path, tmp_path):
 def test_every_benchmark_is_in_the_table_with_its_command():
     table = (FOLDER / "README.md").read_text(encoding="utf-8")
     for path in FILES:
-        if path.name != "measuring.py":
+        text = path.read_text(encoding="utf-8")
+        # What they share is no program.
+        if "__main__" in text:
             assert f"python benchmarks/{path.name}" in table
-            assert f"python benchmarks/{path.name}" in path.read_text(encoding="utf-8")
+            assert f"python benchmarks/{path.name}" in text

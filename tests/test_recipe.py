@@ -42,6 +42,20 @@ def test_every_recipe_fits_its_own_network(name):
     network.check_patch(recipe.window.size)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_fits_every_method(name):
+    import torch
+
+    recipe = load_recipe(name)
+    for method, kind in METHODS.items():
+        built = kind(
+            lambda scheme: recipe.network.build(3, scheme, torch.Generator()),
+            3,
+            **recipe.methods.get(method, {}),
+        )
+        built.check_patch(recipe.sampling.patch)
+
+
 def test_the_papers_recipe_holds_the_papers_numbers():
     recipe = load_recipe("paper")
     assert recipe.preprocessing.spacing_mm == (2.5, 1.25, 1.25)

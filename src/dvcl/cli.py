@@ -121,9 +121,23 @@ def prepare(
 
 
 @app.command()
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one's settings.", show_default=False)
+    ] = None,
+) -> None:
+    """List all methods, or the settings of one."""
+    from dvcl.commands.console import console
+    from dvcl.commands.methods import describe_method, methods_table
+
+    for part in describe_method(name) if name else [methods_table()]:
+        console.print(part)
+
+
+@app.command()
 def train(
     work: Work,
-    method: Annotated[str, typer.Option(help="supervised, cps or dvcl.")] = "dvcl",
+    method: Annotated[str, typer.Option(help="A name that `dvcl methods` lists.")] = "dvcl",
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, sampling and dropout.")
     ] = 0,

@@ -151,6 +151,19 @@ def test_score_a_folder_of_masks(
         (("train", "WORK", "--method", "dcvl"), "'dcvl'"),
         (("train", "WORK", "--set", "training.rtae=1"), "did you mean 'rate'"),
         (("train", "WORK", "--set", "sampling.patch=[15, 16, 16]"), "multiple of 4"),
+        (
+            ("train", "WORK", "--set", "sampling.patch=[16, 16, 24]", "--method", "magicnet"),
+            "2 to 64 cubes must fill it exactly",
+        ),
+        (
+            ("train", "WORK", "--set", "methods.magicnet.cube=[6, 8, 8]", "--method", "magicnet"),
+            "multiple of 4",
+        ),
+        (
+            ("train", "WORK", "--set", "methods.dvcl.outsiders=99999"),
+            "queue_size: 2048 found, at least",
+        ),
+        (("train", "WORK", "--set", "sampling.unlabelled=0"), "dvcl expects at least 1"),
         (("train", "WORK", "--labelled-cases", "9"), "9 labelled cases"),
         (("train", "WORK", "--set", "preprocessing.order=3"), "order: 1 there, 3 asked for"),
         (("train", "WORK", "--device", "gpu"), "--device 'gpu'"),
@@ -205,6 +218,25 @@ def test_no_unlabelled_scans(
     code, out, err = run(capsys, "train", tmp_path, "--method=supervised", "--device=cpu")
     assert code == 0, err
     assert "No validation" in out.replace("\n", " ")
+
+
+def test_background_alone(study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Label maps, and a record, without any organ."""
+    scans, work = tmp_path / "scans", tmp_path / "work"
+    shutil.copytree(study / "scans" / "labelled", scans)
+    for path in (scans / "labels").iterdir():
+        label = read_volume(path)
+        write_volume(path, Volume(np.zeros(label.array.shape, dtype=np.uint8), label.affine))
+    code, _, err = run(capsys, "prepare", work, f"--labelled={scans}", "--workers=1", *TINY)
+    assert code == 2
+    assert "nothing but background (0); organs were expected" in err
+    shutil.copytree(study / "work", work)
+    record = json.loads((work / "project.json").read_text())
+    record["dataset"]["labels"] = {"0": "background"}
+    (work / "project.json").write_text(json.dumps(record))
+    code, _, err = run(capsys, "train", work, "--device=cpu")
+    assert code == 2
+    assert "0 organs; between 1 and 254 were expected" in err
 
 
 def test_unreadable_checkpoint(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

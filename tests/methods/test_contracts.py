@@ -9,11 +9,13 @@ import torch
 from dvcl.methods import METHODS, Method
 from dvcl.methods.method import Terms
 from dvcl.networks import Network, SegmentationNetwork
+from dvcl.recipe import method_settings
 from dvcl.training.checkpoint import load_state, save_state
 from dvcl.training.engine import step
 from dvcl.training.optimisation import Training, build_optimisers
 
 every_method = pytest.mark.parametrize("name", METHODS)
+CO_TRAINED = [name for name in METHODS if "predict_with" in method_settings(name)]
 SETTINGS = Training(iterations=10, rate=0.05, precision="float32")
 
 
@@ -248,7 +250,7 @@ def test_only_the_supervised_baseline_needs_no_unlabelled_cases():
     assert [name for name, kind in METHODS.items() if not kind.needs_unlabelled] == ["supervised"]
 
 
-@pytest.mark.parametrize("name", ["cps", "dvcl"])
+@pytest.mark.parametrize("name", CO_TRAINED)
 def test_co_trained_networks_predict_alone_or_together(name, build_method, make_batch):
     images = make_batch(side=8).images
     maps = {}
@@ -263,7 +265,7 @@ def test_co_trained_networks_predict_alone_or_together(name, build_method, make_
     assert not torch.allclose(alone[0], alone[1])
 
 
-@pytest.mark.parametrize("name", ["cps", "dvcl"])
+@pytest.mark.parametrize("name", CO_TRAINED)
 def test_second_network_starts_as_asked(name: str) -> None:
     for asked in ("kaiming", "xavier"):
         schemes: list[str] = []

@@ -74,6 +74,10 @@ class BaCon(Method):
         jitter: Of contrast and brightness in strong views; see `views.strong`.
     """
 
+    learns_by = "confident pseudo-labels, as many of every class; contrast with class centres"
+    extra_cost = (
+        "a strong view of unlabelled patches; a second classifier; a feature head at sampled voxels"
+    )
     counts: Tensor
 
     def __init__(

@@ -23,12 +23,12 @@ from dvcl.sampling.batch import Batch
 
 
 class CCL(Method):
-    """Boosting semi-supervised learning with contrastive complementary labelling (Deng et al.).
+    """Contrastive complementary labelling (Deng et al., Neural Networks 2024).
 
-    Neural Networks 2024, https://arxiv.org/abs/2212.06643. FixMatch, and contrast of voxel
-    features: labelled and confident voxels attract their class and repel the others; a doubtful
-    voxel attracts its other view and is repelled by the classes that it is least likely of.
-    Predicts with a moving average of the network.
+    https://arxiv.org/abs/2212.06643. FixMatch, and contrast of voxel features: labelled and
+    confident voxels attract their class and repel the others; a doubtful voxel attracts its other
+    view and is repelled by the classes that it is least likely of. Predicts with a moving average
+    of the network.
 
     Deviations from the official code, which classifies images. Features come from sampled voxels, a
     confident one in both its views. The loss is divided by the number of positives, as in
@@ -51,6 +51,9 @@ class CCL(Method):
         decay: Of the moving average that predicts.
         jitter: Of contrast and brightness in strong views; see `views.strong`.
     """
+
+    learns_by = "confident pseudo-labels; contrast with the classes that a voxel is not"
+    extra_cost = "a strong view of unlabelled patches; a feature head at sampled voxels"
 
     def __init__(
         self,

@@ -46,6 +46,10 @@ class CLD(Method):
         predict_with: "mean" of both networks, or "A" or "B" alone.
     """
 
+    learns_by = (
+        "hard labels of the other network, rare classes weighing more, confident ones thinned out"
+    )
+    extra_cost = "the second network"
     counts: Tensor
 
     def __init__(

@@ -33,6 +33,9 @@ class CPS(Method):
         predict_with: "mean" of both networks, or "A" or "B" alone.
     """
 
+    learns_by = "hard labels of the other network"
+    extra_cost = "the second network"
+
     def __init__(
         self,
         make_network: MakeNetwork,

@@ -21,7 +21,7 @@ class DAN(Method):
     https://doi.org/10.1007/978-3-319-66179-7_47. A discriminator learns to tell softmax maps of
     labelled patches from those of unlabelled ones, given the image too; the segmentation network
     learns to make its maps of unlabelled patches pass for labelled ones. The form and the numbers
-    are those of SSL4MIS' 3-D code. The discriminator never takes part in the prediction.
+    are those of SSL4MIS' 3-D code. Predicts with the segmentation network.
 
     Deviations from that code: the discriminator pools over all positions, so that any patch size
     fits, and counts labelled and unlabelled patches instead of expecting two of each. It learns
@@ -37,6 +37,9 @@ class DAN(Method):
         discriminator_channels: After its first convolution; the later ones have 2, 4, 8 times as
             many.
     """
+
+    learns_by = "maps that a discriminator takes for those of labelled scans"
+    extra_cost = "a discriminator on all maps"
 
     def __init__(
         self,

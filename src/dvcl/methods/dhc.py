@@ -43,6 +43,9 @@ class DHC(Method):
         predict_with: "mean" of both networks, or "A" or "B" alone.
     """
 
+    learns_by = "hard labels of the other network, weighted by how hard and how rare a class is"
+    extra_cost = "the second network"
+
     def __init__(
         self,
         make_network: MakeNetwork,

@@ -36,6 +36,8 @@ class DTC(Method):
             their distance is within a few times 1 / k.
     """
 
+    learns_by = "agreement of the segmentation with distance maps"
+    extra_cost = "distance maps of the labels"
     needs_distance_maps = True
 
     def __init__(

@@ -87,6 +87,11 @@ class DVCL(Method):
         predict_with: "mean" of both networks, or "A" or "B" alone.
     """
 
+    learns_by = (
+        "weighted pseudo-labels of the other network; class centres; neighbours and outsiders"
+    )
+    extra_cost = "the second network; feature heads and neighbour search at sampled voxels"
+
     def __init__(
         self,
         make_network: MakeNetwork,

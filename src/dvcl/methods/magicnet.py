@@ -53,6 +53,12 @@ class MagicNet(Method):
         noise_limit: Largest absolute value of the noise.
     """
 
+    learns_by = (
+        "pseudo-labels of patches whose cubes are mixed across scans; telling where a cube was"
+    )
+    extra_cost = (
+        "labelled patches seen three times, unlabelled ones twice and once more by the average"
+    )
     counts: Tensor
     frequency: Tensor
 

@@ -20,8 +20,8 @@ class MeanTeacher(Method):
 
     https://arxiv.org/abs/1703.01780. The student's softmax on unlabelled patches should equal that
     of the teacher, a moving average of the student that sees the same patches with noise. The 3-D
-    form of SSL4MIS: consistency on the unlabelled patches only, where the original uses all, and
-    prediction with the student, which that code validates and tests.
+    form of SSL4MIS: consistency on the unlabelled patches only, where the original uses all.
+    Predicts with the student, which that code validates and tests.
 
     As there, the squared difference is a mean over classes too, so that the term is weaker the more
     classes there are. The noise is meant for images of unit variance, and strong for others.
@@ -34,6 +34,9 @@ class MeanTeacher(Method):
         noise: Standard deviation of the noise in the teacher's images.
         noise_limit: Largest absolute value of the noise.
     """
+
+    learns_by = "agreement with a moving average of the network on noisy patches"
+    extra_cost = "one pass of the average on unlabelled patches"
 
     def __init__(
         self,

@@ -34,8 +34,12 @@ class Method(nn.Module, ABC):
         needs_distance_maps: Whether batches carry signed distance maps of the labels.
         adam_rates: Parameter groups that Adam trains at this constant rate; all others follow the
             schedule. Discriminators need it.
+        learns_by: How unlabelled scans teach, in a few words for `dvcl methods`.
+        extra_cost: Of a step, beyond one network that is trained on all patches.
     """
 
+    learns_by: str
+    extra_cost: str
     needs_unlabelled = True
     needs_distance_maps = False
     adam_rates: Mapping[str, float] = {}

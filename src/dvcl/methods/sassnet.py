@@ -42,6 +42,8 @@ class SASSNet(Method):
             many.
     """
 
+    learns_by = "distance maps that a discriminator takes for those of labelled scans"
+    extra_cost = "a discriminator on all maps; distance maps of the labels"
     needs_distance_maps = True
 
     def __init__(

@@ -10,13 +10,15 @@ from dvcl.sampling.batch import Batch
 
 
 class Supervised(Method):
-    """3-D U-Net on the labelled cases alone (the "Fully" row of DVCL's tables).
+    """3-D U-Net on the labelled cases alone (Cicek et al., MICCAI 2016).
 
-    It is a lower bound: it sees the labelled share of the other methods' batches, for as many
-    steps, and nothing of the unlabelled patches. Loss: (Dice + cross-entropy) / 2. Predicts with
-    its only network.
+    https://arxiv.org/abs/1606.06650. The "Fully" row of DVCL's tables, and a lower bound: it sees
+    the labelled share of the other methods' batches, for as many steps, and nothing of the
+    unlabelled patches. Loss: (Dice + cross-entropy) / 2. Predicts with its only network.
     """
 
+    learns_by = "nothing: the lower bound"
+    extra_cost = "none, and no unlabelled patches"
     needs_unlabelled = False
 
     def __init__(self, make_network: MakeNetwork, classes: int) -> None:

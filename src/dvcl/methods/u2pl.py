@@ -60,6 +60,14 @@ class U2PL(Method):
         feature_dimension: d of the feature head.
     """
 
+    learns_by = (
+        "a moving average's certain labels; contrast in which uncertain voxels are negatives"
+    )
+    extra_cost = (
+        "one pass of the average on all patches, another on unlabelled ones; a feature head at "
+        "sampled voxels"
+    )
+
     def __init__(
         self,
         make_network: MakeNetwork,

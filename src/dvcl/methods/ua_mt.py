@@ -43,6 +43,9 @@ class UAMT(Method):
             to 1.
     """
 
+    learns_by = "agreement with a moving average of the network where that is certain"
+    extra_cost = "passes + 1 passes of the average on unlabelled patches, 9 by default"
+
     def __init__(
         self,
         make_network: MakeNetwork,

@@ -57,6 +57,11 @@ class UGPCL(Method):
         feature_dimension: d of the feature head.
     """
 
+    learns_by = (
+        "agreement of two decoders; rotations; contrast of certain voxels with a queue of organs"
+    )
+    extra_cost = "the second decoder; a feature head at sampled voxels"
+
     def __init__(
         self,
         make_network: MakeNetwork,
