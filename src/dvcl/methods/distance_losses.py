@@ -6,8 +6,9 @@ from typing import Literal, get_args
 
 from torch import nn
 
+from dvcl.errors import InputError
 from dvcl.methods.contrast import DistanceContrast
-from dvcl.methods.parts import check_at_least, check_choice
+from dvcl.methods.parts import check_choice
 from dvcl.methods.view_contrast import ViewContrast
 
 DistanceLoss = Literal[
@@ -24,8 +25,13 @@ def check_distance_loss(
     check_choice("distance_loss", loss, get_args(DistanceLoss))
     others = queries * (1 if per_network else 2) - 1
     # Two views search past voxels only; else the other queries of the step are candidates too.
-    least = {"nnclr": 1, "snclr": neighbours}.get(loss, neighbours + outsiders - others)
-    check_at_least(max(least, 0), queue_size=queue_size)
+    least = max({"nnclr": 1, "snclr": neighbours}.get(loss, neighbours + outsiders - others), 0)
+    if not queue_size >= least:
+        raise InputError(
+            f"method.queue_size: {queue_size} found, at least {least} expected, so that a voxel can "
+            f"have {neighbours} neighbours and {outsiders} outsiders. Take fewer of these, a "
+            "longer queue, or more queries."
+        )
 
 
 def build_distance_losses(
