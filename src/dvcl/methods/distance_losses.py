@@ -28,8 +28,8 @@ def check_distance_loss(
     least = max({"nnclr": 1, "snclr": neighbours}.get(loss, neighbours + outsiders - others), 0)
     if not queue_size >= least:
         raise InputError(
-            f"method.queue_size: {queue_size} found, at least {least} expected, so that a voxel can "
-            f"have {neighbours} neighbours and {outsiders} outsiders. Take fewer of these, a "
+            f"method.queue_size: {queue_size} found, at least {least} expected, so that a voxel "
+            f"can have {neighbours} neighbours and {outsiders} outsiders. Take fewer of these, a "
             "longer queue, or more queries."
         )
 
