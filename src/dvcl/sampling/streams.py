@@ -97,7 +97,7 @@ class Sampler:
     def draw(self) -> Batch:
         """The next batch, on the CPU."""
         settings = self.settings
-        images = torch.zeros((settings.labelled + settings.unlabelled, 1, *settings.patch))
+        images = torch.empty((settings.labelled + settings.unlabelled, 1, *settings.patch))
         labels = torch.zeros((settings.labelled, *settings.patch), dtype=torch.uint8)
         ids = []
         for index in range(len(images)):
@@ -131,15 +131,18 @@ class Sampler:
         image: torch.Tensor,
         label: torch.Tensor | None,
     ) -> None:
-        # Padding is 0 after normalisation, which is the lower end of the window (air).
-        stored = np.full(image.shape, -case.offset / case.scale, dtype=np.float32)
-        copy_patch(case.image, start, stored)
-        np.add(np.flip(stored * np.float32(case.scale), flips), case.offset, out=image.numpy())
+        # Everything happens in the batch itself, through reversed views where an axis is flipped:
+        # copies on the way would take longer than the reading.
+        pixels = image.numpy()
+        if min(start) < 0:
+            # Padding is 0 after normalisation, which is the lower end of the window (air).
+            pixels.fill(-case.offset / case.scale)
+        copy_patch(case.image, start, np.flip(pixels, flips))
+        pixels *= np.float32(case.scale)
+        pixels += np.float32(case.offset)
         if label is not None:
             assert case.label is not None, f"{case.id} was given as a labelled case"
-            patch = np.zeros(label.shape, dtype=np.uint8)
-            copy_patch(case.label, start, patch)
-            label.numpy()[:] = np.flip(patch, flips)
+            copy_patch(case.label, start, np.flip(label.numpy(), flips))
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values: the generator's state and what is left of both streams."""
