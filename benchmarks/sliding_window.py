@@ -2,7 +2,7 @@
 
 Claim: windows, averages and padding cost at most 5 % on top of the network (which ends in its
 softmax here), as in MONAI's sliding_window_inference, with the same result and no more memory. The
-last row is `Window.fast()`, another protocol: larger windows with little overlap, air left out.
+last row is `Window.fast()`, another protocol: little overlap, air left out.
 
     python benchmarks/sliding_window.py [--quick] [--device cuda]
 """
