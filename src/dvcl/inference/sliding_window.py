@@ -56,7 +56,7 @@ class Window:
     def fast(self) -> Window:
         """The same windows, barely overlapping, shrunk to small volumes, air left out.
 
-        Larger windows, which need even less overlap, cost more Dice and more time (docs/results.md).
+        Windows twice as large took more time than they saved on a CPU (docs/results.md).
         """
         depth, height, width = (side - side // 8 for side in self.size)
         return Window(self.size, (depth, height, width), skip_air=True, fit=True)
