@@ -35,31 +35,29 @@ console = _Console(highlight=False)
 
 @contextmanager
 def bars() -> Iterator[Callable[[str], Callable[[int, int, str], None]]]:
-    """Bars for work on cases, one per phase; yields bar(title) -> progress(done, total, case).
-
-    Work counted anew for every case, such as windows, starts the bar and its clock again.
-    """
+    """Bars for work on cases, one per phase; yields bar(title) -> progress(done, total, case)."""
     with _progress() as progress:
+        yield lambda title: _Bar(progress, title).update
 
-        def bar(title: str) -> Callable[[int, int, str], None]:
-            tasks: list[TaskID] = []
-            last, cases, finished = 0, 1, False
 
-            def update(done: int, total: int, case: str) -> None:
-                nonlocal last, cases, finished
-                # A bar appears when its phase begins.
-                if not tasks:
-                    tasks.append(progress.add_task(title, total=total, note=""))
-                elif finished or done <= last:
-                    progress.reset(tasks[0])
-                    cases += 1
-                last, finished = done, done == total
-                note = case if cases == 1 else f"{case} (case {cases})"
-                progress.update(tasks[0], completed=done, total=total, note=escape(note))
+class _Bar:
+    """One phase's bar; work counted anew for every case, such as windows, starts it again."""
 
-            return update
+    def __init__(self, progress: Progress, title: str) -> None:
+        self.progress, self.title = progress, title
+        self.task: TaskID | None = None
+        self.done, self.cases, self.finished = 0, 1, False
 
-        yield bar
+    def update(self, done: int, total: int, case: str) -> None:
+        """Show ``done`` of ``total``; the bar appears when its phase begins."""
+        if self.task is None:
+            self.task = self.progress.add_task(self.title, total=total, note="")
+        elif self.finished or done <= self.done:
+            self.progress.reset(self.task)
+            self.cases += 1
+        self.done, self.finished = done, done == total
+        note = case if self.cases == 1 else f"{case} (case {self.cases})"
+        self.progress.update(self.task, completed=done, total=total, note=escape(note))
 
 
 @contextmanager
