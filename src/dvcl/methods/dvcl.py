@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -25,7 +26,7 @@ from dvcl.methods.distance_losses import (
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least, check_choice, gather_pooled, mean_probabilities
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
-from dvcl.networks.heads import FeatureHead
+from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
 from dvcl.sampling.batch import Batch
 
 
@@ -167,8 +168,8 @@ class DVCL(Method):
         """Algorithm 1 of the paper for one batch."""
         # Logits are not needed again; two full maps would wait here for the end of the step.
         predictions = (self.run(network, batch.images) for network in self.networks)
-        pairs = ((logits.log_softmax(1), features) for logits, features in predictions)
-        logs, features = zip(*pairs, strict=True)
+        pairs = ((logits.log_softmax(1), VoxelTap(features)) for logits, features in predictions)
+        logs, taps = zip(*pairs, strict=True)
         # One split, not two slices: its gradient is one map, not two that are added.
         parts = (log.split([len(batch.labelled), len(batch.unlabelled)]) for log in logs)
         labelled, unlabelled = zip(*parts, strict=True)
@@ -177,7 +178,7 @@ class DVCL(Method):
         contrast: Terms = {}
         if self.contrast > 0 and progress >= self.contrast_start:
             contrast = self._contrast(
-                labelled, unlabelled, features, batch.labels, selections, progress
+                labelled, unlabelled, taps, batch.labels, selections, progress
             )
         taught = self._cross_supervision(unlabelled, selections)
         supervised_a, supervised_b = (supervised_loss(log, batch.labels) for log in labelled)
@@ -204,7 +205,7 @@ class DVCL(Method):
         self,
         labelled: Maps,
         unlabelled: Maps,
-        features: Maps,
+        taps: Sequence[VoxelTap],
         labels: Tensor,
         selections: list[Selection],
         progress: float,
@@ -220,7 +221,9 @@ class DVCL(Method):
         if len(self.distance_contrast) == 1:
             queries = [torch.cat(queries)]
         places = [among_all(voxels, labels, selections) for voxels in queries]
-        gathered = gather_pooled(features, torch.cat([anchors, wrong, *places]), self.heads)
+        size = labels.numel() + selections[0].entropy.numel()
+        everyone = torch.cat([anchors, wrong, *places])
+        gathered = gather_pooled(everyone, size, [tap.rows for tap in taps], self.heads)
         sizes = [len(voxels) for voxels in (anchors, wrong, *places)]
         anchor_features, wrong_features, *query_features = gathered.split(sizes)
         terms: Terms = {}
@@ -241,8 +244,10 @@ class DVCL(Method):
 
     def _distance(self, logs: Maps, queries: list[Tensor], features: Sequence[Tensor]) -> Tensor:
         """Eq. 17 over the drawn queries."""
+        size = logs[0].numel() // self.classes
+        rows_at = [partial(gather_voxels, log) for log in logs]
         losses = [
-            contrast(rows, gather_pooled(logs, voxels, [Tensor.exp, Tensor.exp]))
+            contrast(rows, gather_pooled(voxels, size, rows_at, [Tensor.exp, Tensor.exp]))
             for contrast, voxels, rows in zip(
                 self.distance_contrast, queries, features, strict=True
             )

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from dvcl.errors import InputError
-from dvcl.networks.heads import gather_voxels
 
-Head = Callable[[Tensor], Tensor]
+Rows = Callable[[Tensor], Tensor]
 
 
 class FeatureQueue(nn.Module):
@@ -56,26 +55,25 @@ class ClassQueues(nn.ModuleList):
         return cast("Iterator[FeatureQueue]", super().__iter__())
 
 
-def gather_pooled(maps: Sequence[Tensor], voxels: Tensor, heads: Iterable[Head]) -> Tensor:
+def gather_pooled(
+    voxels: Tensor, size: int, gather: Sequence[Rows], heads: Iterable[Rows]
+) -> Tensor:
     """Rows of several networks' maps at voxels that are counted over all networks.
 
     Args:
-        maps: One (B, F, D, H, W) per network.
-        voxels: (N,) int64; network * B * D * H * W + index within that network's map.
-        heads: Applied to each network's gathered rows (n, F).
+        voxels: (N,) int64; network * size + index within that network's map.
+        size: Voxels B * D * H * W of each map.
+        gather: Per network, from voxels (n,) to its map's rows (n, F).
+        heads: Per network, from these to what is wanted of them (n, d).
 
     Returns:
         (N, d) in the order of ``voxels``.
     """
-    size = maps[0].numel() // maps[0].shape[1]
     network = voxels // size
     order = network.argsort(stable=True)
-    counts = network.bincount(minlength=len(maps)).tolist()
+    counts = network.bincount(minlength=len(gather)).tolist()
     parts = (voxels[order] % size).split(counts)
-    rows = [
-        head(gather_voxels(values, part))
-        for values, part, head in zip(maps, parts, heads, strict=True)
-    ]
+    rows = [head(rows_at(part)) for head, rows_at, part in zip(heads, gather, parts, strict=True)]
     return torch.cat(rows)[order.argsort()]
 
 
