@@ -68,6 +68,19 @@ def test_restoring_is_dense_interpolation_and_argmax(spacing: tuple[float, float
     assert_equal_up_to_ties(restored, dense_scores(probabilities, grid), grid)
 
 
+def test_organs_with_insides_are_dense_interpolation_and_argmax() -> None:
+    grid = make_grid(
+        Geometry((23, 40, 36), oblique_affine((1.0, 1.3, 3.0))), "LPI", (4.0, 2.0, 2.0)
+    )
+    random = torch.Generator().manual_seed(0)
+    # Blobs of many voxels: the shortcut within them must not show.
+    logits = 4 * torch.randn((5, 4, 5, 4), generator=random)
+    probabilities = F.interpolate(logits[None], grid.prepared.shape, mode="trilinear")[0].softmax(0)
+    restored = restore_classes(probabilities, grid)
+    assert len(np.unique(restored)) == 5
+    assert_equal_up_to_ties(restored, dense_scores(probabilities, grid), grid)
+
+
 @pytest.mark.parametrize("codes", ORIENTATIONS[::5])
 def test_dense_interpolation_in_any_orientation(codes: str) -> None:
     grid = make_grid(Geometry((7, 12, 9), oblique_affine((1.0, 1.3, 3.0))), codes, (2.1, 1.7, 1.9))

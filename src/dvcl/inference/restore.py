@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,9 +15,10 @@ from dvcl.preprocessing.interpolation import Taps
 def restore_classes(probabilities: torch.Tensor, grid: Grid) -> np.ndarray:
     """Interpolate the probabilities back linearly and take the most probable class.
 
-    Works through the file's slices and, within one, through the classes with a running maximum:
-    the memory taken is the result and a few slices, whatever K is. Equal probabilities go to the
-    lower class.
+    Works slice by slice of the file: the memory taken is the result and, per thread, a few slices
+    of the prepared grid. Within a slice only what lies between voxels of different classes is
+    interpolated, a few percent of a usual segmentation; elsewhere the class of the voxels around
+    wins in any case. Pure noise takes six times as long. Equal probabilities go to the lower class.
 
     Args:
         probabilities: (K, d, h, w) on ``grid.prepared``, any floating dtype and device, best
@@ -33,11 +35,11 @@ def restore_classes(probabilities: torch.Tensor, grid: Grid) -> np.ndarray:
             f"{grid.prepared.shape}"
         )
     scores = probabilities.detach().to("cpu", torch.float32).numpy()
-    taps = grid.inverse_taps()
-    oriented = np.zeros(grid.oriented_shape, dtype=np.uint8)
+    along_z, along_y, along_x = grid.inverse_taps()
+    oriented = np.empty(grid.oriented_shape, dtype=np.uint8)
 
     def restore(index: int) -> None:
-        _restore_slice(oriented[index], scores, index, taps)
+        oriented[index] = _restore_plane(_slice_at(scores, along_z, index), along_y, along_x)
 
     # One thread per slice instead of torch's threads within each small operation: those wait for
     # each other thousands of times, which costs twenty times the work on a busy machine.
@@ -46,36 +48,52 @@ def restore_classes(probabilities: torch.Tensor, grid: Grid) -> np.ndarray:
     return np.ascontiguousarray(grid.moves.undo(oriented))
 
 
-def _restore_slice(
-    classes: np.ndarray, scores: np.ndarray, index: int, taps: list[Taps | None]
-) -> None:
-    """Write the most probable class of one slice of the oriented file grid into zeros (H, W)."""
-    highest = _restore_plane(scores[0], index, taps)
-    for k in range(1, len(scores)):
-        plane = _restore_plane(scores[k], index, taps)
-        higher = plane > highest
-        np.maximum(highest, plane, out=highest)
+def _slice_at(scores: np.ndarray, along_z: Taps, index: int) -> np.ndarray:
+    """Interpolate all classes to one slice of the file: float32 (K, h, w), contiguous."""
+    lower, upper = scores[:, along_z.lower[index]], scores[:, along_z.upper[index]]
+    return _blend(lower, upper, along_z.weight[index])
+
+
+def _restore_plane(planes: np.ndarray, along_y: Taps, along_x: Taps) -> np.ndarray:
+    """The most probable class, uint8 (H, W), of one slice (K, h, w)."""
+    winners = _highest(planes)
+    # A cell lies between four voxels; it is named by the first of them.
+    padded = np.pad(winners, ((0, 1), (0, 1)), mode="edge")
+    disputed = winners != padded[1:, 1:]
+    disputed |= winners != padded[1:, :-1]
+    disputed |= winners != padded[:-1, 1:]
+    cells = np.ix_(along_y.lower, along_x.lower)
+    classes = winners[cells]
+    rows, columns = disputed[cells].nonzero()
+    above, below = (index[rows] * winners.shape[1] for index in (along_y.lower, along_y.upper))
+    left, right = along_x.lower[columns], along_x.upper[columns]
+    corners = above + left, above + right, below + left, below + right
+    down, across = along_y.weight[rows], along_x.weight[columns]
+
+    def interpolate(plane: np.ndarray) -> np.ndarray:
+        first, second, third, fourth = (plane[corner] for corner in corners)
+        return _blend(_blend(first, second, across), _blend(third, fourth, across), down)
+
+    classes[rows, columns] = _highest(map(interpolate, planes.reshape(len(planes), -1)))
+    return classes
+
+
+def _highest(scores: Iterable[np.ndarray]) -> np.ndarray:
+    """The first of the largest of K arrays, one after another: uint8, of their shape."""
+    scores = iter(scores)
+    highest = next(scores).copy()
+    classes = np.zeros(highest.shape, dtype=np.uint8)
+    for k, values in enumerate(scores, start=1):
+        higher = values > highest
+        np.maximum(highest, values, out=highest)
         # The class number grows, so a maximum writes it where it wins; faster than masking.
         np.maximum(classes, higher.view(np.uint8) * np.uint8(k), out=classes)
+    return classes
 
 
-def _restore_plane(volume: np.ndarray, index: int, taps: list[Taps | None]) -> np.ndarray:
-    """Interpolate one class to one slice: float32 (H, W), a new array."""
-    along_z, along_y, along_x = taps
-    if along_z is None:
-        plane = volume[index].copy()
-    else:
-        lower, upper = volume[along_z.lower[index]], volume[along_z.upper[index]]
-        plane = lower + along_z.weight[index] * (upper - lower)
-    if along_x is not None:
-        # Rows are gathered much faster than columns.
-        plane = np.ascontiguousarray(_interpolate_rows(np.ascontiguousarray(plane.T), along_x).T)
-    return plane if along_y is None else _interpolate_rows(plane, along_y)
-
-
-def _interpolate_rows(plane: np.ndarray, taps: Taps) -> np.ndarray:
-    lower, blended = plane[taps.lower], plane[taps.upper]
-    blended -= lower
-    blended *= taps.weight[:, None]
+def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``lower + weight * (upper - lower)``, a new array."""
+    blended: np.ndarray = upper - lower
+    blended *= weight
     blended += lower
     return blended

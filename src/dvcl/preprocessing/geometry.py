@@ -107,13 +107,13 @@ class Grid:
             for n, m, start, step in axes
         ]
 
-    def inverse_taps(self) -> list[Taps | None]:
-        """Per oriented axis the linear interpolation of the way back; None where identical."""
+    def inverse_taps(self) -> tuple[Taps, Taps, Taps]:
+        """Per oriented axis the linear interpolation of the way back."""
         axes = zip(self.prepared.shape, self.oriented_shape, self.starts, self.steps, strict=True)
-        return [
-            None if (m, step) == (n, 1.0) else linear_taps(m, n, -start / step, 1 / step)
-            for m, n, start, step in axes
-        ]
+        depth, height, width = (
+            linear_taps(m, n, -start / step, 1 / step) for m, n, start, step in axes
+        )
+        return depth, height, width
 
     def to_json(self) -> dict[str, Any]:
         """Shapes (D, H, W) and affines of both grids; floats survive exactly."""
