@@ -28,6 +28,32 @@ Fast = Annotated[
     bool, typer.Option("--fast", help="Little window overlap, air skipped: faster, less exact.")
 ]
 
+# Which scans: plain folders, or one folder in a known layout.
+Labelled = Annotated[
+    Path | None, typer.Option(help="Folder with images/ and labels/.", show_default=False)
+]
+Unlabelled = Annotated[
+    list[Path], typer.Option(help="Folder of images without labels; may be repeated.")
+]
+Validation = Annotated[
+    Path | None, typer.Option(help="As --labelled; chooses the best weights.", show_default=False)
+]
+Test = Annotated[
+    Path | None, typer.Option(help="As --labelled; only ever scored.", show_default=False)
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help='JSON file with organ names, {"1": "liver", ...}.', show_default=False),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="One folder instead, in a known layout.", show_default=False)
+]
+Layout = Annotated[str, typer.Option(help="Of --data: nnunet (Decathlon as well).")]
+Modality = Annotated[
+    str | None,
+    typer.Option(help="CT or MR; CT for plain folders, else as found.", show_default=False),
+]
+
 
 @app.command()
 def demo(
@@ -63,24 +89,17 @@ def phantom(
 @app.command()
 def prepare(
     work: Work,
-    labelled: Annotated[
-        Path | None, typer.Option(help="Folder with images/ and labels/.", show_default=False)
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set in reports.", show_default=False)
     ] = None,
-    unlabelled: Annotated[
-        list[Path], typer.Option(help="Folder of images without labels; may be repeated.")
-    ] = [],  # noqa: B006
-    validation: Annotated[
-        Path | None, typer.Option(help="As --labelled; chooses the best weights.")
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="As --labelled; only ever scored.")] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help='JSON file with organ names, {"1": "liver", ...}.')
-    ] = None,
-    nnunet: Annotated[
-        Path | None, typer.Option(help="A folder in nnU-Net's raw layout, instead of the above.")
-    ] = None,
-    modality: Annotated[str, typer.Option(help="CT or MR.")] = "CT",
-    name: Annotated[str, typer.Option(help="Name of the data set in reports.")] = "own",
     recipe: Annotated[
         str | None, typer.Option(help="Recipe or .toml file; small-ct or small-mr by default.")
     ] = None,
@@ -92,21 +111,12 @@ def prepare(
     """Check scans and prepare them for training, once."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.project import prepare as prepare_project
-    from dvcl.datasets import load_folders, load_nnunet
-    from dvcl.errors import InputError
+    from dvcl.commands.sources import find_dataset
 
-    if (labelled is None) == (nnunet is None):
-        raise InputError("prepare: give either --labelled DIR (and --unlabelled DIR) or --nnunet.")
-    if nnunet and (unlabelled or validation or test or labels):
-        raise InputError(
-            "prepare: --nnunet takes roles and names from its folder; leave out --unlabelled, "
-            "--validation, --test and --labels, or give plain folders with --labelled."
-        )
-    dataset = (
-        load_nnunet(nnunet)
-        if nnunet
-        else load_folders(labelled, unlabelled, validation, test, labels, modality, name)  # type: ignore[arg-type]
-    )
+    dataset = find_dataset(
+        labelled, unlabelled, validation, test, labels,
+        data=data, layout=layout, modality=modality, name=name,  # type: ignore[arg-type]
+    )  # fmt: skip
     chosen = recipe or ("small-ct" if dataset.modality == "CT" else "small-mr")
     with bars() as bar:
         store = prepare_project(

@@ -179,7 +179,7 @@ def test_score_a_folder_of_masks(
         (("evaluate", "nowhere", "--out", "scores.csv"), "go with --reference"),
         (("evaluate", "SCANS", "--reference", "nowhere"), "nowhere: no such folder"),
         (("prepare", "w"), "--labelled"),
-        (("prepare", "w", "--nnunet", "n", "--unlabelled", "u"), "leave out --unlabelled"),
+        (("prepare", "w", "--data", "n", "--unlabelled", "u"), "leave out --unlabelled"),
         (("prepare", "SPLIT", "--labelled", "SCANS/labelled", "--workers", "0"), "--workers"),
         (("prepare", "SPLIT", "--labelled", "SCANS/labelled"), "split.json: cannot be"),
         (("phantom", "w", "--seed", "-1"), "equal to 0"),

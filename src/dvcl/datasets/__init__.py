@@ -1,13 +1,23 @@
 """Raw data: what exists and where. Each entry turns the folders of one layout into a `Dataset`."""
 
+from collections.abc import Callable
+from pathlib import Path
+
+from dvcl.datasets.dataset import Dataset, Modality
 from dvcl.datasets.folders import load_folders
 from dvcl.datasets.nnunet import load_nnunet
 from dvcl.datasets.phantom import make_phantom
 
-DATASETS = {
-    "folders": load_folders,
+# One folder that says itself what each case is for. The modality is the one to take where a
+# layout holds several, None the layout's own choice.
+LAYOUTS: dict[str, Callable[[Path, Modality | None], Dataset]] = {
     "nnunet": load_nnunet,
-    "phantom": make_phantom,
 }
 
-__all__ = ["DATASETS", "load_folders", "load_nnunet", "make_phantom"]
+DATASETS = {
+    "folders": load_folders,
+    "phantom": make_phantom,
+    **LAYOUTS,
+}
+
+__all__ = ["DATASETS", "LAYOUTS", "load_folders", "load_nnunet", "make_phantom"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -135,6 +135,10 @@ class Dataset:
     def with_role(self, role: Role | None) -> tuple[Case, ...]:
         """The cases of one role, in their order."""
         return tuple(case for case in self.cases if case.role == role)
+
+    def named(self, name: str) -> Dataset:
+        """The same cases under another name."""
+        return replace(self, name=name)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with absolute paths."""

@@ -18,12 +18,16 @@ from dvcl.files import read_json
 from dvcl.volume import VOLUME_SUFFIXES, volume_stem
 
 
-def load_nnunet(folder: Path) -> Dataset:
+def load_nnunet(folder: Path, modality: Modality | None = None) -> Dataset:
     """Read imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, imagesTs and dataset.json.
 
     Training cases have no role, the split divides them. imagesTs are unlabelled, or the test cases
     where there is a labelsTs. The channel name "CT" means CT, every other one MR. Images without
     "_0000" (Decathlon) are taken as well.
+
+    Args:
+        folder: With dataset.json.
+        modality: Instead of what the channel name says.
 
     Raises:
         InputError: With everything that is missing, left over or double, several channels, label
@@ -34,7 +38,7 @@ def load_nnunet(folder: Path) -> Dataset:
     if not isinstance(description, dict):
         raise InputError(f"{folder / 'dataset.json'}: holds no JSON object with labels.")
     problems: list[str] = []
-    modality = _modality(description, folder / "dataset.json", problems)
+    found = _modality(description, folder / "dataset.json", problems)
     table = _table(description, folder / "dataset.json", problems)
     cases = paired_cases(folder / "imagesTr", folder / "labelsTr", None, problems)
     problems += _count_problem(description, len(cases), folder)
@@ -43,7 +47,7 @@ def load_nnunet(folder: Path) -> Dataset:
     problems += duplicate_ids(cases)
     if table is None or problems:
         raise InputError(problems, heading=f"data set {folder.name!r} cannot be used as it is:")
-    return Dataset(folder.resolve().name, modality, tuple(cases), table)
+    return Dataset(folder.resolve().name, modality or found, tuple(cases), table)
 
 
 def _modality(description: dict[str, Any], source: Path, problems: list[str]) -> Modality:

@@ -1,0 +1,59 @@
+"""Which data set a command is about: plain folders, or one folder in a known layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dvcl.datasets import LAYOUTS, load_folders
+from dvcl.datasets.dataset import Dataset, Modality
+from dvcl.errors import InputError
+
+
+def find_dataset(
+    labelled: Path | None = None,
+    unlabelled: Sequence[Path] = (),
+    validation: Path | None = None,
+    test: Path | None = None,
+    labels: Path | None = None,
+    *,
+    data: Path | None = None,
+    layout: str = "nnunet",
+    modality: Modality | None = None,
+    name: str | None = None,
+) -> Dataset:
+    """Find the cases of either plain folders or one folder in a known layout.
+
+    Args:
+        labelled: As the other four, see `load_folders`.
+        unlabelled: Folders.
+        validation: Folder.
+        test: Folder.
+        labels: JSON file.
+        data: One folder instead, which says itself what each case is for.
+        layout: Of ``data``, a key of `LAYOUTS`.
+        modality: "CT" or "MR"; None takes CT for plain folders, and for others what they say.
+        name: Of the data set, in reports; None takes "own", or the layout's choice.
+
+    Raises:
+        InputError: When neither or both are given, the layout is unknown, or as the loaders.
+    """
+    if (labelled is None) == (data is None):
+        raise InputError(
+            "which scans? Give either plain folders (--labelled DIR, --unlabelled DIR) or one "
+            "folder in a known layout (--data DIR --layout NAME)."
+        )
+    if labelled is not None:
+        return load_folders(
+            labelled, unlabelled, validation, test, labels, modality or "CT", name or "own"
+        )
+    assert data is not None
+    if unlabelled or validation or test or labels:
+        raise InputError(
+            "--data takes roles and names from its folder; leave out --unlabelled, --validation, "
+            "--test and --labels, or give plain folders with --labelled."
+        )
+    if layout not in LAYOUTS:
+        raise InputError(f"--layout: {layout!r} found, one of {list(LAYOUTS)} expected.")
+    dataset = LAYOUTS[layout](data, modality)
+    return dataset if name is None else dataset.named(name)
