@@ -235,10 +235,13 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="CSV file; cases.csv beside the label maps.")
     ] = None,
+    tolerance_mm: Annotated[
+        float, typer.Option(min=0, help="Of the normalised surface Dice.")
+    ] = 2.0,
     fast: Fast = False,
     device: Device = "auto",
 ) -> None:
-    """Score label maps: Dice and Jaccard per organ and case."""
+    """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.evaluate import SCORES, evaluate_run, score_folder
     from dvcl.commands.run import open_run, usable_device
@@ -255,14 +258,15 @@ def evaluate(
         progress = bar("Scoring")
         if reference:
             target = out or predictions / SCORES
-            scores = score_folder(predictions, reference, labels, target, progress)
+            scores = score_folder(predictions, reference, labels, target, progress, tolerance_mm)
         else:
             run = open_run(predictions)
             target = run.folder / SCORES
             window = run.recipe.window.fast() if fast else None
             scores = evaluate_run(
-                run, device=usable_device(device), window=window, progress=progress
-            )
+                run, device=usable_device(device), window=window, progress=progress,
+                tolerance_mm=tolerance_mm,
+            )  # fmt: skip
     console.print(to_rich(summary_table(summarise(scores))))
     console.print(f"Every case: {target}", markup=False)
 

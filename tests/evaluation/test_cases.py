@@ -1,4 +1,4 @@
-"""Scores of cases: what is refused, what the rows hold, and the CSV round trip."""
+"""Scores of cases: what is refused, and what the rows hold."""
 
 import math
 
@@ -7,13 +7,7 @@ import pytest
 
 from dvcl.datasets.dataset import LabelTable
 from dvcl.errors import InputError
-from dvcl.evaluation.cases import (
-    CaseScore,
-    evaluate_case,
-    evaluate_folders,
-    read_scores,
-    write_scores,
-)
+from dvcl.evaluation.cases import evaluate_case, evaluate_folders
 from dvcl.volume import Volume, write_volume
 
 LABELS = LabelTable((0, 3, 7, 9), ("background", "liver", "spleen", "pancreas"))
@@ -60,10 +54,38 @@ def test_false_positive_stays_visible():
     assert pancreas.predicted_ml == pytest.approx(6 * 10 * 0.02)
 
 
+def test_a_missed_organ_lies_as_far_away_as_the_volume_is_large():
+    spleen = evaluate_case("a", REFERENCE, PREDICTION, LABELS)[1]
+    diagonal_mm = math.hypot(6 * 5, 10 * 2, 10 * 2)
+    for distance_mm in (spleen.hd95_mm, spleen.hd95_pooled_mm, spleen.assd_mm):
+        assert distance_mm == pytest.approx(diagonal_mm)
+    assert (spleen.nsd, spleen.volume_error) == (0, -1)
+
+
+def test_an_absent_organ_has_no_score_but_that_of_the_published_convention():
+    pancreas = evaluate_case("a", REFERENCE, PREDICTION, LABELS)[2]
+    scores = (pancreas.hd95_mm, pancreas.hd95_pooled_mm, pancreas.assd_mm, pancreas.nsd)
+    assert all(map(math.isnan, (*scores, pancreas.volume_error)))
+    assert pancreas.dice_absent_1 == 0
+    nothing = volume({3: slice(1, 5)})
+    assert evaluate_case("a", REFERENCE, nothing, LABELS)[2].dice_absent_1 == 1
+
+
+def test_distances_are_millimetres_of_the_reference():
+    liver = evaluate_case("a", REFERENCE, PREDICTION, LABELS, tolerance_mm=2.0)[0]
+    # The box moves by one row of 2 mm: no surface voxel is further away.
+    assert liver.hd95_mm == pytest.approx(2)
+    assert (liver.nsd, liver.tolerance_mm, liver.volume_error) == (1, 2, 0)
+    strict = evaluate_case("a", REFERENCE, PREDICTION, LABELS, tolerance_mm=1.9)[0]
+    assert 0 < strict.nsd < 1
+
+
 def test_perfect_prediction():
     liver, spleen, pancreas = evaluate_case("a", REFERENCE, REFERENCE, LABELS)
     assert liver.dice == liver.jaccard == spleen.dice == spleen.jaccard == 1
     assert pancreas.reference_ml == pancreas.predicted_ml == 0
+    assert liver.hd95_mm == liver.assd_mm == 0
+    assert liver.nsd == 1
 
 
 def test_other_shape_is_refused():
@@ -140,41 +162,3 @@ def test_empty_and_missing_folders_are_refused(folders, tmp_path, create):
         empty.mkdir()
     with pytest.raises(InputError, match=r"empty: no (such folder|volume)"):
         evaluate_folders(empty, folders[1], LABELS)
-
-
-def test_csv_round_trip_is_exact(tmp_path):
-    scores = [
-        CaseScore("a", "liver", 1 / 3, math.nan, 0.1 + 0.2, 1e-17),
-        CaseScore('b, "c"', "rechte Niere, é", 0.0, 1.0, 123456.789, 0.0),
-    ]
-    write_scores(tmp_path / "cases.csv", scores)
-    # repr, because NaN differs from itself.
-    assert repr(read_scores(tmp_path / "cases.csv")) == repr(scores)
-
-
-def test_csv_is_plain(tmp_path):
-    write_scores(tmp_path / "cases.csv", [CaseScore("a", "liver", math.nan, math.nan, 0.0, 2.5)])
-    assert (tmp_path / "cases.csv").read_text(encoding="utf-8") == (
-        "case,organ,dice,jaccard,reference_ml,predicted_ml\na,liver,,,0.0,2.5\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "its columns are none"),
-        (b"case,dice\n", "its columns are case, dice"),
-        (b"case,organ,dice,jaccard,reference_ml,predicted_ml\na,liver,x,,0,0\n", "line 2"),
-        (b"case,organ,dice,jaccard,reference_ml,predicted_ml\na,liver,1\n", "line 2"),
-        (b"case,organ\n\xff\xfe", "not a CSV file in UTF-8"),
-    ],
-)
-def test_broken_csv_is_refused(tmp_path, content, message):
-    (tmp_path / "cases.csv").write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        read_scores(tmp_path / "cases.csv")
-
-
-def test_missing_csv_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
-        read_scores(tmp_path / "cases.csv")

@@ -1,6 +1,7 @@
 """Means over cases, then over organs, with what is undefined counted."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -77,3 +78,14 @@ def test_no_scores_at_all():
     assert summary.cases == 0
     assert math.isnan(summary.mean_dice)
     assert summary.ranking == ()
+
+
+def test_distances_are_averaged_like_overlaps():
+    rows = [
+        replace(row(case, organ, 0.5), hd95_mm=hd95, assd_mm=hd95 / 2, nsd=0.25)
+        for case, organ, hd95 in (("a", "liver", 2.0), ("b", "liver", 4.0), ("a", "spleen", 9.0))
+    ]
+    summary = summarise(rows)
+    assert summary.organs[0].hd95_mm.mean == 3
+    assert summary.mean_hd95_mm == 6
+    assert (summary.mean_assd_mm, summary.mean_nsd) == (3, 0.25)

@@ -13,7 +13,8 @@ from dvcl.commands.run import Run
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.label_file import read_label_table
 from dvcl.errors import InputError
-from dvcl.evaluation.cases import CaseScore, evaluate_case, evaluate_folders, write_scores
+from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
+from dvcl.evaluation.score_file import write_scores
 from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.volume import is_volume, read_label, volume_stem
@@ -66,6 +67,7 @@ def evaluate_run(
     device: torch.device,
     window: Window | None = None,
     progress: Progress | None = None,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> list[CaseScore]:
     """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
 
@@ -82,8 +84,8 @@ def evaluate_run(
                 run, [case.image], run.folder / "predictions",
                 device=device, window=window, progress=progress,
             )  # fmt: skip
-            reference = read_label(case.label)
-            scores += evaluate_case(case.id, reference, read_label(written), run.labels)
+            volumes = read_label(case.label), read_label(written)
+            scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm)
         except InputError as error:
             problems += error.problems
     if problems:
@@ -98,6 +100,7 @@ def score_folder(
     labels: Path | None,
     out: Path,
     progress: Progress | None = None,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> list[CaseScore]:
     """Score label maps against references of the same names, into a CSV file.
 
@@ -107,13 +110,14 @@ def score_folder(
         labels: JSON file with organ names; without it the references' integers are the organs.
         out: The CSV file.
         progress: Called with cases done, cases in all, case.
+        tolerance_mm: Of the normalised surface Dice.
 
     Raises:
         InputError: When cases are missing or do not fit.
     """
     folder = references / "labels" if (references / "labels").is_dir() else references
     table = read_label_table(labels) if labels else _table_of(folder)
-    scores = evaluate_folders(predictions, folder, table, progress)
+    scores = evaluate_folders(predictions, folder, table, progress, tolerance_mm)
     write_scores(out, scores)
     return scores
 

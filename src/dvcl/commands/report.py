@@ -10,7 +10,7 @@ from dvcl.commands.evaluate import SCORES, prediction_of, test_cases
 from dvcl.commands.project import Project
 from dvcl.commands.run import Run, open_run
 from dvcl.errors import InputError
-from dvcl.evaluation.cases import read_scores
+from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.summary import Summary, spread, summarise
 from dvcl.files import read_json
 from dvcl.methods import METHODS

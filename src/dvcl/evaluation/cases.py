@@ -1,36 +1,50 @@
-"""Scores of single cases: one row per case and organ, and the CSV file that keeps them."""
+"""Scores of single cases: one row per case and organ."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.datasets.dataset import LabelTable
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
-from dvcl.files import write_text
+from dvcl.evaluation.surface import SurfaceDistances, surface_distances
 from dvcl.volume import VOLUME_SUFFIXES, Geometry, Volume, is_volume, read_label, volume_stem
 
 # Further apart than this and two grids do not describe the same voxels.
 GRID_TOLERANCE_MM = 0.5
+
+# Of the normalised surface Dice, where nothing else is asked for.
+TOLERANCE_MM = 2.0
 
 
 @dataclass(frozen=True)
 class CaseScore:
     """How well one organ of one case was found.
 
+    Where the reference lacks the organ there is nothing to compare with: all scores are NaN, but
+    for ``dice_absent_1``. Where only the prediction lacks it, Dice and its like are 0, and
+    distances, which have no value, are the diagonal of the volume.
+
     Attributes:
         case: Case id.
         organ: Organ name.
-        dice: 0..1; NaN where the reference lacks the organ.
-        jaccard: 0..1; NaN where the reference lacks the organ.
+        dice: 0..1.
+        jaccard: 0..1.
         reference_ml: Volume of the organ in the reference, in ml.
         predicted_ml: Volume of the organ in the prediction, in ml. Beside a ``reference_ml`` of 0
             it is the size of a false positive that no overlap can show.
+        volume_error: (predicted - reference) / reference.
+        dice_absent_1: ``dice`` by the convention of much published code: 1 where both lack the
+            organ, 0 where only the prediction has it. For comparing with published tables.
+        hd95_mm: 95 % Hausdorff distance, the larger of both directions, as MONAI.
+        hd95_pooled_mm: The same of both directions together, as medpy.
+        assd_mm: Average symmetric surface distance.
+        nsd: Normalised surface Dice, 0..1, at ``tolerance_mm``.
+        tolerance_mm: How far apart surfaces may lie in ``nsd``.
     """
 
     case: str
@@ -39,13 +53,21 @@ class CaseScore:
     jaccard: float
     reference_ml: float
     predicted_ml: float
-
-
-COLUMNS = tuple(field.name for field in fields(CaseScore))
+    volume_error: float = math.nan
+    dice_absent_1: float = math.nan
+    hd95_mm: float = math.nan
+    hd95_pooled_mm: float = math.nan
+    assd_mm: float = math.nan
+    nsd: float = math.nan
+    tolerance_mm: float = math.nan
 
 
 def evaluate_case(
-    case_id: str, reference: Volume, prediction: Volume, labels: LabelTable
+    case_id: str,
+    reference: Volume,
+    prediction: Volume,
+    labels: LabelTable,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> list[CaseScore]:
     """Score every organ of one case on the reference's own grid.
 
@@ -54,6 +76,7 @@ def evaluate_case(
         reference: Label integers as in ``labels``.
         prediction: Label integers as in ``labels``, on the same grid.
         labels: The meaning of the integers.
+        tolerance_mm: Of the normalised surface Dice.
 
     Returns:
         One row per organ, in the order of ``labels``.
@@ -63,22 +86,46 @@ def evaluate_case(
     """
     names = f"{case_id}: reference", f"{case_id}: prediction"
     check_same_grid(names[1], prediction.geometry, names[0], reference.geometry)
-    confusion = confusion_matrix(
-        labels.encode(reference.array, names[0]),
-        labels.encode(prediction.array, names[1]),
-        labels.classes,
+    expected = labels.encode(reference.array, names[0])
+    found = labels.encode(prediction.array, names[1])
+    confusion = confusion_matrix(expected, found, labels.classes)
+    overlaps = zip(
+        labels.organs,
+        dice(confusion)[1:].tolist(),
+        jaccard(confusion)[1:].tolist(),
+        confusion.sum(axis=1)[1:].tolist(),
+        confusion.sum(axis=0)[1:].tolist(),
+        strict=True,
     )
+    surfaces = surface_distances(expected, found, labels.classes, reference.spacing_mm)
     voxel_ml = math.prod(reference.spacing_mm) / 1000
-    columns = (
-        dice(confusion),
-        jaccard(confusion),
-        confusion.sum(axis=1) * voxel_ml,
-        confusion.sum(axis=0) * voxel_ml,
-    )
+    diagonal_mm = math.hypot(*map(operator.mul, reference.shape, reference.spacing_mm))
     return [
-        CaseScore(case_id, organ, *(float(column[index]) for column in columns))
-        for index, organ in enumerate(labels.organs, start=1)
-    ]
+        CaseScore(
+            case_id, organ, overlap, index, present * voxel_ml, predicted * voxel_ml,
+            volume_error=(predicted - present) / present if present else math.nan,
+            dice_absent_1=overlap if present else float(predicted == 0),
+            **_distances(surface if present else None, diagonal_mm, tolerance_mm),
+            tolerance_mm=tolerance_mm,
+        )
+        for (organ, overlap, index, present, predicted), surface in zip(
+            overlaps, surfaces, strict=True
+        )
+    ]  # fmt: skip
+
+
+def _distances(
+    surface: SurfaceDistances | None, missed_mm: float, tolerance_mm: float
+) -> dict[str, float]:
+    if surface is None:
+        return {}
+    distances = {
+        "hd95_mm": surface.hd95,
+        "hd95_pooled_mm": surface.hd95_pooled,
+        "assd_mm": surface.average,
+    }
+    distances = {name: min(value, missed_mm) for name, value in distances.items()}
+    return {**distances, "nsd": surface.within(tolerance_mm)}
 
 
 def check_same_grid(name: str, grid: Geometry, other_name: str, other: Geometry) -> None:
@@ -106,6 +153,7 @@ def evaluate_folders(
     references: Path,
     labels: LabelTable,
     progress: Callable[[int, int, str], None] | None = None,
+    tolerance_mm: float = TOLERANCE_MM,
 ) -> list[CaseScore]:
     """Score a folder of predictions against a folder of references, matched by file name.
 
@@ -117,6 +165,7 @@ def evaluate_folders(
         references: Folder with X.nii.gz or X.nii.
         labels: The meaning of the integers in both.
         progress: Called with (cases done, cases in all, case id) after each case.
+        tolerance_mm: Of the normalised surface Dice.
 
     Returns:
         One row per case and organ; cases in the order of their names.
@@ -129,7 +178,8 @@ def evaluate_folders(
     problems: list[str] = []
     for done, (case_id, reference, prediction) in enumerate(pairs, start=1):
         try:
-            scores += evaluate_case(case_id, read_label(reference), read_label(prediction), labels)
+            volumes = read_label(reference), read_label(prediction)
+            scores += evaluate_case(case_id, *volumes, labels, tolerance_mm)
         except InputError as error:
             problems += error.problems
         if progress:
@@ -168,49 +218,3 @@ def _volumes(folder: Path) -> dict[str, Path]:
     if not volumes:
         raise InputError(f"{folder}: no volume in it; {' or '.join(VOLUME_SUFFIXES)} expected.")
     return volumes
-
-
-def write_scores(path: Path | str, scores: Iterable[CaseScore]) -> None:
-    """Write scores as CSV, atomically; NaN becomes an empty cell, numbers keep every digit."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for score in scores:
-        row = asdict(score)
-        writer.writerow({name: "" if value != value else value for name, value in row.items()})
-    write_text(path, text.getvalue())
-
-
-def read_scores(path: Path | str) -> list[CaseScore]:
-    """Read what `write_scores` wrote; equal values, bit for bit.
-
-    Raises:
-        InputError: When the file is missing, is no CSV, has other columns, or a cell is not a
-            number.
-    """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; scores (CSV) were expected there.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file in UTF-8 ({error}).") from error
-    header = tuple(rows[0]) if rows else ()
-    if header != COLUMNS:
-        raise InputError(
-            f"{path}: its columns are {', '.join(header) or 'none'}; expected {', '.join(COLUMNS)}."
-            " Evaluate the predictions again."
-        )
-    return [_score(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], start=2)]
-
-
-def _score(row: Sequence[str], place: str) -> CaseScore:
-    try:
-        case, organ, *numbers = row
-        return CaseScore(case, organ, *(float(cell) if cell else math.nan for cell in numbers))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{place}: {row} is not a case, an organ and {len(COLUMNS) - 2} numbers. "
-            "Evaluate the predictions again."
-        ) from error

@@ -29,7 +29,9 @@ def confusion_matrix(reference: np.ndarray, prediction: np.ndarray, classes: int
             raise ValueError(f"{name}: class indices outside 0..{classes - 1}")
     bins = np.zeros(classes * classes, dtype=np.int64)
     for expected, found in zip(reference, prediction, strict=True):
-        pairs = expected.astype(np.int64) * classes + found
+        pairs = expected.astype(np.int64)
+        pairs *= classes
+        pairs += found
         bins += np.bincount(pairs.ravel(), minlength=bins.size)
     return bins.reshape(classes, classes)
 

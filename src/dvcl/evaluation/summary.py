@@ -10,6 +10,9 @@ import numpy as np
 
 from dvcl.evaluation.cases import CaseScore
 
+# Of `CaseScore`, in the order of the attributes of the summaries.
+SPREAD_SCORES = ("dice", "jaccard", "hd95_mm", "assd_mm", "nsd")
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -34,8 +37,11 @@ class OrganSummary:
 
     Attributes:
         organ: Organ name.
-        dice: Over cases.
-        jaccard: Over cases.
+        dice: Over cases, as all of the following.
+        jaccard: See `CaseScore`.
+        hd95_mm: See `CaseScore`.
+        assd_mm: See `CaseScore`.
+        nsd: See `CaseScore`.
         missed: Cases whose reference has the organ and of which no voxel was found.
         false_positives: Cases in which the reference lacks the organ but the prediction has it.
     """
@@ -43,6 +49,9 @@ class OrganSummary:
     organ: str
     dice: Spread
     jaccard: Spread
+    hd95_mm: Spread
+    assd_mm: Spread
+    nsd: Spread
     missed: int
     false_positives: int
 
@@ -54,13 +63,19 @@ class Summary:
     Attributes:
         organs: In the order of the scores.
         mean_dice: Mean of the organs' means, over the organs that have one.
-        mean_jaccard: Likewise.
+        mean_jaccard: Likewise, as the following.
+        mean_hd95_mm: See `CaseScore`.
+        mean_assd_mm: See `CaseScore`.
+        mean_nsd: See `CaseScore`.
         case_dice: Mean Dice over the defined organs of every case, NaN where there is none.
     """
 
     organs: tuple[OrganSummary, ...]
     mean_dice: float
     mean_jaccard: float
+    mean_hd95_mm: float
+    mean_assd_mm: float
+    mean_nsd: float
     case_dice: dict[str, float]
 
     @property
@@ -96,12 +111,14 @@ def summarise(scores: Sequence[CaseScore]) -> Summary:
     them: each organ is averaged over its cases first.
     """
     organs = tuple(_organ(organ, rows) for organ, rows in _grouped(scores, "organ").items())
-    return Summary(
-        organs,
-        _mean(organ.dice.mean for organ in organs),
-        _mean(organ.jaccard.mean for organ in organs),
-        {case: _mean(row.dice for row in rows) for case, rows in _grouped(scores, "case").items()},
-    )
+    means = {
+        f"mean_{score}": _mean(getattr(organ, score).mean for organ in organs)
+        for score in SPREAD_SCORES
+    }
+    case_dice = {
+        case: _mean(row.dice for row in rows) for case, rows in _grouped(scores, "case").items()
+    }
+    return Summary(organs, **means, case_dice=case_dice)
 
 
 def _grouped(scores: Iterable[CaseScore], key: str) -> dict[str, list[CaseScore]]:
@@ -112,12 +129,12 @@ def _grouped(scores: Iterable[CaseScore], key: str) -> dict[str, list[CaseScore]
 
 
 def _organ(organ: str, rows: Sequence[CaseScore]) -> OrganSummary:
+    spreads = {score: spread([getattr(row, score) for row in rows]) for score in SPREAD_SCORES}
     return OrganSummary(
         organ,
-        spread([row.dice for row in rows]),
-        spread([row.jaccard for row in rows]),
-        sum(row.dice == 0 for row in rows),
-        sum(row.reference_ml == 0 and row.predicted_ml > 0 for row in rows),
+        **spreads,
+        missed=sum(row.dice == 0 for row in rows),
+        false_positives=sum(row.reference_ml == 0 and row.predicted_ml > 0 for row in rows),
     )
 
 

@@ -35,14 +35,16 @@ class TextTable:
 
 
 def summary_table(summary: Summary, caption: str = "") -> TextTable:
-    """One method: every organ's Dice and Jaccard in percent, mean and SD over cases."""
+    """One method: every organ's overlap and distances, means over cases, SD of the Dice."""
     organs = tuple(
         (
             organ.organ,
             percent(organ.dice.mean),
             percent(organ.dice.sd),
             percent(organ.jaccard.mean),
-            percent(organ.jaccard.sd),
+            percent(organ.nsd.mean),
+            _number(organ.hd95_mm.mean),
+            _number(organ.assd_mm.mean),
             _of(organ.dice.defined, summary.cases),
             str(organ.missed),
             str(organ.false_positives),
@@ -54,19 +56,24 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
         percent(summary.mean_dice),
         "",
         percent(summary.mean_jaccard),
-        *[""] * 2,
+        percent(summary.mean_nsd),
+        _number(summary.mean_hd95_mm),
+        _number(summary.mean_assd_mm),
+        "",
         str(summary.missed[0]),
         str(sum(organ.false_positives for organ in summary.organs)),
     )
     return TextTable(
-        ("Organ", "Dice %", "SD", "Jaccard %", "SD", "Cases", "Missed", "False pos."),
+        ("Organ", "Dice %", "SD", "Jaccard %", "NSD %", "HD95 mm", "ASSD mm", "Cases", "Missed",
+         "False pos."),
         (*organs, mean),
         caption
         or f"Mean and SD over {_cases(summary.cases)}; an organ counts where the reference has it. "
-        "Missed: cases in which no voxel of it was found; false pos.: cases in which only the "
-        "prediction has it.",
+        "NSD: share of the surfaces within the tolerance. Missed: cases in which no voxel of it "
+        "was found, with the diagonal of the volume as its distance; false pos.: cases in which "
+        "only the prediction has it.",
         means=1,
-    )
+    )  # fmt: skip
 
 
 def comparison_table(
@@ -90,9 +97,12 @@ def comparison_table(
     for name, values in (
         ("Mean Dice", [summary.mean_dice for summary in methods]),
         ("Mean Jaccard", [summary.mean_jaccard for summary in methods]),
+        ("Mean NSD", [summary.mean_nsd for summary in methods]),
     ):
         means.append(values)
         rows.append((name, "", *map(percent, values)))
+    distances = (_number(summary.mean_hd95_mm) for summary in methods)
+    rows.append(("Mean HD95, mm", "", *distances))
     # Not among the stressed rows: where few organs are missed, chance decides who misses fewest.
     rows.append(("Organs missed", "", *("{} of {}".format(*summary.missed) for summary in methods)))
     return TextTable(
@@ -102,7 +112,7 @@ def comparison_table(
         or f"Dice in percent, mean {'± SD ' if sd else ''}over the cases that have the organ"
         f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel found.",
         frozenset((row, 2 + best) for row, line in enumerate(means) for best in _best(line)),
-        means=3,
+        means=5,
     )
 
 
@@ -156,6 +166,11 @@ def _escaped(cell: str) -> str:
 def percent(fraction: float) -> str:
     """0.8411 as "84.11"; NaN as a dash."""
     return UNDEFINED if math.isnan(fraction) else f"{100 * fraction:.2f}"
+
+
+def _number(value: float) -> str:
+    """12.34 as "12.3"; NaN as a dash."""
+    return UNDEFINED if math.isnan(value) else f"{value:.1f}"
 
 
 def _dice(summary: Summary, organ: str) -> Spread:
