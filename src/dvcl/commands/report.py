@@ -11,17 +11,22 @@ from dvcl.commands.project import Project
 from dvcl.commands.run import Run, open_run
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
+from dvcl.evaluation.statistics import compare
 from dvcl.evaluation.summary import Summary, spread, summarise
 from dvcl.files import read_json
 from dvcl.methods import METHODS
 from dvcl.report import html
 from dvcl.report.cases import case_dots, case_table
 from dvcl.report.curves import training_curves, validation_curves
+from dvcl.report.differences import difference_table
 from dvcl.report.figures import png_bytes
 from dvcl.report.overlays import overlay_sheet
 from dvcl.report.tables import TextTable, comparison_table, percent
 from dvcl.training.journal import Row, read_journal
 from dvcl.volume import read_label, read_volume
+
+# What others are held against, where it was run.
+BASELINE = "supervised"
 
 
 def write_report(project: Project, title: str = "") -> Path:
@@ -38,6 +43,7 @@ def write_report(project: Project, title: str = "") -> Path:
         html.heading("Result"),
         html.text(_answer(runs, summaries)),
         html.table(comparison_table(summaries, sd=True)),
+        *_differences(runs, summaries),
         html.heading("Every case"),
         html.picture(
             png_bytes(case_dots(scores)),
@@ -127,6 +133,26 @@ def _answer(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
             "new scans."
         )
     return " ".join(notes)
+
+
+def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:
+    """Whether the differences are real, against supervised training or the first variant."""
+    by_variant: dict[str, dict[str, list[float]]] = {}
+    for name, run in runs.items():
+        cases = by_variant.setdefault(_variant(run), {})
+        for case, dice in summaries[name].case_dice.items():
+            cases.setdefault(case, []).append(dice)
+    if len(by_variant) < 2:
+        return []
+    means = {
+        variant: {case: spread(dice).mean for case, dice in cases.items()}
+        for variant, cases in by_variant.items()
+    }
+    reference = BASELINE if BASELINE in means else next(iter(means))
+    return [
+        html.heading("Is the difference real?"),
+        html.table(difference_table(compare(means, reference), reference)),
+    ]
 
 
 def _over_seeds(means: Sequence[float]) -> str:

@@ -1,0 +1,65 @@
+"""A table of paired differences: how large, how sure, and what could have been shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from dvcl.evaluation.statistics import Comparison, Interval
+from dvcl.report.tables import UNDEFINED, TextTable
+
+
+def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTable:
+    """Each method's Dice minus the reference's, in percentage points.
+
+    Args:
+        found: From `statistics.compare`.
+        reference: Name of the method that the others are held against.
+    """
+    rows = tuple(
+        (
+            name,
+            _points(row.difference.mean),
+            _interval(row.difference),
+            _p(row.p),
+            _p(row.p_adjusted),
+            UNDEFINED if math.isnan(row.effect) else f"{row.effect:+.2f}",
+            _points(row.detectable).removeprefix("+"),
+            str(row.difference.cases),
+            row.verdict,
+        )
+        for name, row in found.items()
+    )
+    fewest = min((row.difference.cases for row in found.values()), default=0)
+    least = max((row.smallest_p for row in found.values()), default=math.nan)
+    limit = (
+        f" With {fewest} cases p cannot fall below {_p(least)} at all."
+        if least > 0.05 / max(1, len(found))
+        else ""
+    )
+    return TextTable(
+        (f"Against {reference}", "Dice, points", "95 % interval", "p", "p, Holm", "Effect",
+         "Detectable", "Cases", "Verdict"),
+        rows,
+        "Mean difference of the cases' mean Dice, averaged over seeds, with a bootstrap interval "
+        "over cases; Wilcoxon signed-rank test, corrected for all rows; effect: rank-biserial "
+        "correlation; detectable: the difference that these cases would have shown in four of "
+        "five studies. The test is about other cases, not about other trainings: one seed may "
+        f"differ from the next by more.{limit}",
+    )  # fmt: skip
+
+
+def _points(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{100 * value:+.2f}"
+
+
+def _interval(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return UNDEFINED
+    return f"{_points(interval.low)} to {_points(interval.high)}"
+
+
+def _p(value: float) -> str:
+    if math.isnan(value):
+        return UNDEFINED
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
