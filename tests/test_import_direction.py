@@ -14,6 +14,7 @@ ORDER = (
     "errors",
     "files",
     "volume",
+    "leaks",
     "datasets",
     "preprocessing",
     "store",

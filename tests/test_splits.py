@@ -6,7 +6,7 @@ import pytest
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Role
 from dvcl.errors import InputError
 from dvcl.files import write_json
-from dvcl.splits import Split, check_cases, check_split, make_split, read_split, write_split
+from dvcl.splits import Split, check_cases, make_split, read_split, write_split
 
 FILE = Path("scan.nii.gz")
 LABELS = LabelTable((0, 1), ("background", "liver"))
@@ -115,20 +115,6 @@ def test_roles_that_need_a_label_file_are_checked_together() -> None:
 def test_shares_out_of_range_are_refused(shares: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="share"):
         make_split(dataset(cases("l", 10)), validation_share=shares[0], test_share=shares[1])
-
-
-def test_the_same_voxels_in_two_parts_are_a_leak() -> None:
-    split = Split(("a", "b"), ("c", "d"), ("e",), ("f",), 0)
-    hashes = dict(zip("abcdef", ["1", "1", "2", "3", "4", "3"], strict=True))
-    with pytest.raises(InputError) as caught:
-        check_split(split, hashes)
-    assert caught.value.problems == ["d (unlabelled) and f (test)"]
-    check_split(split, {**hashes, "f": "5"})
-
-
-def test_an_id_in_two_parts_is_a_leak_without_any_hash() -> None:
-    with pytest.raises(InputError, match=r"a \(labelled\) and a \(test\)"):
-        check_split(Split(("a",), (), (), ("a",), 0), {})
 
 
 def test_splits_survive_json(tmp_path: Path) -> None:

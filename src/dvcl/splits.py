@@ -1,8 +1,7 @@
-"""Which case is for what: labelled, unlabelled, validation, test; saved, and free of leaks."""
+"""Which case is for what: labelled, unlabelled, validation, test; made from a seed and saved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,31 +87,6 @@ def make_split(
     given["labelled"] = labelled[:keep]
     given["unlabelled"] += labelled[keep:]
     return Split(**{role: tuple(sorted(ids)) for role, ids in given.items()}, seed=seed, note=note)
-
-
-def check_split(split: Split, hashes: Mapping[str, str]) -> None:
-    """Make sure that no scan serves two purposes, under whatever names and orientations.
-
-    Args:
-        split: To check.
-        hashes: Case id -> hash of its voxel content; ids without a hash are compared by id alone.
-
-    Raises:
-        InputError: When an id or the same voxels occur in two parts; lists every such pair.
-    """
-    first_seen: dict[str, tuple[str, str]] = {}
-    problems = []
-    for role, ids in split.parts().items():
-        for case_id in ids:
-            other_role, other = first_seen.setdefault(hashes.get(case_id, case_id), (role, case_id))
-            if other_role != role:
-                problems.append(f"{other} ({other_role}) and {case_id} ({role})")
-    if problems:
-        raise InputError(
-            problems,
-            heading="the same voxels occur in two parts of the split, so results would be too "
-            "good; remove one case of each pair from the data set:",
-        )
 
 
 def check_cases(split: Split, dataset: Dataset) -> None:

@@ -16,12 +16,13 @@ from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice
 from dvcl.files import folder_lock, sha256_of_json
 from dvcl.inference.sliding_window import predict_volume
+from dvcl.leaks.overlap import check_split
 from dvcl.methods import Method
 from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
 from dvcl.sampling.streams import Sampler
-from dvcl.splits import Split, check_cases, check_split
+from dvcl.splits import Split, check_cases
 from dvcl.store import Store, StoredCase
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
@@ -59,19 +60,8 @@ def train_run(
     Raises:
         InputError: When settings and data do not fit; always before the first step.
     """
-    check_cases(split, project.dataset)
     store = project.store(recipe)
-    run = Run(
-        folder=project.run_folder(name or recipe.name, method, seed),
-        method=method,
-        seed=seed,
-        recipe=recipe,
-        split=split,
-        labels=project.dataset.labels,
-        modality=project.dataset.modality,
-        store=store.folder,
-        data=_data_hash(store, split),
-    )
+    run = make_run(project, recipe, method, split, seed=seed, name=name)
     chosen = usable_device(device)
     trained = run.build_method()
     check_fit(run, trained, store)
@@ -91,6 +81,35 @@ def train_run(
         rows = read_journal(run.folder / "journal.jsonl")
         save_png(training_curves(rows, f"{method}, seed {seed}"), run.folder / "curves.png")
     return run
+
+
+def make_run(
+    project: Project,
+    recipe: Recipe,
+    method: str,
+    split: Split,
+    *,
+    seed: int = 0,
+    name: str | None = None,
+) -> Run:
+    """The run that `train_run` trains; nothing is written.
+
+    Raises:
+        InputError: When the data are not prepared for the recipe, or the split does not fit them.
+    """
+    check_cases(split, project.dataset)
+    store = project.store(recipe)
+    return Run(
+        folder=project.run_folder(name or recipe.name, method, seed),
+        method=method,
+        seed=seed,
+        recipe=recipe,
+        split=split,
+        labels=project.dataset.labels,
+        modality=project.dataset.modality,
+        store=store.folder,
+        data=_data_hash(store, split),
+    )
 
 
 def _observers(
@@ -133,7 +152,7 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
     if problems:
         raise InputError(problems)
     check_split(
-        split,
+        split.parts(),
         {case: store.case(case).voxels_sha256 for ids in split.parts().values() for case in ids},
     )
 

@@ -136,7 +136,7 @@ class Store:
         return sum(case_bytes(case.shape, case.label_source is not None) for case in cases)
 
     def voxel_hashes(self) -> dict[str, str]:
-        """Hash of the voxel content of every case, for `dvcl.splits.check_split`."""
+        """Hash of the voxel content of every case, for `dvcl.leaks.overlap.check_split`."""
         return {case_id: self.case(case_id).voxels_sha256 for case_id in self.ids}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ import torch
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.errors import InputError
 from dvcl.files import read_json, sha256_of_bytes, sha256_of_json, write_atomically, write_json
-from dvcl.preprocessing.geometry import Grid, axis_moves
+from dvcl.leaks.fingerprint import voxels_sha256
+from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
-from dvcl.volume import Volume, read_label, read_volume
+from dvcl.volume import read_label, read_volume
 
 PARTIAL = ".partial-"
 VOXELS_PER_ORGAN = 1000
@@ -132,16 +132,6 @@ def quantise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     steps = (image - np.float32(offset)) / np.float32(scale)
     np.clip(np.rint(steps, out=steps), -32768, 32767, out=steps)
     return steps.astype(np.int16), scale, offset
-
-
-def voxels_sha256(volume: Volume) -> str:
-    """Hash the voxel values turned to RAS: the same scan in another orientation has the same."""
-    canonical = axis_moves(volume.affine, "RAS").apply(volume.array)
-    digest = hashlib.sha256(str(canonical.shape).encode())
-    for part in canonical:
-        # Adding zero turns -0.0, which some exporters write, into 0.0.
-        digest.update(np.add(part, 0.0, dtype=np.float32, order="C").data)
-    return digest.hexdigest()
 
 
 def choose_organ_voxels(label: np.ndarray, limit: int = VOXELS_PER_ORGAN) -> np.ndarray:
