@@ -1,0 +1,78 @@
+"""Names of volumes, what belongs to them on disk, and the libraries that some formats need."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dvcl.errors import InputError
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr")
+# 3D Slicer calls its label maps X.seg.nrrd.
+ITK_SUFFIXES = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
+DICOM_SUFFIXES = (".dcm", ".ima")
+
+DICOM_MARK_AT, DICOM_MARK = 128, b"DICM"
+
+
+def is_volume(path: Path) -> bool:
+    """Whether this is a volume we read: a file by its name, or a folder with DICOM slices.
+
+    Hidden files and folders are not.
+    """
+    if path.name.startswith("."):
+        return False
+    return path.name.lower().endswith(VOLUME_SUFFIXES) if not path.is_dir() else holds_dicom(path)
+
+
+def volume_stem(path: Path | str) -> str:
+    """File name without its volume suffix: "hn.059" for "hn.059.nii.gz"; the name of a folder."""
+    path = Path(path)
+    for suffix in VOLUME_SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return (path.name or path.resolve().name) if path.is_dir() else path.stem
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether some file in a folder, or in a folder inside it, is DICOM."""
+    return any(is_dicom(path) for path in files_below(folder))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its content; names do not tell."""
+    if path.name.lower().endswith(VOLUME_SUFFIXES) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(DICOM_MARK_AT + len(DICOM_MARK))[DICOM_MARK_AT:] == DICOM_MARK
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files in a folder and the folders inside it, sorted, without hidden ones."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def import_extra(module: str, library: str, path: Path) -> Any:
+    """Import a library that only some formats need.
+
+    Raises:
+        InputError: When it is not installed; says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{path}: this format needs {library}, which is not installed. Run `pip install "
+            "'dvcl[formats]'`, or convert the volume to NIfTI."
+        ) from error
+
+
+def on_one_line(error: Exception) -> str:
+    """What an error says, or its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,125 @@
+"""The one way in and out: volumes of every format, by the name of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dvcl.errors import InputError
+from dvcl.files import write_atomically
+from dvcl.volume.dicom import dicom_files, dicom_geometry, read_dicom
+from dvcl.volume.grid import Geometry, Volume
+from dvcl.volume.itk import itk_files, itk_geometry, read_itk, write_itk
+from dvcl.volume.names import ITK_SUFFIXES, VOLUME_SUFFIXES
+from dvcl.volume.nifti import nifti_geometry, read_nifti, write_nifti
+
+# Labels may come back from a scaled header as 2.9998; further off than this is no label.
+LABEL_TOLERANCE = 1e-3
+
+
+def read_geometry(path: Path | str) -> Geometry:
+    """Read shape and affine from the header alone.
+
+    Raises:
+        InputError: When the file is missing, empty, of no known format, not 3-D, or has no usable
+            affine; for a DICOM folder also when its slices do not make one regular volume.
+    """
+    path = Path(path)
+    _check_presence(path)
+    if path.is_dir():
+        return dicom_geometry(path)
+    return itk_geometry(path) if _is_itk(path) else nifti_geometry(path)
+
+
+def read_volume(path: Path | str, dtype: np.typing.DTypeLike = np.float32) -> Volume:
+    """Read a file or a DICOM folder as (D, H, W) in its own orientation, its scaling applied.
+
+    Raises:
+        InputError: As `read_geometry`, and when the voxel data are truncated or damaged.
+    """
+    array, geometry = _read(Path(path))
+    # Numbers beyond the dtype become infinite, which the check of a data set reports.
+    with np.errstate(over="ignore"):
+        return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine)
+
+
+def read_label(path: Path | str) -> Volume:
+    """Read a label map as int32; header round-off up to 0.001 is repaired.
+
+    Raises:
+        InputError: As `read_volume`, and when values are not integers or beyond int32, with an
+            example.
+    """
+    array, geometry = _read(Path(path))
+    if not np.issubdtype(array.dtype, np.integer):
+        array = _rounded(array, Path(path))
+    limits = np.iinfo(np.int32)
+    for value in (array.min(), array.max()):
+        if not limits.min <= value <= limits.max:
+            raise InputError(
+                f"{path}: holds the value {value:g}; label integers between {limits.min} and "
+                f"{limits.max} were expected. Is it an image? Export the label map again."
+            )
+    return Volume(np.ascontiguousarray(array, dtype=np.int32), geometry.affine)
+
+
+def write_volume(path: Path | str, volume: Volume) -> None:
+    """Write atomically in the array's own dtype: NIfTI, or .nrrd and .mha where the name says so.
+
+    Raises:
+        InputError: When SimpleITK is needed and not installed, the disk is full or the system
+            refuses.
+    """
+    write = write_itk if _is_itk(Path(path)) else write_nifti
+    with write_atomically(path) as temporary:
+        write(temporary, volume)
+
+
+def source_files(path: Path | str) -> list[Path]:
+    """The files that a volume consists of: one, a header and its data, or all DICOM slices.
+
+    Raises:
+        InputError: When they cannot be found.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return dicom_files(path)
+    if _is_itk(path):
+        return itk_files(path)
+    if path.suffix.lower() == ".hdr":
+        return [path, path.with_suffix(".img" if path.suffix == ".hdr" else ".IMG")]
+    return [path]
+
+
+def _read(path: Path) -> tuple[np.ndarray, Geometry]:
+    """Voxels as (D, H, W), in the file's type or float64 where the header scales them."""
+    _check_presence(path)
+    if path.is_dir():
+        return read_dicom(path)
+    return read_itk(path) if _is_itk(path) else read_nifti(path)
+
+
+def _check_presence(path: Path) -> None:
+    expected = f"a volume ({', '.join(VOLUME_SUFFIXES)} or a folder of DICOM slices) was expected"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {expected}.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
+
+
+def _is_itk(path: Path) -> bool:
+    return path.name.lower().endswith(ITK_SUFFIXES)
+
+
+def _rounded(array: np.ndarray, path: Path) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        rounded = np.rint(array)
+        wrong = ~(np.abs(array - rounded) <= LABEL_TOLERANCE)
+    if wrong.any():
+        raise InputError(
+            f"{path}: {int(wrong.sum())} voxels are not whole numbers, for example "
+            f"{array[wrong][0]:g}; a label map holds integers. Is it an image or a "
+            "probability map? Export the label map again without interpolation."
+        )
+    return rounded
