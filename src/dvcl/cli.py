@@ -54,6 +54,13 @@ Modality = Annotated[
     typer.Option(help="CT or MR; CT for plain folders, else as found.", show_default=False),
 ]
 
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Take cases that lack masks; their loss ignores these.")
+]
+Overlaps = Annotated[
+    bool, typer.Option("--overlaps", help="Where masks overlap, the later organ wins.")
+]
+
 
 @app.command()
 def demo(
@@ -87,6 +94,51 @@ def phantom(
 
 
 @app.command()
+def plan(
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    out: Annotated[Path, typer.Option(help="New recipe file.")] = Path("plan.toml"),
+    method: Annotated[str, typer.Option(help="Whose training step is measured.")] = "dvcl",
+    minutes: Annotated[
+        float | None, typer.Option(help="For one training; 20 on a CPU, 600 on a GPU.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that a step may take; all that is free.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Look at scans and machine, and propose a recipe with reasons."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.plan import fingerprint_path, make_plan, plan_table, warnings
+    from dvcl.commands.run import usable_device
+    from dvcl.commands.sources import find_dataset
+
+    dataset = find_dataset(
+        labelled, unlabelled, validation, test, labels,
+        data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+    )  # fmt: skip
+    with bars() as bar:
+        made = make_plan(
+            dataset, out, device=usable_device(device), method=method, minutes=minutes,
+            memory_gib=memory, looked=bar("Looking"), measured=bar("Measuring"),
+        )  # fmt: skip
+    console.print(plan_table(made))
+    for warning in warnings(made):
+        console.print(f"Note: {warning}", markup=False)
+    console.print(
+        f"{made.in_words}\nRecipe: {out}; the numbers behind it: {fingerprint_path(out)}\n"
+        f"Next: dvcl prepare WORK --recipe {_quoted(out)}, with the same scans",
+        markup=False,
+    )
+
+
+@app.command()
 def prepare(
     work: Work,
     labelled: Labelled = None,
@@ -97,6 +149,8 @@ def prepare(
     data: Data = None,
     layout: Layout = "nnunet",
     modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
     name: Annotated[
         str | None, typer.Option(help="Name of the data set in reports.", show_default=False)
     ] = None,
@@ -116,6 +170,7 @@ def prepare(
     dataset = find_dataset(
         labelled, unlabelled, validation, test, labels,
         data=data, layout=layout, modality=modality, name=name,  # type: ignore[arg-type]
+        partial=partial, overlaps=overlaps,
     )  # fmt: skip
     chosen = recipe or ("small-ct" if dataset.modality == "CT" else "small-mr")
     with bars() as bar:
@@ -205,6 +260,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the label maps.")],
     fast: Fast = False,
     pictures: Annotated[bool, typer.Option(help="Also write a picture of every case.")] = True,
+    own_format: Annotated[
+        bool, typer.Option("--own-format", help="NRRD or MHA for scans that are; else NIfTI.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Segment new scans; results lie on the scans' own voxels."""
@@ -218,7 +276,7 @@ def predict(
         written = predict_files(
             opened, images, out,
             device=usable_device(device), window=window, pictures=pictures,
-            progress=bar("Predicting"),
+            own_format=own_format, progress=bar("Predicting"),
         )  # fmt: skip
     console.print(f"{len(written)} label maps: {out}", markup=False)
 
@@ -269,6 +327,61 @@ def evaluate(
             )  # fmt: skip
     console.print(to_rich(summary_table(summarise(scores))))
     console.print(f"Every case: {target}", markup=False)
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[Path], typer.Argument(help="Folders that `dvcl prepare` made.")],
+    methods: Annotated[
+        str, typer.Option(help="Names with commas, or all.")
+    ] = "supervised,cps,dvcl",
+    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0",
+    labelled_cases: Annotated[
+        str | None, typer.Option(help="Numbers with commas; all without it.", show_default=False)
+    ] = None,
+    vary: Annotated[
+        list[str], typer.Option(help="Settings to try: methods.dvcl.neighbours=5,10,20.")
+    ] = [],  # noqa: B006
+    twin: Annotated[bool, typer.Option(help="Also train supervised, for what it shows.")] = False,
+    name: Annotated[str | None, typer.Option(help="Of the comparison; the recipe's name.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Instead of the studies' own.")] = None,
+    validation_share: Annotated[
+        float, typer.Option(help="Of labelled cases, where none are given for validation.")
+    ] = 0.2,
+    test_share: Annotated[float, typer.Option(help="Of labelled cases without a role.")] = 0.0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of the division into parts.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
+    slurm: Annotated[bool, typer.Option(help="Submit runs to Slurm (needs submitit).")] = False,
+    slurm_options: Annotated[
+        list[str], typer.Option("--slurm-option", help="Of submitit: slurm_partition=gpu.")
+    ] = [],  # noqa: B006
+    dry: Annotated[bool, typer.Option("--dry", help="Only show what is done and missing.")] = False,
+    device: Device = "auto",
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train and score methods over seeds and settings; say which differences are real."""
+    from dvcl.commands.compare import Options, compare_studies, parse_numbers
+    from dvcl.commands.console import console
+    from dvcl.report.tables import to_rich
+
+    options = Options(
+        methods=methods, seeds=parse_numbers("--seeds", seeds),
+        labelled_cases=parse_numbers("--labelled-cases", labelled_cases),
+        vary=vary, twin=twin, name=name, recipe=recipe, changes=tuple(changes),
+        validation_share=validation_share, test_share=test_share, split_seed=split_seed,
+        jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
+    )  # fmt: skip
+    outcome = compare_studies(studies, options, dry=dry)
+    for found in outcome.findings:
+        console.print(found.title)
+        for table in (found.means, found.differences):
+            if table:
+                console.print(to_rich(table))
+    for title, reason in outcome.failed.items():
+        console.print(f"failed: {title}: {reason}", markup=False)
+    console.print(outcome.note, markup=False)
+    if outcome.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -136,14 +136,27 @@ def test_missing_folders_are_listed_together(tmp_path: Path) -> None:
 def test_empty_folders_say_what_they_hold(tmp_path: Path, labels: Path) -> None:
     for name in ("images", "labels", "none"):
         (tmp_path / name).mkdir()
-    for name in ("a.nrrd", "b.nrrd", "c.dcm"):
+    for name in ("a.tif", "b.tif", "c.dcm"):
         (tmp_path / "images" / name).touch()
     (tmp_path / "labels" / ".hidden.nii.gz").touch()
     problems = problems_of(tmp_path, [tmp_path / "none"], labels=labels)
     assert len(problems) == 3
-    assert f"{tmp_path}/images: holds no volumes, found 2 .nrrd, 1 .dcm;" in problems[0]
+    assert f"{tmp_path}/images: holds no volumes, found 2 .tif, 1 .dcm;" in problems[0]
     assert f"{tmp_path}/labels: holds no volumes, found nothing;" in problems[1]
     assert f"{tmp_path}/none: holds no volumes" in problems[2]
+
+
+def test_a_folder_of_dicom_slices_is_an_image(tmp_path: Path, write_label, labels: Path) -> None:
+    for place in ("train/images/p.1/IM0", "train/images/p.2/study/IM0", "clinic/p3/1"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_bytes(bytes(128) + b"DICM")
+    for id in ("p.1", "p.2"):
+        write_label(tmp_path / "train" / "labels" / f"{id}.nii.gz")
+    cases = load_folders(tmp_path / "train", [tmp_path / "clinic"], labels=labels).cases
+    assert [case.id for case in cases] == ["p.1", "p.2", "p3"]
+    assert cases[1].image == tmp_path / "train" / "images" / "p.2"
+    (problem,) = problems_of(tmp_path / "train", [tmp_path / "clinic" / "p3"], labels=labels)
+    assert f"Put the DICOM slices of each case into a folder of their own, {tmp_path}" in problem
 
 
 def test_unpaired_files_of_all_roles_are_listed_together(

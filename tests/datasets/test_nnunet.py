@@ -90,7 +90,7 @@ def test_the_decathlon_layout_is_read(tmp_path: Path, write_image, write_label) 
     [
         ({"channel_names": {"0": "T1", "1": "T2"}}, "channel_names are {'0': 'T1', '1': 'T2'}"),
         ({"channel_names": None}, "channel_names are None"),
-        ({"file_ending": ".nrrd"}, "the file_ending is '.nrrd'"),
+        ({"file_ending": ".tif"}, "the file_ending is '.tif'"),
         ({"labels": {"background": 0, "both": [1, 2], "liver": 1}}, "joins the labels [1, 2]"),
         ({"labels": {"background": 0, "liver": 1, "ignore": 2}}, "has an 'ignore' label"),
         ({"labels": None}, "the labels are None"),

@@ -110,6 +110,53 @@ def test_another_label_table_redoes_labelled_cases_only(
     assert store.labels == swapped
 
 
+def test_masks_are_stored_as_the_same_label_map_and_watched_one_by_one(
+    dataset: Dataset, tmp_path: Path, prepared: list[str]
+) -> None:
+    case = dataset.cases[0]
+    label = read_label(case.label)
+    masks = tmp_path / "masks" / "a"
+    for value, organ in zip(LABELS.values[1:], LABELS.organs, strict=True):
+        inside = (label.array == value).astype(np.uint8)
+        write_volume(masks / f"{organ}.nii.gz", Volume(inside, AFFINE))
+    write_volume(masks / "tumour.nii.gz", Volume(np.ones_like(inside), AFFINE))
+    whole = build_store(replace(dataset, cases=(case,)), SETTINGS, tmp_path / "whole").case("a")
+    parts = replace(dataset, cases=(replace(case, label=masks),))
+    stored = build_store(parts, SETTINGS, tmp_path / "store").case("a")
+    assert np.array_equal(stored.label, whole.label)
+    assert np.array_equal(stored.organ_voxels, whole.organ_voxels)
+    assert stored.label_source == masks
+    (masks / "tumour.nii.gz").unlink()
+    build_store(parts, SETTINGS, tmp_path / "store")
+    assert prepared == ["a", "a"]
+    (masks / "spleen.nii.gz").rename(masks / "other.nii.gz")
+    (masks / "liver.nii.gz").rename(masks / "spleen.nii.gz")
+    (masks / "other.nii.gz").rename(masks / "liver.nii.gz")
+    build_store(parts, SETTINGS, tmp_path / "store")
+    assert prepared == ["a", "a", "a"]
+
+
+def test_the_data_of_a_detached_header_are_watched(
+    dataset: Dataset, tmp_path: Path, prepared: list[str]
+) -> None:
+    pytest.importorskip("SimpleITK")
+    case = replace(dataset.cases[3], image=tmp_path / "d.mhd")
+    image = read_volume(dataset.cases[3].image, np.int16).array
+    header = (
+        "ObjectType = Image\nNDims = 3\nDimSize = 14 16 9\nElementSpacing = 2 2 3\n"
+        "ElementType = MET_SHORT\nElementDataFile = d.raw\n"
+    )
+    case.image.write_text(header)
+    (tmp_path / "d.raw").write_bytes(image.tobytes())
+    only = replace(dataset, cases=(case,))
+    build_store(only, SETTINGS, tmp_path / "store")
+    build_store(only, SETTINGS, tmp_path / "store")
+    assert prepared == ["d"]
+    (tmp_path / "d.raw").write_bytes((image + 1).tobytes())
+    build_store(only, SETTINGS, tmp_path / "store")
+    assert prepared == ["d", "d"]
+
+
 def test_files_that_only_moved_are_not_prepared_again(
     dataset: Dataset, tmp_path: Path, prepared: list[str]
 ) -> None:

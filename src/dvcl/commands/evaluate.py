@@ -12,6 +12,7 @@ from dvcl.commands.project import Progress, Project, open_project
 from dvcl.commands.run import Run
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.label_file import read_label_table
+from dvcl.datasets.masks import read_case_label
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
 from dvcl.evaluation.score_file import write_scores
@@ -84,7 +85,7 @@ def evaluate_run(
                 run, [case.image], run.folder / "predictions",
                 device=device, window=window, progress=progress,
             )  # fmt: skip
-            volumes = read_label(case.label), read_label(written)
+            volumes = read_case_label(case, run.labels), read_label(written)
             scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm)
         except InputError as error:
             problems += error.problems

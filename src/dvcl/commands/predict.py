@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
 from dvcl.store import open_store
 from dvcl.volume import is_volume, read_volume, volume_stem, write_volume
+from dvcl.volume.names import files_below, is_dicom, own_suffix
 
 
 def predict_files(
@@ -29,17 +30,20 @@ def predict_files(
     device: torch.device,
     window: Window | None = None,
     pictures: bool = False,
+    own_format: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write ``out/<name>.nii.gz`` for every image, on the image's own voxels.
 
     Args:
         run: Trained.
-        images: Files, or folders of files (their images/ where they have one).
+        images: Files or folders of DICOM slices, or folders of these (their images/ where they have
+            one).
         out: Folder for the label maps; files there are replaced one by one.
         device: Where to predict.
         window: Instead of the recipe's.
         pictures: Also write ``<name>.png``, the organs over three planes.
+        own_format: Write .nrrd and .mha for images of these formats.
         progress: Called with (windows done, windows in all, case) along each case.
 
     Raises:
@@ -48,15 +52,15 @@ def predict_files(
             segmented.
     """
     files = find_images(images)
-    _spare_sources(run, files, out)
+    targets = {path: _target(path, out, own_format) for path in files}
+    _spare_sources(run, targets)
     require_writable(out)
     method = run.trained_method(device)
     written, problems = [], []
-    for path in files:
+    for path, target in targets.items():
         try:
-            written.append(
-                _predict_file(run, method, path, out, device, window, pictures, progress)
-            )
+            _predict_file(run, method, path, target, device, window, pictures, progress)
+            written.append(target)
         except InputError as error:
             problems += error.problems
     if problems:
@@ -65,7 +69,7 @@ def predict_files(
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders replaced by their volumes.
+    """Files and folders of DICOM slices as they are, other folders replaced by their volumes.
 
     Raises:
         InputError: When a path does not exist, a folder has no volume, or two results would have
@@ -75,11 +79,13 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     problems = []
     for path in paths:
         folder = path / "images" if (path / "images").is_dir() else path
-        inside = sorted(filter(is_volume, folder.iterdir())) if folder.is_dir() else [path]
+        inside = _volumes_in(folder)
         if not path.exists():
             problems.append(f"{path}: no such file or folder; a scan or a folder was expected.")
         elif not inside:
-            problems.append(f"{folder}: no .nii or .nii.gz file there; at least one was expected.")
+            problems.append(
+                f"{folder}: holds no scan; volumes or DICOM slices were expected there."
+            )
         else:
             found += inside
     # Not every disk tells upper from lower case.
@@ -95,12 +101,22 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _spare_sources(run: Run, files: Sequence[Path], out: Path) -> None:
+def _volumes_in(path: Path) -> list[Path]:
+    if not path.is_dir() or any(is_dicom(entry) for entry in path.iterdir()):
+        return [path]
+    return sorted(filter(is_volume, path.iterdir()))
+
+
+def _spare_sources(run: Run, targets: Mapping[Path, Path]) -> None:
     """Refuse to replace what was put in: scans, and the label maps that people have drawn."""
-    targets = {path: _target(path, out) for path in files if _target(path, out).exists()}
+    targets = {path: target for path, target in targets.items() if target.exists()}
     if not targets:
         return
-    sources = {source.resolve() for source in (*files, *_sources(run))}
+    sources = {
+        file.resolve()
+        for source in (*targets, *_sources(run))
+        for file in (files_below(source) if source.is_dir() else (source,))
+    }
     problems = [
         f"{target}: is an image to segment, or a file of the study; the result for {path} would "
         "take its place. Choose another folder with --out."
@@ -120,20 +136,21 @@ def _sources(run: Run) -> list[Path]:
     return []
 
 
-def _target(path: Path, out: Path) -> Path:
-    return out / f"{volume_stem(path)}.nii.gz"
+def _target(path: Path, out: Path, own_format: bool) -> Path:
+    suffix = own_suffix(path) if own_format else ".nii.gz"
+    return out / f"{volume_stem(path)}{suffix}"
 
 
 def _predict_file(
     run: Run,
     method: Method,
     path: Path,
-    out: Path,
+    target: Path,
     device: torch.device,
     window: Window | None,
     pictures: bool,
     progress: Progress | None,
-) -> Path:
+) -> None:
     name = volume_stem(path)
     image = read_volume(path)
     try:
@@ -148,9 +165,7 @@ def _predict_file(
         )
     except InputError as error:
         raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
-    target = _target(path, out)
     write_volume(target, result)
     if pictures:
         sheet = overlay_sheet(image, None, {run.method: result}, run.labels, run.modality)
-        save_png(sheet, out / f"{name}.png")
-    return target
+        save_png(sheet, target.with_name(f"{name}.png"))

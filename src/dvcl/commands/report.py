@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dvcl.commands.compare_results import baseline, paired
 from dvcl.commands.evaluate import SCORES, prediction_of, test_cases
 from dvcl.commands.project import Project
 from dvcl.commands.run import Run, open_run
+from dvcl.datasets.masks import read_case_label
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
-from dvcl.evaluation.statistics import compare
 from dvcl.evaluation.summary import Summary, spread, summarise
 from dvcl.files import read_json
 from dvcl.methods import METHODS
@@ -24,9 +25,6 @@ from dvcl.report.overlays import overlay_sheet
 from dvcl.report.tables import TextTable, comparison_table, percent
 from dvcl.training.journal import Row, read_journal
 from dvcl.volume import read_label, read_volume
-
-# What others are held against, where it was run.
-BASELINE = "supervised"
 
 
 def write_report(project: Project, title: str = "") -> Path:
@@ -137,21 +135,15 @@ def _answer(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
 
 def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:
     """Whether the differences are real, against supervised training or the first variant."""
-    by_variant: dict[str, dict[str, list[float]]] = {}
+    variants: dict[str, list[Summary]] = {}
     for name, run in runs.items():
-        cases = by_variant.setdefault(_variant(run), {})
-        for case, dice in summaries[name].case_dice.items():
-            cases.setdefault(case, []).append(dice)
-    if len(by_variant) < 2:
+        variants.setdefault(_variant(run), []).append(summaries[name])
+    found = paired(variants)
+    if not found:
         return []
-    means = {
-        variant: {case: spread(dice).mean for case, dice in cases.items()}
-        for variant, cases in by_variant.items()
-    }
-    reference = BASELINE if BASELINE in means else next(iter(means))
     return [
         html.heading("Is the difference real?"),
-        html.table(difference_table(compare(means, reference), reference)),
+        html.table(difference_table(found, baseline(variants))),
     ]
 
 
@@ -179,7 +171,7 @@ def _pictures(
         }
         assert case.label is not None
         sheet = overlay_sheet(
-            read_volume(case.image), read_label(case.label), predictions,
+            read_volume(case.image), read_case_label(case, project.dataset.labels), predictions,
             project.dataset.labels, project.dataset.modality,
         )  # fmt: skip
         caption = (

@@ -21,6 +21,8 @@ def find_dataset(
     layout: str = "nnunet",
     modality: Modality | None = None,
     name: str | None = None,
+    partial: bool = False,
+    overlaps: bool = False,
 ) -> Dataset:
     """Find the cases of either plain folders or one folder in a known layout.
 
@@ -34,6 +36,8 @@ def find_dataset(
         layout: Of ``data``, a key of `LAYOUTS`.
         modality: "CT" or "MR"; None takes CT for plain folders, and for others what they say.
         name: Of the data set, in reports; None takes "own", or the layout's choice.
+        partial: For plain folders with one mask per organ, as in `load_folders`.
+        overlaps: Likewise.
 
     Raises:
         InputError: When neither or both are given, the layout is unknown, or as the loaders.
@@ -45,13 +49,14 @@ def find_dataset(
         )
     if labelled is not None:
         return load_folders(
-            labelled, unlabelled, validation, test, labels, modality or "CT", name or "own"
-        )
+            labelled, unlabelled, validation, test, labels, modality or "CT", name or "own",
+            partial=partial, overlaps=overlaps,
+        )  # fmt: skip
     assert data is not None
-    if unlabelled or validation or test or labels:
+    if unlabelled or validation or test or labels or partial or overlaps:
         raise InputError(
             "--data takes roles and names from its folder; leave out --unlabelled, --validation, "
-            "--test and --labels, or give plain folders with --labelled."
+            "--test, --labels, --partial and --overlaps, or give plain folders with --labelled."
         )
     if layout not in LAYOUTS:
         raise InputError(f"--layout: {layout!r} found, one of {list(LAYOUTS)} expected.")

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
+from dvcl.datasets.masks import read_case_label
 from dvcl.datasets.pairing import duplicate_ids
 from dvcl.errors import InputError
-from dvcl.volume import Volume, read_label, read_volume
+from dvcl.volume import Volume, read_volume
 
 TOLERANCE_MM = 0.5  # between the corners of an image's and its label's grid
 MAX_WORKERS = 4  # each holds one image and one label in memory
@@ -55,7 +56,7 @@ def case_problems(case: Case, labels: LabelTable) -> list[str]:
         if case.role is not None:
             problems.append(f"{case.image}: is a {case.role} case without a label file.")
         return problems
-    label = _read(read_label, case.label, problems)
+    label = _read(lambda _: read_case_label(case, labels), case.label, problems)
     if label is not None:
         try:
             labels.encode(label.array, case.label)

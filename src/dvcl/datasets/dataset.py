@@ -117,14 +117,43 @@ class Case:
     Attributes:
         id: Unique in its data set.
         image: The image file.
-        label: The label file, None where there is none. Never opened for unlabelled cases.
+        label: The label file, or a folder with one mask per organ (see `datasets.masks`); None
+            where there is none. Never opened for unlabelled cases.
         role: What the case is for; None leaves it to the split.
+        unannotated: Organs that nobody has drawn in this case: in its label map they are
+            background, wherever they lie.
+        later_mask_wins: Where masks overlap, the later organ of the label table is taken.
     """
 
     id: str
     image: Path
     label: Path | None = None
     role: Role | None = None
+    unannotated: tuple[str, ...] = ()
+    later_mask_wins: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with absolute paths."""
+        return {
+            "id": self.id,
+            "image": str(self.image.absolute()),
+            "label": str(self.label.absolute()) if self.label else None,
+            "role": self.role,
+            **({"unannotated": list(self.unannotated)} if self.unannotated else {}),
+            **({"later_mask_wins": True} if self.later_mask_wins else {}),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Case:
+        """Inverse of `to_json`."""
+        return cls(
+            value["id"],
+            Path(value["image"]),
+            Path(value["label"]) if value["label"] else None,
+            value["role"],
+            tuple(value.get("unannotated", ())),
+            value.get("later_mask_wins", False),
+        )
 
 
 @dataclass(frozen=True)
@@ -150,27 +179,11 @@ class Dataset:
             "name": self.name,
             "modality": self.modality,
             "labels": self.labels.to_json(),
-            "cases": [
-                {
-                    "id": case.id,
-                    "image": str(case.image.absolute()),
-                    "label": str(case.label.absolute()) if case.label else None,
-                    "role": case.role,
-                }
-                for case in self.cases
-            ],
+            "cases": [case.to_json() for case in self.cases],
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Dataset:
         """Inverse of `to_json`."""
-        cases = tuple(
-            Case(
-                case["id"],
-                Path(case["image"]),
-                Path(case["label"]) if case["label"] else None,
-                case["role"],
-            )
-            for case in value["cases"]
-        )
+        cases = tuple(Case.from_json(case) for case in value["cases"])
         return cls(value["name"], value["modality"], cases, LabelTable.from_json(value["labels"]))

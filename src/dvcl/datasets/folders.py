@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,15 @@ import numpy as np
 from dvcl.datasets.check import case_problems
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import MAX_ORGANS, read_label_table
-from dvcl.datasets.pairing import contents, duplicate_ids, paired_cases, unlabelled_cases
+from dvcl.datasets.masks import has_masks, masks_of, table_of_masks
+from dvcl.datasets.pairing import (
+    are_case_folders,
+    case_folders,
+    contents,
+    duplicate_ids,
+    paired_cases,
+    unlabelled_cases,
+)
 from dvcl.errors import InputError
 from dvcl.volume import read_label
 
@@ -24,19 +33,26 @@ def load_folders(
     labels: Path | None = None,
     modality: Modality = "CT",
     name: str = "own",
+    *,
+    partial: bool = False,
+    overlaps: bool = False,
 ) -> Dataset:
     """Find the cases of a study kept in plain folders.
 
     Args:
         labelled: Folder with images/ and labels/; a label has the name of its image ("X_0000" may
-            have the label "X").
+            have the label "X"), and is a file or a folder with one mask per organ. Or a folder of
+            CASE/<image> and CASE/segmentations/.
         unlabelled: Folders of images, or with images/. Labels are never looked for there.
         validation: As ``labelled``.
         test: As ``labelled``.
         labels: JSON file, {"1": "liver"} or {"liver": 1}. Without it the integers found in the
-            label maps become the table ("label 1"), which reads them all.
+            label maps become the table ("label 1"), which reads them all; with masks, the names of
+            their files do. Masks whose names are not in the file are left aside.
         modality: "CT" or "MR".
         name: Name of the data set in reports.
+        partial: Take cases that lack masks of some organs, as not annotated there.
+        overlaps: Let the later organ of the table have the voxels where masks overlap.
 
     Raises:
         InputError: With everything that is missing, left over or double, in all folders at once.
@@ -53,6 +69,8 @@ def load_folders(
         cases += _labelled(Path(test), "test", problems)
     problems += duplicate_ids(cases)
     table = _table(cases, labels, problems)
+    if table is not None:
+        cases = [_with_masks(case, table, partial, overlaps, problems) for case in cases]
     if table is None or problems:
         raise InputError(problems, heading=f"data set {name!r} cannot be used as it is:")
     return Dataset(name, modality, tuple(cases), table)
@@ -65,12 +83,14 @@ def _labelled(folder: Path, role: Role, problems: list[str]) -> list[Case]:
         problems.append(f"{folder}: {found}; {expected}. Check the path.")
         return []
     if not (folder / "images").is_dir() and not (folder / "labels").is_dir():
+        if are_case_folders(folder):
+            return case_folders(folder, role, problems)
         problems.append(
             f"{folder}: holds neither, found {contents(folder)}; {expected}. Sort the files into "
             "these two folders, or give images without labels as unlabelled ones."
         )
         return []
-    return paired_cases(folder / "images", folder / "labels", role, problems)
+    return paired_cases(folder / "images", folder / "labels", role, problems, masks=True)
 
 
 def _images(folder: Path) -> Path:
@@ -82,10 +102,48 @@ def _table(cases: list[Case], labels: Path | None, problems: list[str]) -> Label
         if labels is not None:
             return read_label_table(Path(labels))
         # Reading every label map takes a while: not before the rest is in order.
-        return None if problems else _table_of_values(cases)
+        return None if problems else _table_of_files(cases)
     except InputError as error:
         problems += error.problems
         return None
+
+
+def _table_of_files(cases: list[Case]) -> LabelTable:
+    folders = [case.label for case in cases if case.label and has_masks(case)]
+    maps = [case.label for case in cases if case.label and not has_masks(case)]
+    if folders and maps:
+        raise InputError(
+            f"{maps[0]} and {len(maps) - 1} more are label maps, {folders[0]} and "
+            f"{len(folders) - 1} more folders of masks; without a labels file nothing says which "
+            "integer is which organ. Give it with --labels."
+        )
+    return table_of_masks(folders) if folders else _table_of_values(cases)
+
+
+def _with_masks(
+    case: Case, table: LabelTable, partial: bool, overlaps: bool, problems: list[str]
+) -> Case:
+    """Note which organs have no mask; that is a problem unless asked for."""
+    if case.label is None or not has_masks(case):
+        return case
+    try:
+        masks = masks_of(case.label)
+    except InputError as error:
+        problems += error.problems
+        return case
+    missing = tuple(organ for organ in table.organs if organ not in masks)
+    if len(missing) == len(table.organs):
+        problems.append(
+            f"{case.label}: none of its masks ({', '.join(masks)}) has the name of an organ; "
+            f"{', '.join(table.organs)} were expected. Rename the files or correct the labels file."
+        )
+    elif missing and not partial:
+        problems.append(
+            f"{case.label}: has no mask of {', '.join(missing)}; one for every organ was expected, "
+            "empty where the scan does not show it. Add the masks, or take the case as partly "
+            "labelled with --partial."
+        )
+    return replace(case, unannotated=missing, later_mask_wins=overlaps)
 
 
 def _table_of_values(cases: list[Case]) -> LabelTable:

@@ -66,7 +66,7 @@ def _table(description: dict[str, Any], source: Path, problems: list[str]) -> La
     if ending not in VOLUME_SUFFIXES:
         problems.append(
             f"{source}: the file_ending is {ending!r}; {' or '.join(VOLUME_SUFFIXES)} was "
-            "expected. Convert the volumes to NIfTI."
+            "expected. Convert the volumes."
         )
     try:
         table = parse_label_table(description.get("labels"), source)

@@ -9,20 +9,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, Role
-from dvcl.volume import is_volume, volume_stem
+from dvcl.datasets.masks import MASK_FOLDER, mask_folder
+from dvcl.volume import VOLUME_SUFFIXES, is_volume, volume_stem
+from dvcl.volume.names import is_dicom
 
 CHANNEL_SUFFIX = "_0000"
 
 
 def paired_cases(
-    images_folder: Path, labels_folder: Path, role: Role | None, problems: list[str]
+    images_folder: Path,
+    labels_folder: Path,
+    role: Role | None,
+    problems: list[str],
+    masks: bool = False,
 ) -> list[Case]:
     """Cases whose label has the image's name, or the image's name without "_0000".
 
-    What is missing or left over is appended to ``problems``.
+    What is missing or left over is appended to ``problems``. With ``masks`` a label may also be a
+    folder with one mask per organ.
     """
     images = _volumes_by_stem(images_folder, problems)
-    labels = _volumes_by_stem(labels_folder, problems)
+    labels = _volumes_by_stem(labels_folder, problems, masks)
     if not images or not labels:
         return []
     cases: list[Case] = []
@@ -60,6 +67,36 @@ def unlabelled_cases(folder: Path, problems: list[str]) -> list[Case]:
     ]
 
 
+def case_folders(folder: Path, role: Role | None, problems: list[str]) -> list[Case]:
+    """Cases kept as TotalSegmentator's data set: CASE/ct.nii.gz and CASE/segmentations/*.nii.gz.
+
+    The image has any name; it is the only volume in the case's folder.
+    """
+    cases = []
+    for path in visible_folders(folder):
+        images = [entry for entry in sorted(path.iterdir()) if is_volume(entry)]
+        if len(images) != 1 or mask_folder(path) != path / MASK_FOLDER:
+            found = ", ".join(image.name for image in images) or "no image"
+            problems.append(
+                f"{path}: holds {found} and {contents(path)}; one image and {MASK_FOLDER}/ with "
+                "one mask per organ were expected. Complete the case or move it away."
+            )
+        else:
+            cases.append(Case(path.name, images[0], path / MASK_FOLDER, role))
+    return cases
+
+
+def are_case_folders(folder: Path) -> bool:
+    """Whether some folder in it has segmentations/."""
+    return any((path / MASK_FOLDER).is_dir() for path in visible_folders(folder))
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """Folders inside, sorted, without hidden ones."""
+    inside = (path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    return sorted(inside)
+
+
 def duplicate_ids(cases: Sequence[Case]) -> list[str]:
     """One problem per id that several cases share; upper and lower case count as the same."""
     shared: dict[str, list[Case]] = {}
@@ -74,16 +111,19 @@ def duplicate_ids(cases: Sequence[Case]) -> list[str]:
     ]
 
 
-def _volumes_by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """Volumes of a folder by their stem in composed Unicode, sorted by name."""
+def _volumes_by_stem(folder: Path, problems: list[str], masks: bool = False) -> dict[str, Path]:
+    """Volumes of a folder, and folders of masks if asked, by their stem in composed Unicode."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "no such folder"
-        problems.append(f"{folder}: {found}; a folder of .nii.gz or .nii volumes was expected.")
+        problems.append(f"{folder}: {found}; a folder of volumes was expected.")
         return {}
     volumes: dict[str, Path] = {}
-    for path in sorted(filter(is_volume, folder.iterdir())):
+    for entry in sorted(folder.iterdir()):
+        path = entry if is_volume(entry) else mask_folder(entry) if masks else None
+        if path is None:
+            continue
         # The same name may be composed (Linux, Windows) or decomposed (copied from macOS).
-        stem = unicodedata.normalize("NFC", volume_stem(path))
+        stem = unicodedata.normalize("NFC", volume_stem(entry))
         if stem in volumes:
             problems.append(
                 f"{path}: {volumes[stem].name} is the same case; one file per case was expected. "
@@ -91,11 +131,18 @@ def _volumes_by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
             )
         volumes.setdefault(stem, path)
     if not volumes:
-        problems.append(
-            f"{folder}: holds no volumes, found {contents(folder)}; "
-            ".nii.gz or .nii files were expected. Check the path or convert the files."
-        )
+        problems.append(_nothing_there(folder, masks))
     return volumes
+
+
+def _nothing_there(folder: Path, masks: bool) -> str:
+    kinds = f"files ({', '.join(VOLUME_SUFFIXES)}) or folders of DICOM slices"
+    if masks:
+        kinds = f"files ({', '.join(VOLUME_SUFFIXES)}) or folders of masks"
+    hint = "Check the path or convert the files."
+    if any(is_dicom(path) for path in folder.iterdir()):
+        hint = f"Put the DICOM slices of each case into a folder of their own, {folder}/CASE/."
+    return f"{folder}: holds no volumes, found {contents(folder)}; {kinds} were expected. {hint}"
 
 
 def contents(folder: Path) -> str:

@@ -14,12 +14,13 @@ import scipy
 import torch
 
 from dvcl.datasets.dataset import Case, LabelTable
+from dvcl.datasets.masks import case_masks, has_masks, read_case_label
 from dvcl.errors import InputError
 from dvcl.files import read_json, sha256_of_bytes, sha256_of_json, write_atomically, write_json
 from dvcl.leaks.fingerprint import voxels_sha256
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
-from dvcl.volume import read_label, read_volume
+from dvcl.volume import read_volume, source_files
 
 PARTIAL = ".partial-"
 VOXELS_PER_ORGAN = 1000
@@ -64,13 +65,21 @@ class CaseTask:
             "id": self.case.id,
             "image": str(self.case.image.absolute()),
             "label": str(self.label.absolute()) if self.label else None,
-            "image_sha256": _file_hash(self.case.image),
-            "label_sha256": _file_hash(self.label) if self.label else None,
+            "image_sha256": _volume_hash(self.case.image),
+            "label_sha256": self._label_hash(self.label) if self.label else None,
         }
         parts = [self.identity, record["image_sha256"], record["label_sha256"]]
         # The class of an organ is the place of its value; names do not enter the arrays.
         parts.append(list(self.labels.values) if self.label else None)
         return {"key": sha256_of_json(parts), **record}
+
+    def _label_hash(self, label: Path) -> str:
+        if not has_masks(self.case):
+            return _volume_hash(label)
+        # The name of a mask says which class it is.
+        masks = case_masks(self.case, self.labels)
+        hashes = [[organ, _volume_hash(path)] for organ, path in masks.items()]
+        return sha256_of_json([*hashes, self.case.later_mask_wins])
 
     def is_finished(self) -> bool:
         """Whether the case's folder was made of the same files and settings.
@@ -129,9 +138,13 @@ def quantise(image: np.ndarray) -> tuple[np.ndarray, float, float]:
     low, high = float(image.min()), float(image.max())
     scale = (high - low) / 65535
     offset = low + 32768 * scale
-    steps = (image - np.float32(offset)) / np.float32(scale)
-    np.clip(np.rint(steps, out=steps), -32768, 32767, out=steps)
-    return steps.astype(np.int16), scale, offset
+    integers = np.empty(image.shape, dtype=np.int16)
+    # Slice by slice: no second float image, and what lies between stays in the processor's cache.
+    for part, target in zip(image, integers, strict=True):
+        steps = (part - np.float32(offset)) / np.float32(scale)
+        np.clip(np.rint(steps, out=steps), -32768, 32767, out=steps)
+        target[...] = steps
+    return integers, scale, offset
 
 
 def choose_organ_voxels(label: np.ndarray, limit: int = VOXELS_PER_ORGAN) -> np.ndarray:
@@ -146,12 +159,14 @@ def choose_organ_voxels(label: np.ndarray, limit: int = VOXELS_PER_ORGAN) -> np.
     """
     foreground = np.flatnonzero(label)
     classes = label.ravel()[foreground]
+    sizes = np.bincount(classes)
+    # Stable: the places of an organ stay in array order.
+    by_class = np.split(foreground[np.argsort(classes, kind="stable")], np.cumsum(sizes)[:-1])
     chosen = []
-    for organ in np.unique(classes):
-        places = foreground[classes == organ]
+    for places in by_class:
         count = min(limit, len(places))
-        chosen.append(places[np.arange(count) * len(places) // count])
-    places = np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+        chosen.append(places[np.arange(count) * len(places) // max(count, 1)])
+    places = np.concatenate(chosen)
     rows = np.stack([label.ravel()[places], *np.unravel_index(places, label.shape)], axis=1)
     return rows.astype(np.int32)
 
@@ -177,7 +192,7 @@ def _write_image(task: CaseTask, folder: Path) -> dict[str, Any]:
 
 def _write_label(task: CaseTask, grid: Grid, folder: Path) -> None:
     assert task.label is not None
-    raw = read_label(task.label)
+    raw = read_case_label(task.case, task.labels)
     if raw.shape != grid.source.shape:
         raise InputError(
             f"{task.label}: has the size {raw.shape}, its image {task.case.image} has "
@@ -190,7 +205,9 @@ def _write_label(task: CaseTask, grid: Grid, folder: Path) -> None:
             f"{task.case.image}; at most {GRID_TOLERANCE_MM} mm was expected. Export the label map "
             "on the image's grid."
         )
-    label = prepare_label(task.labels.encode(raw.array, task.label), grid)
+    classes = task.labels.encode(raw.array, task.label)
+    del raw
+    label = prepare_label(classes, grid, task.settings.label_interpolation)
     _save(folder / "label.npy", label)
     _save(folder / "organ_voxels.npy", choose_organ_voxels(label))
 
@@ -213,10 +230,12 @@ def _replace_folder(new: Path, target: Path) -> None:
         os.replace(new, target)
 
 
-def _file_hash(path: Path) -> str:
+def _volume_hash(path: Path) -> str:
+    """Hash the bytes of a file, or of all files that a volume consists of, whatever their names."""
     try:
-        return sha256_of_bytes(path)
+        hashes = [sha256_of_bytes(file) for file in source_files(path)]
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error.strerror}); a NIfTI volume was expected there."
+            f"{path}: cannot be read ({error.strerror}); a volume was expected there."
         ) from error
+    return hashes[0] if len(hashes) == 1 else sha256_of_json(hashes)

@@ -38,6 +38,12 @@ def volume_stem(path: Path | str) -> str:
     return (path.name or path.resolve().name) if path.is_dir() else path.stem
 
 
+def own_suffix(path: Path) -> str:
+    """Suffix of a single file of the same format: ".nrrd", ".mha", and ".nii.gz" for the others."""
+    formats = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
+    return formats.get(path.suffix.lower(), ".nii.gz")
+
+
 def holds_dicom(folder: Path) -> bool:
     """Whether some file in a folder, or in a folder inside it, is DICOM."""
     return any(is_dicom(path) for path in files_below(folder))

@@ -1,0 +1,157 @@
+"""Labels as a folder with one mask per organ, as TotalSegmentator writes them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dvcl.datasets.dataset import Case, LabelTable
+from dvcl.datasets.label_file import MAX_ORGANS
+from dvcl.errors import InputError
+from dvcl.volume import Volume, is_volume, read_label, volume_stem
+
+MASK_FOLDER = "segmentations"
+TOLERANCE_MM = 0.5  # between the corners of the masks' grids
+LISTED = 5
+
+
+def mask_folder(path: Path) -> Path | None:
+    """The folder itself or the segmentations/ in it, whichever holds masks; else None."""
+    for folder in (path / MASK_FOLDER, path):
+        if folder.is_dir() and any(_mask_files(folder)):
+            return folder
+    return None
+
+
+def masks_of(folder: Path) -> dict[str, Path]:
+    """{organ: file}, sorted by organ; the names of the files are the organs.
+
+    Raises:
+        InputError: When two files are masks of one organ; lists all such.
+    """
+    masks: dict[str, Path] = {}
+    problems = []
+    for path in _mask_files(folder):
+        organ = unicodedata.normalize("NFC", volume_stem(path))
+        if organ in masks:
+            problems.append(
+                f"{path}: {masks[organ].name} is a mask of the same organ; one file per organ was "
+                "expected. Remove one of them."
+            )
+        masks.setdefault(organ, path)
+    if problems:
+        raise InputError(problems)
+    return dict(sorted(masks.items()))
+
+
+def table_of_masks(folders: Sequence[Path]) -> LabelTable:
+    """Number the organs of all folders from 1 on, in the order of their names.
+
+    Raises:
+        InputError: When there are too many, or a folder has two masks of one organ.
+    """
+    organs = sorted({organ for folder in folders for organ in masks_of(folder)})
+    if len(organs) > MAX_ORGANS:
+        raise InputError(
+            f"the masks have {len(organs)} different names; at most {MAX_ORGANS} organs were "
+            "expected. Name those that you want in a labels file."
+        )
+    return LabelTable.from_mapping(dict(enumerate(organs, start=1)))
+
+
+def read_case_label(case: Case, labels: LabelTable) -> Volume:
+    """Read the label map of a case as int32, with the integers of ``labels``.
+
+    Of a folder of masks those are read whose names are in ``labels``; an organ without a mask is
+    background.
+
+    Raises:
+        InputError: As `read_label`; also with all masks of another grid or of several values, and
+            with all organs that overlap, unless the later one in ``labels`` shall win.
+    """
+    assert case.label is not None, f"{case.id} has no label"
+    if not has_masks(case):
+        return read_label(case.label)
+    merged: Volume | None = None
+    problems: list[str] = []
+    names = dict(zip(labels.values, labels.names, strict=True))
+    for organ, path in case_masks(case, labels).items():
+        try:
+            mask = read_label(path)
+            inside = _inside(mask, path)
+            if merged is None:
+                merged = Volume(np.zeros_like(mask.array), mask.affine)
+            _check_grid(mask, merged, path)
+        except InputError as error:
+            problems += error.problems
+            continue
+        there = merged.array[inside]
+        if not case.later_mask_wins:
+            problems += _overlaps(there, organ, names, path)
+        merged.array[inside] = labels.values[labels.names.index(organ)]
+    if problems or merged is None:
+        raise InputError(problems or f"{case.label}: has no mask of {', '.join(labels.organs)}.")
+    return merged
+
+
+def has_masks(case: Case) -> bool:
+    """Whether the label of a case is a folder with one mask per organ."""
+    return case.label is not None and case.label.is_dir() and not is_volume(case.label)
+
+
+def case_masks(case: Case, labels: LabelTable) -> dict[str, Path]:
+    """{organ: file} of the masks that count, in the order of the classes.
+
+    Raises:
+        InputError: As `masks_of`.
+    """
+    assert case.label is not None, f"{case.id} has no label"
+    masks = masks_of(case.label)
+    return {organ: masks[organ] for organ in labels.organs if organ in masks}
+
+
+def _mask_files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if path.is_file() and is_volume(path))
+
+
+def _inside(mask: Volume, path: Path) -> np.ndarray:
+    inside = mask.array != 0
+    values = mask.array[inside]
+    if values.size and values.min() != values.max():
+        found = ", ".join(map(str, np.unique(values)[:LISTED]))
+        raise InputError(
+            f"{path}: holds the values {found}; 0 and one other value were expected in the mask of "
+            "one organ. Give a label map of several organs as one file, labels/CASE.nii.gz."
+        )
+    return inside
+
+
+def _check_grid(mask: Volume, first: Volume, path: Path) -> None:
+    if mask.shape != first.shape:
+        raise InputError(
+            f"{path}: has {_size(mask)} voxels (z, y, x), the masks before it {_size(first)}; "
+            "equal sizes were expected. Resample the mask onto the image's grid."
+        )
+    distance_mm = mask.geometry.corner_distance_mm(first.geometry)
+    if distance_mm > TOLERANCE_MM:
+        raise InputError(
+            f"{path}: lies up to {distance_mm:.1f} mm away from the masks before it; at most "
+            f"{TOLERANCE_MM} mm was expected. Resample the mask onto the image's grid."
+        )
+
+
+def _size(volume: Volume) -> str:
+    return " x ".join(map(str, volume.shape))
+
+
+def _overlaps(there: np.ndarray, organ: str, names: dict[int, str], path: Path) -> list[str]:
+    values, counts = np.unique(there[there != 0], return_counts=True)
+    return [
+        f"{path}: {count} voxel{'s are' if count != 1 else ' is'} both {names[value]} and {organ}; "
+        "one organ per voxel was expected. Correct the masks, or let the later organ of the "
+        "label table win with --overlaps."
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+    ]
