@@ -28,6 +28,7 @@ ORDER = (
     "evaluation",
     "report",
     "recipe",
+    "planning",
     "commands",
     "cli",
 )

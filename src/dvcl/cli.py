@@ -103,6 +103,8 @@ def plan(
     data: Data = None,
     layout: Layout = "nnunet",
     modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
     out: Annotated[Path, typer.Option(help="New recipe file.")] = Path("plan.toml"),
     method: Annotated[str, typer.Option(help="Whose training step is measured.")] = "dvcl",
     minutes: Annotated[
@@ -122,6 +124,7 @@ def plan(
     dataset = find_dataset(
         labelled, unlabelled, validation, test, labels,
         data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+        partial=partial, overlaps=overlaps,
     )  # fmt: skip
     with bars() as bar:
         made = make_plan(

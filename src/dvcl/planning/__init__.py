@@ -1,0 +1,1 @@
+"""From scans and machine to a proposed recipe, every value with its reason."""

@@ -1,0 +1,89 @@
+"""What the machine offers: cores, memory, GPU, disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+GIB = 2**30
+
+# Where a container's limit stands, in either version of Linux's control groups.
+CGROUP_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the training will run.
+
+    Attributes:
+        device: Type of the torch device: "cpu", "cuda" or "mps".
+        cores: That this process may use.
+        ram_bytes: Installed, or a container's limit if that is less.
+        memory_bytes: That one training may take: free memory of the GPU, or of the machine.
+        disk_bytes: Free where the plan is written.
+        gpu: Name, empty without one.
+        is_busy: Whether other programs want the cores.
+    """
+
+    device: str
+    cores: int
+    ram_bytes: int
+    memory_bytes: int
+    disk_bytes: int
+    gpu: str = ""
+    is_busy: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """One line for people."""
+        gpu = f"{self.gpu}, " if self.gpu else "no GPU used, "
+        return (
+            f"{gpu}{self.cores} cores, {self.ram_bytes / GIB:.0f} GiB RAM, "
+            f"{self.memory_bytes / GIB:.1f} GiB to train in, {self.disk_bytes / GIB:.0f} GiB free "
+            "on the disk"
+        )
+
+
+def look_at_machine(device: torch.device, folder: Path, memory_gib: float | None = None) -> Machine:
+    """Find out what there is; ``memory_gib`` limits what one training may take."""
+    free, gpu = _available_ram(), ""
+    if device.type == "cuda":
+        free, gpu = torch.cuda.mem_get_info(device)[0], torch.cuda.get_device_name(device)
+    memory = free if memory_gib is None else round(memory_gib * GIB)
+    existing = next(part for part in (folder, *folder.absolute().parents) if part.is_dir())
+    disk = shutil.disk_usage(existing).free
+    return Machine(device.type, _cores(), _ram(), memory, disk, gpu, is_busy())
+
+
+def is_busy() -> bool:
+    """Whether more programs were at work over the last minute than there are cores."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > _cores()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _ram() -> int:
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([installed, *_cgroup_limits()])
+
+
+def _available_ram() -> int:
+    """Free memory and what the system would give up for it; all of it where nothing tells."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return min([_ram(), *found])
+
+
+def _cgroup_limits() -> list[int]:
+    texts = [Path(path).read_text().strip() for path in CGROUP_LIMITS if Path(path).exists()]
+    return [int(text) for text in texts if text.isdecimal()]
