@@ -7,8 +7,9 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from dvcl.inference.restore import restore_classes
-from dvcl.preprocessing.geometry import Grid, make_grid, resample_labels
+from dvcl.preprocessing.geometry import Grid, make_grid
 from dvcl.preprocessing.interpolation import resampling_matrix
+from dvcl.preprocessing.resampling import resample_labels
 from dvcl.volume import Geometry
 
 ORIENTATIONS = [

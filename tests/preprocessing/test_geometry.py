@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dvcl.preprocessing.geometry import Grid, make_grid, orient, resample, resample_labels
+from dvcl.preprocessing.geometry import Grid, make_grid, orient
+from dvcl.preprocessing.resampling import resample, resample_labels
 from dvcl.volume import Geometry, Volume
 
 ORIENTATIONS = [

@@ -79,11 +79,11 @@ def test_every_voxel_lies_where_simpleitk_says(
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "float32", "float64"])
-def test_labels_of_any_type_become_int32(tmp_path: Path, suffix: str, dtype: str) -> None:
+def test_labels_of_any_type_are_int32_or_narrower(tmp_path: Path, suffix: str, dtype: str) -> None:
     array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"a{suffix}"))
     label = read_label(tmp_path / f"a{suffix}").array
-    assert label.dtype == np.int32
+    assert label.dtype == (dtype if "8" in dtype or "16" in dtype else "int32")
     assert np.array_equal(label, array)
 
 

@@ -279,12 +279,12 @@ def test_labels_with_header_round_off_are_repaired(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int64", "float64"])
-def test_labels_of_any_type_become_int32(tmp_path: Path, dtype: str) -> None:
+def test_labels_of_any_type_are_int32_or_narrower(tmp_path: Path, dtype: str) -> None:
     array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     image = nibabel.Nifti1Image(array.T, AFFINE, dtype=dtype)
     nibabel.save(image, tmp_path / "a.nii.gz")
     label = read_label(tmp_path / "a.nii.gz").array
-    assert label.dtype == np.int32
+    assert label.dtype == (dtype if "8" in dtype or "16" in dtype else "int32")
     assert np.array_equal(label, array)
 
 

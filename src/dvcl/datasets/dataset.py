@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -69,18 +69,29 @@ class LabelTable:
             InputError: When the array holds integers outside the table, with their voxel counts.
         """
         array = np.asarray(array)
-        lowest, highest = min(self.values) - 1, max(self.values) + 1
-        lookup = np.full(highest - lowest + 1, UNKNOWN, dtype=np.uint8)
-        lookup[np.array(self.values) - lowest] = np.arange(self.classes)
+        lookup = self._byte_lookup() if array.dtype == np.uint8 else self._integer_lookup()
         classes = np.empty(array.shape, dtype=np.uint8)
         # Slice by slice: what lies between stays in the processor's cache.
         for index, part in enumerate(array):
-            places = np.subtract(part, lowest, dtype=np.intp)
-            classes[index] = lookup.take(places, mode="clip")
+            classes[index] = lookup(part)
         unknown = classes == UNKNOWN
         if unknown.any():
             self._refuse(*np.unique(array[unknown], return_counts=True), source)
         return classes
+
+    def _byte_lookup(self) -> Callable[[np.ndarray], np.ndarray]:
+        """For bytes, the usual type of label maps: half the time of the other."""
+        classes = {value: index for index, value in enumerate(self.values)}
+        table = bytes(classes.get(byte, UNKNOWN) for byte in range(256))
+        return lambda part: np.frombuffer(part.tobytes().translate(table), np.uint8).reshape(
+            part.shape
+        )
+
+    def _integer_lookup(self) -> Callable[[np.ndarray], np.ndarray]:
+        lowest, highest = min(self.values) - 1, max(self.values) + 1
+        lookup = np.full(highest - lowest + 1, UNKNOWN, dtype=np.uint8)
+        lookup[np.array(self.values) - lowest] = np.arange(self.classes)
+        return lambda part: lookup.take(np.subtract(part, lowest, dtype=np.intp), mode="clip")
 
     def _refuse(self, values: np.ndarray, counts: np.ndarray, source: Path | str) -> None:
         listed = ", ".join(

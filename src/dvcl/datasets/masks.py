@@ -83,7 +83,7 @@ def read_case_label(case: Case, labels: LabelTable) -> Volume:
             mask = read_label(path)
             inside = _inside(mask, path)
             if merged is None:
-                merged = Volume(np.zeros_like(mask.array), mask.affine)
+                merged = Volume(np.zeros(mask.shape, dtype=np.int32), mask.affine)
             _check_grid(mask, merged, path)
         except InputError as error:
             problems += error.problems

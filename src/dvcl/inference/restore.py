@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dvcl.preprocessing.geometry import Grid
-from dvcl.preprocessing.interpolation import Taps
+from dvcl.preprocessing.interpolation import Taps, blend
 
 
 def restore_classes(probabilities: torch.Tensor, grid: Grid) -> np.ndarray:
@@ -51,7 +51,7 @@ def restore_classes(probabilities: torch.Tensor, grid: Grid) -> np.ndarray:
 def _slice_at(scores: np.ndarray, along_z: Taps, index: int) -> np.ndarray:
     """Interpolate all classes to one slice of the file: float32 (K, h, w), contiguous."""
     lower, upper = scores[:, along_z.lower[index]], scores[:, along_z.upper[index]]
-    return _blend(lower, upper, along_z.weight[index])
+    return blend(lower, upper, along_z.weight[index])
 
 
 def _restore_plane(planes: np.ndarray, along_y: Taps, along_x: Taps) -> np.ndarray:
@@ -72,7 +72,7 @@ def _restore_plane(planes: np.ndarray, along_y: Taps, along_x: Taps) -> np.ndarr
 
     def interpolate(plane: np.ndarray) -> np.ndarray:
         first, second, third, fourth = (plane[corner] for corner in corners)
-        return _blend(_blend(first, second, across), _blend(third, fourth, across), down)
+        return blend(blend(first, second, across), blend(third, fourth, across), down)
 
     classes[rows, columns] = _highest(map(interpolate, planes.reshape(len(planes), -1)))
     return classes
@@ -89,11 +89,3 @@ def _highest(scores: Iterable[np.ndarray]) -> np.ndarray:
         # The class number grows, so a maximum writes it where it wins; faster than masking.
         np.maximum(classes, higher.view(np.uint8) * np.uint8(k), out=classes)
     return classes
-
-
-def _blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``lower + weight * (upper - lower)``, a new array."""
-    blended: np.ndarray = upper - lower
-    blended *= weight
-    blended += lower
-    return blended

@@ -1,4 +1,4 @@
-"""Orientation and spacing: exact axis moves, resampling axis by axis, and the way back."""
+"""Orientation and spacing: exact axis moves, and the prepared grid over the file's own."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ import numpy as np
 import torch
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from dvcl.preprocessing.interpolation import (
-    Taps,
-    linear_taps,
-    nearest_index,
-    resampling_matrix,
-)
+from dvcl.preprocessing.interpolation import Taps, linear_taps, resampling_matrix
 from dvcl.volume import Geometry, Volume
 
 # Header round-off: a grid that drifts less than this from the requested one is left as it is.
 NEGLIGIBLE_SHIFT_VOXELS = 1e-3
-
-# Slices converted to float32 at once: bounds the memory beside the volume and the result.
-SLAB_SLICES = 8
 
 
 @dataclass(frozen=True)
@@ -107,6 +99,12 @@ class Grid:
             for n, m, start, step in axes
         ]
 
+    def taps(self) -> tuple[Taps, Taps, Taps]:
+        """Per oriented axis the linear interpolation of the prepared voxels."""
+        axes = zip(self.oriented_shape, self.prepared.shape, self.starts, self.steps, strict=True)
+        depth, height, width = (linear_taps(n, m, start, step) for n, m, start, step in axes)
+        return depth, height, width
+
     def inverse_taps(self) -> tuple[Taps, Taps, Taps]:
         """Per oriented axis the linear interpolation of the way back."""
         axes = zip(self.prepared.shape, self.oriented_shape, self.starts, self.steps, strict=True)
@@ -176,59 +174,6 @@ def orient(volume: Volume, codes: str) -> Volume:
     moves = axis_moves(volume.affine, codes)
     geometry = _oriented_geometry(volume.geometry, codes)
     return Volume(np.ascontiguousarray(moves.apply(volume.array)), geometry.affine)
-
-
-def resample(
-    array: np.ndarray, grid: Grid, order: int = 1, window: tuple[float, float] | None = None
-) -> np.ndarray:
-    """Interpolate an image of the file onto the prepared grid.
-
-    Args:
-        array: (D, H, W) on ``grid.source``, any real dtype; not changed.
-        grid: Both grids.
-        order: 1 (linear) or 3 (cubic spline).
-        window: Clip to (low, high) before interpolating; done slab by slab, so that no second
-            full-size copy of the file's voxels is held.
-
-    Returns:
-        float32 (D, H, W) on ``grid.prepared``.
-    """
-    along_z, along_y, along_x = grid.matrices(order)
-    oriented = grid.moves.apply(array)
-    depth, (_, height, width) = len(oriented), grid.prepared.shape
-    # In-plane first: scans are finer in-plane than the prepared grid, so this shrinks the data.
-    planes = torch.empty((depth, height, width), dtype=torch.float32)
-    for first in range(0, depth, SLAB_SLICES):
-        part = slice(first, first + SLAB_SLICES)
-        slab = torch.from_numpy(np.array(oriented[part], dtype=np.float32, order="C"))
-        if window is not None:
-            slab.clamp_(*window)
-        if along_x is not None:
-            slab = slab @ along_x.T
-        if along_y is not None:
-            slab = torch.bmm(along_y.expand(len(slab), -1, -1), slab)
-        planes[part] = slab
-    if along_z is None:
-        return planes.numpy()
-    return (along_z @ planes.view(depth, -1)).view(-1, height, width).numpy()
-
-
-def resample_labels(classes: np.ndarray, grid: Grid) -> np.ndarray:
-    """Take the nearest label of the file for every voxel of the prepared grid.
-
-    Args:
-        classes: (D, H, W) class indices on ``grid.source``.
-        grid: Both grids.
-
-    Returns:
-        uint8 (D, H, W) on ``grid.prepared``.
-    """
-    result = grid.moves.apply(classes)
-    axes = zip(grid.oriented_shape, grid.prepared.shape, grid.starts, grid.steps, strict=True)
-    for axis, (source, target, start, step) in enumerate(axes):
-        if (source, step) != (target, 1.0):
-            result = result.take(nearest_index(source, target, start, step), axis=axis)
-    return np.ascontiguousarray(result, dtype=np.uint8)
 
 
 def _is_negligible(step: float, size: int) -> bool:

@@ -67,6 +67,14 @@ def resampling_matrix(
     return torch.from_numpy(operator.astype(np.float32))
 
 
+def blend(lower: np.ndarray, upper: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``lower + weight * (upper - lower)``, a new array: what `Taps` say, for any arrays."""
+    blended: np.ndarray = upper - lower
+    blended *= weight
+    blended += lower
+    return blended
+
+
 def linear_taps(source_size: int, target_size: int, start: float, step: float) -> Taps:
     """Find the two voxels and the weight of every position ``start + step * i``.
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from dvcl.errors import InputError
-from dvcl.preprocessing.geometry import Grid, make_grid, resample, resample_labels
-from dvcl.preprocessing.intensity import percentile_scale
+from dvcl.preprocessing.geometry import Grid, make_grid
+from dvcl.preprocessing.intensity import percentile_scale, require_finite
+from dvcl.preprocessing.resampling import LabelInterpolation, resample, resample_labels
 from dvcl.volume import Geometry, Volume
 
 OPPOSITES = ("LR", "AP", "IS")
@@ -27,7 +28,8 @@ class Preprocessing:
         spacing_mm: (z, y, x).
         window: Clip to (low, high) HU before anything else; None for MR.
         percentiles: Scaled to 0 and 1, in [0, 100], over the whole volume.
-        order: 1 (linear) or 3 (cubic spline); labels take the nearest voxel.
+        order: Of the image's interpolation, 1 (linear) or 3 (cubic spline).
+        label_interpolation: "nearest" voxel, or "linear" per class and then the greatest share.
 
     Raises:
         InputError: When a setting is out of its range; all of them are listed.
@@ -38,6 +40,7 @@ class Preprocessing:
     window: tuple[float, float] | None = (-325.0, 325.0)
     percentiles: tuple[float, float] = (0.5, 99.5)
     order: int = 1
+    label_interpolation: LabelInterpolation = "nearest"
 
     def __post_init__(self) -> None:
         if problems := [*self._problems()]:
@@ -62,6 +65,9 @@ class Preprocessing:
                 0 <= low < high <= 100
             ),
             f"order {self.order}: expected 1 (linear) or 3 (cubic spline).": self.order in (1, 3),
+            f"label_interpolation {self.label_interpolation!r}: expected 'nearest' or 'linear'.": (
+                self.label_interpolation in get_args(LabelInterpolation)
+            ),
         }
         return [problem for problem, holds in checks.items() if not holds]
 
@@ -112,14 +118,22 @@ def prepare_image(volume: Volume, settings: Preprocessing) -> tuple[np.ndarray, 
         InputError: When the image is constant, has values that are not finite, or gets too large.
     """
     grid = settings.grid(volume.geometry)
+    if np.issubdtype(volume.array.dtype, np.floating):
+        # A coarser grid may step over a NaN, and the window would make a number of an infinity.
+        require_finite(volume.array)
     resampled = resample(volume.array, grid, settings.order, settings.window)
     return percentile_scale(resampled, settings.percentiles, out=resampled), grid
 
 
+def prepare_label(
+    classes: np.ndarray, grid: Grid, interpolation: LabelInterpolation = "nearest"
+) -> np.ndarray:
+    """Bring class indices (D, H, W) of the file's grid to the prepared grid, uint8.
+
+    ``interpolation`` as in `resample_labels`.
+    """
+    return resample_labels(classes, grid, interpolation)
+
+
 def _by(lengths: tuple[float, float, float]) -> str:
     return " x ".join(f"{length:.4g}" for length in lengths)
-
-
-def prepare_label(classes: np.ndarray, grid: Grid) -> np.ndarray:
-    """Bring class indices (D, H, W) of the file's grid to the prepared grid: uint8, nearest."""
-    return resample_labels(classes, grid)

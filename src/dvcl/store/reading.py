@@ -33,7 +33,10 @@ class StoredCase:
         voxels_sha256: Hash of the file's voxel values, the same in every orientation and dtype.
         source: The image file.
         label_source: The label file, None for an unlabelled case.
+        annotated: (K,) bool, the classes that the label shows; None where it shows all.
     """
+
+    annotated: np.ndarray | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,6 +49,8 @@ class StoredCase:
             self.voxels_sha256: str = record["voxels_sha256"]
             self.source = Path(record["image"])
             self.label_source = Path(record["label"]) if record["label"] else None
+            if "annotated" in record:
+                self.annotated = np.array(record["annotated"], dtype=bool)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -169,7 +174,11 @@ def store_folder(root: Path | str, dataset: Dataset, settings: Preprocessing) ->
 
 def store_identity(dataset: Dataset, settings: Preprocessing) -> dict[str, Any]:
     """What tells one store from another."""
-    return {"format": FORMAT_VERSION, "dataset": dataset.name, "settings": settings.to_json()}
+    values = settings.to_json()
+    if settings.label_interpolation == "nearest":
+        # Stores from before there was a choice keep their names.
+        del values["label_interpolation"]
+    return {"format": FORMAT_VERSION, "dataset": dataset.name, "settings": values}
 
 
 def case_bytes(shape: tuple[int, int, int], labelled: bool) -> int:

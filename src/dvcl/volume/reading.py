@@ -45,7 +45,9 @@ def read_volume(path: Path | str, dtype: np.typing.DTypeLike = np.float32) -> Vo
 
 
 def read_label(path: Path | str) -> Volume:
-    """Read a label map as int32; header round-off up to 0.001 is repaired.
+    """Read a label map as int32, or as the file's own narrower integers.
+
+    Header round-off up to 0.001 is repaired.
 
     Raises:
         InputError: As `read_volume`, and when values are not integers or beyond int32, with an
@@ -61,7 +63,9 @@ def read_label(path: Path | str) -> Volume:
                 f"{path}: holds the value {value:g}; label integers between {limits.min} and "
                 f"{limits.max} were expected. Is it an image? Export the label map again."
             )
-    return Volume(np.ascontiguousarray(array, dtype=np.int32), geometry.affine)
+    is_narrow = array.dtype.kind in "iu" and array.dtype.itemsize < 4
+    dtype = array.dtype.newbyteorder("=") if is_narrow else np.dtype(np.int32)
+    return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine)
 
 
 def write_volume(path: Path | str, volume: Volume) -> None:
