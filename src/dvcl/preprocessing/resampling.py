@@ -60,10 +60,11 @@ def resample_labels(
     if interpolation == "linear":
         return _labels_by_share(oriented, grid)
     axes = zip(grid.oriented_shape, grid.prepared.shape, grid.starts, grid.steps, strict=True)
-    for axis, (source, target, start, step) in enumerate(axes):
-        if (source, step) != (target, 1.0):
-            oriented = oriented.take(nearest_index(source, target, start, step), axis=axis)
-    return np.ascontiguousarray(oriented, dtype=np.uint8)
+    planes, rows, columns = (nearest_index(*axis) for axis in axes)
+    result = np.empty(grid.prepared.shape, dtype=np.uint8)
+    for target, plane in zip(result, planes, strict=True):
+        target[...] = oriented[plane].take(rows, axis=0).take(columns, axis=1)
+    return result
 
 
 def _resample_linear(
@@ -80,8 +81,9 @@ def _resample_linear(
     for index in range(len(result)):
         lower, upper = int(along_z.lower[index]), int(along_z.upper[index])
         image = blend(plane(lower), plane(upper), along_z.weight[index])
-        rows = blend(image[along_y.lower], image[along_y.upper], along_y.weight[:, None])
-        left, right = (rows.take(columns, axis=1) for columns in (along_x.lower, along_x.upper))
+        above, below = (image.take(voxels, axis=0) for voxels in (along_y.lower, along_y.upper))
+        rows = blend(above, below, along_y.weight[:, None])
+        left, right = (rows.take(voxels, axis=1) for voxels in (along_x.lower, along_x.upper))
         result[index] = blend(left, right, along_x.weight)
     return result
 

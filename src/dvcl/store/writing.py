@@ -17,7 +17,7 @@ from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import case_masks, has_masks, read_case_label
 from dvcl.errors import InputError
 from dvcl.files import read_json, sha256_of_bytes, sha256_of_json, write_atomically, write_json
-from dvcl.leaks.fingerprint import voxels_sha256
+from dvcl.leaks.fingerprint import fingerprint_scan
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
 from dvcl.volume import read_volume, source_files
@@ -71,6 +71,10 @@ class CaseTask:
         parts = [self.identity, record["image_sha256"], record["label_sha256"]]
         # The class of an organ is the place of its value; names do not enter the arrays.
         parts.append(list(self.labels.values) if self.label else None)
+        if self.label and self.case.unannotated:
+            shown = [name not in self.case.unannotated for name in self.labels.names]
+            record["annotated"] = shown
+            parts.append(shown)
         return {"key": sha256_of_json(parts), **record}
 
     def _label_hash(self, label: Path) -> str:
@@ -157,7 +161,7 @@ def choose_organ_voxels(label: np.ndarray, limit: int = VOXELS_PER_ORGAN) -> np.
     Returns:
         int32 (n, 4), rows (class, d, h, w), by class.
     """
-    foreground = np.flatnonzero(label)
+    foreground = np.flatnonzero(label != 0)  # three times as fast as of bytes
     classes = label.ravel()[foreground]
     sizes = np.bincount(classes)
     # Stable: the places of an organ stay in array order.
@@ -178,12 +182,12 @@ def _write_image(task: CaseTask, folder: Path) -> dict[str, Any]:
         image, grid = prepare_image(volume, task.settings)
     except InputError as error:
         raise InputError(f"{task.case.image}: {error}") from error
-    voxels = voxels_sha256(volume)
+    fingerprint = fingerprint_scan(volume)
     del volume
     integers, scale, offset = quantise(image)
     _save(folder / "image.npy", integers)
     return {
-        "voxels_sha256": voxels,
+        **fingerprint.to_json(),
         "scale": scale,
         "offset": offset,
         "grid": grid.to_json(),
