@@ -71,6 +71,17 @@ def test_an_absent_organ_has_no_score_but_that_of_the_published_convention():
     assert evaluate_case("a", REFERENCE, nothing, LABELS)[2].dice_absent_1 == 1
 
 
+def test_an_organ_that_is_not_annotated_has_no_score():
+    rows = evaluate_case("a", REFERENCE, PREDICTION, LABELS, unannotated=("spleen", "pancreas"))
+    whole = evaluate_case("a", REFERENCE, PREDICTION, LABELS)
+    assert rows[0] == whole[0]
+    for row, full in zip(rows[1:], whole[1:], strict=True):
+        assert (row.organ, row.predicted_ml) == (full.organ, full.predicted_ml)
+        assert (row.tolerance_mm, row.case) == (full.tolerance_mm, "a")
+        scores = vars(row).keys() - {"case", "organ", "predicted_ml", "tolerance_mm"}
+        assert all(math.isnan(getattr(row, name)) for name in scores)
+
+
 def test_distances_are_millimetres_of_the_reference():
     liver = evaluate_case("a", REFERENCE, PREDICTION, LABELS, tolerance_mm=2.0)[0]
     # The box moves by one row of 2 mm: no surface voxel is further away.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from dvcl.losses.supervised import dice_loss, supervised_loss
+from dvcl.losses.supervised import dice_loss, merge_unannotated, supervised_loss
 
 
 def dice_by_loop(probabilities: torch.Tensor, labels: torch.Tensor) -> float:
@@ -111,6 +111,82 @@ def test_gradients():
 def test_very_confident_mistakes_stay_finite():
     logits = torch.tensor([200.0, -200.0]).reshape(1, 2, 1, 1, 1).requires_grad_()
     loss = supervised_loss(logits.log_softmax(1), torch.ones(1, 1, 1, 1, dtype=torch.int64))
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad.isfinite().all()
+
+
+def partial_case(classes: int = 4):
+    """Logs, labels and annotated classes of three patches; what is not annotated is not in them."""
+    logs, labels = random_case(classes, (3, 2, 3, 2), seed=1)
+    annotated = torch.ones(3, classes, dtype=torch.bool)
+    annotated[0, 1] = annotated[0, 3] = annotated[2, 3] = False
+    hidden = ~annotated[torch.arange(3)[:, None, None, None], labels]
+    return logs, labels.masked_fill(hidden, 0), annotated
+
+
+def marginal_loss_by_loop(logs, labels, annotated) -> float:
+    """Cross-entropy and Dice, every probability looked up and added voxel by voxel."""
+    batch, classes, *space = logs.shape
+
+    def probability(b, c, voxel):
+        missing = [k for k in range(classes) if not annotated[b, k]] if c == 0 else []
+        return sum(math.exp(logs[(b, k, *voxel)].item()) for k in (c, *missing))
+
+    voxels = [(b, voxel) for b in range(batch) for voxel in np.ndindex(*space)]
+    entropy = -sum(
+        math.log(probability(b, labels[(b, *voxel)].item(), voxel)) for b, voxel in voxels
+    ) / len(voxels)
+    losses = []
+    for c in range(classes):
+        shared = sizes = 0.0
+        seen = [(b, voxel) for b, voxel in voxels if annotated[b, c]]
+        for b, voxel in seen:
+            p, y = probability(b, c, voxel), float(labels[(b, *voxel)].item() == c)
+            shared, sizes = shared + p * y, sizes + p * p + y * y
+        if seen:
+            losses.append(1 - (2 * shared + 1e-5) / (sizes + 1e-5))
+    return (sum(losses) / len(losses) + entropy) / 2
+
+
+@pytest.mark.parametrize("nowhere", [False, True])
+def test_the_marginal_loss_equals_the_loop(nowhere):
+    logs, labels, annotated = partial_case()
+    if nowhere:
+        annotated[1, 3], labels = False, labels.masked_fill(labels == 3, 0)
+    expected = marginal_loss_by_loop(logs, labels, annotated)
+    assert supervised_loss(logs, labels, annotated).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_classes_that_are_all_annotated_change_no_bit(dtype):
+    logs, labels = random_case(5, (2, 4, 3, 4))
+    logs = logs.to(dtype)
+    everything = torch.ones(2, 5, dtype=torch.bool)
+    assert torch.equal(merge_unannotated(logs, everything), logs)
+    assert torch.equal(supervised_loss(logs, labels, everything), supervised_loss(logs, labels))
+
+
+def test_an_organ_that_is_not_annotated_is_not_punished():
+    labels = torch.zeros(1, 1, 2, 2, dtype=torch.int64)
+    logits = torch.zeros(1, 3, 1, 2, 2)
+    logits[:, 2] = 50  # certain of an organ where the label map says background
+    shown = torch.tensor([[True, True, False]])
+    assert supervised_loss(logits.log_softmax(1), labels, shown).item() == pytest.approx(0)
+    assert supervised_loss(logits.log_softmax(1), labels).item() > 20
+
+
+def test_gradients_of_the_marginal_loss():
+    logs, labels, annotated = partial_case()
+    logits = logs.detach().requires_grad_()
+    assert gradcheck(lambda x: supervised_loss(x.log_softmax(1), labels, annotated), logits)
+
+
+def test_extreme_logits_of_the_marginal_loss_stay_finite():
+    logits = torch.tensor([-200.0, 200.0, 0.0]).reshape(1, 3, 1, 1, 1).requires_grad_()
+    shown = torch.tensor([[True, True, False]])
+    labels = torch.zeros(1, 1, 1, 1, dtype=torch.int64)
+    loss = supervised_loss(logits.log_softmax(1), labels, shown)
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()

@@ -276,3 +276,24 @@ def test_second_network_starts_as_asked(name: str) -> None:
 
         METHODS[name](build, 3, second_start=asked)
         assert schemes == ["kaiming", asked]
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if METHODS[n].takes_partial_labels])
+def test_an_organ_that_is_not_annotated_may_be_anywhere(name, build_method, make_batch) -> None:
+    method, batch = build_method(name), make_batch()
+    batch.labels[batch.labels == 2] = 0
+    shown = torch.tensor([[True, True, False]] * len(batch.labels))
+    partly = dataclasses.replace(batch, annotated=shown)
+    losses = []
+    for given in (batch, partly):
+        terms = updates(method, given)[0][1]
+        losses.append(sum(term for key, term in terms.items() if key.startswith("supervised")))
+    assert losses[1] < losses[0]
+    # Other terms do not know the labels.
+    others = [
+        {key: term.item() for key, term in updates(method, given)[0][1].items()}
+        for given in (batch, partly)
+    ]
+    assert all(
+        others[0][key] == others[1][key] for key in others[0] if not key.startswith("supervised")
+    )

@@ -213,3 +213,19 @@ def test_distance_maps_follow_the_cropped_and_flipped_labels():
     moved = batch.to(torch.device("cpu"))
     assert torch.equal(moved.distance_maps, batch.distance_maps)
     assert without.to(torch.device("cpu")).distance_maps is None
+
+
+def test_batches_say_which_classes_are_annotated_only_where_some_are_not() -> None:
+    settings = Sampling((4, 4, 4), labelled=2, unlabelled=1)
+    whole, part = [Case("a"), Case("b")], Case("p")
+    part.annotated = np.array([True, False, True])
+    assert sampler(settings, labelled=whole).draw().annotated is None
+    batches = [sampler(settings, seed, [*whole, part]).draw() for seed in range(12)]
+    for batch in batches:
+        if "p" not in batch.case_ids:
+            assert batch.annotated is None
+            continue
+        expected = [[True, id != "p", True] for id in batch.case_ids[:2]]
+        assert batch.annotated.tolist() == expected
+        assert batch.to(torch.device("cpu")).annotated.tolist() == expected
+    assert len({batch.annotated is None for batch in batches}) == 2

@@ -136,6 +136,18 @@ def test_masks_are_stored_as_the_same_label_map_and_watched_one_by_one(
     assert prepared == ["a", "a", "a"]
 
 
+def test_classes_that_are_not_annotated_are_recorded(
+    dataset: Dataset, tmp_path: Path, prepared: list[str]
+) -> None:
+    store = build_store(dataset, SETTINGS, tmp_path / "store")
+    assert all(store.case(id).annotated is None for id in store.ids)
+    partly = (replace(dataset.cases[0], unannotated=("liver",)), *dataset.cases[1:])
+    store = build_store(replace(dataset, cases=partly), SETTINGS, tmp_path / "store")
+    assert prepared == ["a", "b", "c", "d", "a"]
+    assert store.case("a").annotated.tolist() == [True, False, True]
+    assert store.case("b").annotated is None
+
+
 def test_the_data_of_a_detached_header_are_watched(
     dataset: Dataset, tmp_path: Path, prepared: list[str]
 ) -> None:

@@ -86,7 +86,7 @@ def evaluate_run(
                 device=device, window=window, progress=progress,
             )  # fmt: skip
             volumes = read_case_label(case, run.labels), read_label(written)
-            scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm)
+            scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm, case.unannotated)
         except InputError as error:
             problems += error.problems
     if problems:

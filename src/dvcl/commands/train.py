@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from dvcl.commands.leak_guard import guard_split
 from dvcl.commands.project import Project
 from dvcl.commands.run import Run, usable_device
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice
 from dvcl.files import folder_lock, sha256_of_json
 from dvcl.inference.sliding_window import predict_volume
-from dvcl.leaks.overlap import check_split
-from dvcl.methods import Method
+from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
@@ -43,6 +43,8 @@ def train_run(
     device: str = "auto",
     observe: Callable[[Row], None] | None = None,
     tensorboard: bool = False,
+    allow_overlap: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Run:
     """Train ``method``; the same call continues an interrupted run.
 
@@ -56,6 +58,8 @@ def train_run(
         device: "auto", or a torch device.
         observe: Called with every journal row.
         tensorboard: Also write events into ``tensorboard/`` of the run.
+        allow_overlap: Train although the same scan occurs in two parts; the split's note says so.
+        tell: Called with what looks like one scan, or one patient, in two parts.
 
     Raises:
         InputError: When settings and data do not fit; always before the first step.
@@ -142,6 +146,7 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
         )
     if method.needs_unlabelled and recipe.sampling.unlabelled < 1:
         problems.append(f"sampling.unlabelled: 0 found; {run.method} expects at least 1.")
+    problems += partial_label_problems(run, method, store)
     network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
     patch, window = recipe.sampling.patch, recipe.window.size
     for checked, size in ((network, patch), (network, window), (method, patch)):
@@ -151,10 +156,30 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
             problems += error.problems
     if problems:
         raise InputError(problems)
-    check_split(
-        split.parts(),
-        {case: store.case(case).voxels_sha256 for ids in split.parts().values() for case in ids},
-    )
+
+
+def partial_label_problems(run: Run, method: Method, store: Store) -> list[str]:
+    """Partly labelled cases with a method that would learn wrong from them; organs never shown."""
+    shown = {case: store.case(case).annotated for case in run.split.labelled}
+    partial = {case: classes for case, classes in shown.items() if classes is not None}
+    if not partial:
+        return []
+    problems = []
+    if not method.takes_partial_labels:
+        able = ", ".join(name for name, kind in METHODS.items() if kind.takes_partial_labels)
+        problems.append(
+            f"method {run.method}: {len(partial)} of {len(shown)} labelled cases lack organs, the "
+            f"first {next(iter(partial))}; it would learn that these are background. Complete "
+            f"their masks, prepare without these cases, or train one of {able}."
+        )
+    if len(partial) == len(shown):
+        never = ~np.any(list(partial.values()), axis=0)
+        problems += [
+            f"no labelled case has a mask of {run.labels.names[index]}, so it cannot be learned; "
+            "at least one was expected. Add one, or leave the organ out of the labels file."
+            for index in np.flatnonzero(never)
+        ]
+    return problems
 
 
 def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
@@ -175,17 +200,21 @@ def make_validation(
     cases = [store.case(case) for case in run.split.validation]
     if not cases:
         return None
+    complete = [case for case in cases if case.annotated is None]
     settings = replace(run.recipe.sampling, unlabelled=0, organ_share=1.0, flips=())
 
     def validate(method: Method) -> dict[str, Any]:
         scores = [_dice(method, case, run, device) for case in cases]
         organs = _nan_mean(scores)
-        # The same patches every time, so that the diagnostics can be compared along the run.
-        batch = Sampler(cases, [], settings, seed=0).draw().to(device)
+        diagnostics: dict[str, float] = {}
+        if complete:
+            # The same patches every time, so that the diagnostics can be compared along the run.
+            batch = Sampler(complete, [], settings, seed=0).draw().to(device)
+            diagnostics = method.diagnose(batch)
         return {
             "dice": dict(zip(run.labels.organs, organs, strict=True)),
             "mean_dice": float(np.nanmean(organs)) if not np.isnan(organs).all() else float("nan"),
-            "diagnostics": method.diagnose(batch),
+            "diagnostics": diagnostics,
         }
 
     return validate
@@ -197,7 +226,10 @@ def _dice(method: Method, case: StoredCase, run: Run, device: torch.device) -> n
     predicted = predict_volume(method.predict, image, run.recipe.window, device).argmax(0)
     classes = predicted.to(torch.uint8).cpu().numpy()
     assert case.label is not None
-    return dice(confusion_matrix(case.label, classes, run.labels.classes))[1:]
+    scores = dice(confusion_matrix(case.label, classes, run.labels.classes))
+    if case.annotated is not None:
+        scores[~case.annotated] = np.nan
+    return scores[1:]
 
 
 def normalised(case: StoredCase) -> torch.Tensor:
@@ -214,7 +246,9 @@ def _nan_mean(scores: Sequence[np.ndarray]) -> list[float]:
 
 def _data_hash(store: Store, split: Split) -> str:
     hashes = {
-        case: store.case(case).voxels_sha256 for ids in split.parts().values() for case in ids
+        case: store.case(case).fingerprint.voxels_sha256
+        for ids in split.parts().values()
+        for case in ids
     }
     return sha256_of_json(hashes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def evaluate_case(
     prediction: Volume,
     labels: LabelTable,
     tolerance_mm: float = TOLERANCE_MM,
+    unannotated: Collection[str] = (),
 ) -> list[CaseScore]:
     """Score every organ of one case on the reference's own grid.
 
@@ -77,6 +78,8 @@ def evaluate_case(
         prediction: Label integers as in ``labels``, on the same grid.
         labels: The meaning of the integers.
         tolerance_mm: Of the normalised surface Dice.
+        unannotated: Organs that the reference does not show although they may be there: their
+            scores and their volume in the reference are NaN.
 
     Returns:
         One row per organ, in the order of ``labels``.
@@ -100,7 +103,7 @@ def evaluate_case(
     surfaces = surface_distances(expected, found, labels.classes, reference.spacing_mm)
     voxel_ml = math.prod(reference.spacing_mm) / 1000
     diagonal_mm = math.hypot(*map(operator.mul, reference.shape, reference.spacing_mm))
-    return [
+    scores = [
         CaseScore(
             case_id, organ, overlap, index, present * voxel_ml, predicted * voxel_ml,
             volume_error=(predicted - present) / present if present else math.nan,
@@ -112,6 +115,15 @@ def evaluate_case(
             overlaps, surfaces, strict=True
         )
     ]  # fmt: skip
+    return [_undefined(score) if score.organ in unannotated else score for score in scores]
+
+
+def _undefined(score: CaseScore) -> CaseScore:
+    nothing = math.nan
+    return CaseScore(
+        score.case, score.organ, nothing, nothing, nothing, score.predicted_ml,
+        tolerance_mm=score.tolerance_mm,
+    )  # fmt: skip
 
 
 def _distances(

@@ -34,6 +34,7 @@ class CPS(Method):
     """
 
     learns_by = "hard labels of the other network"
+    takes_partial_labels = True
     extra_cost = "the second network"
 
     def __init__(
@@ -66,8 +67,8 @@ class CPS(Method):
             b_unlabelled, hard_labels(a_unlabelled)
         )
         return {
-            "supervised": supervised_loss(a_labelled, batch.labels)
-            + supervised_loss(b_labelled, batch.labels),
+            "supervised": supervised_loss(a_labelled, batch.labels, batch.annotated)
+            + supervised_loss(b_labelled, batch.labels, batch.annotated),
             "cross_supervision": weight * taught,
         }
 

@@ -39,6 +39,7 @@ class DAN(Method):
     """
 
     learns_by = "maps that a discriminator takes for those of labelled scans"
+    takes_partial_labels = True
     extra_cost = "a discriminator on all maps"
 
     def __init__(
@@ -73,7 +74,7 @@ class DAN(Method):
         yield (
             "network",
             {
-                "supervised": supervised_loss(labelled, batch.labels),
+                "supervised": supervised_loss(labelled, batch.labels, batch.annotated),
                 "adversarial": weight * origin_loss(scores, len(scores)),
             },
         )

@@ -36,6 +36,7 @@ class MeanTeacher(Method):
     """
 
     learns_by = "agreement with a moving average of the network on noisy patches"
+    takes_partial_labels = True
     extra_cost = "one pass of the average on unlabelled patches"
 
     def __init__(
@@ -65,7 +66,7 @@ class MeanTeacher(Method):
         labelled, unlabelled = logs.split([len(batch.labelled), len(batch.unlabelled)])
         weight = self.consistency * sigmoid_ramp(progress)
         return {
-            "supervised": supervised_loss(labelled, batch.labels),
+            "supervised": supervised_loss(labelled, batch.labels, batch.annotated),
             "consistency": weight * squared_difference(unlabelled.exp(), targets),
         }
 

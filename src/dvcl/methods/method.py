@@ -32,6 +32,8 @@ class Method(nn.Module, ABC):
         random: Generator for what the method itself draws, on the method's device.
         needs_unlabelled: Whether the method is pointless without unlabelled cases.
         needs_distance_maps: Whether batches carry signed distance maps of the labels.
+        takes_partial_labels: Whether labels enter `supervised_loss` alone, which can leave out
+            organs that a case does not annotate.
         adam_rates: Parameter groups that Adam trains at this constant rate; all others follow the
             schedule. Discriminators need it.
         learns_by: How unlabelled scans teach, in a few words for `dvcl methods`.
@@ -42,6 +44,7 @@ class Method(nn.Module, ABC):
     extra_cost: str
     needs_unlabelled = True
     needs_distance_maps = False
+    takes_partial_labels = False
     adam_rates: Mapping[str, float] = {}
 
     def __init__(self, make_network: MakeNetwork, classes: int) -> None:

@@ -18,6 +18,7 @@ class Supervised(Method):
     """
 
     learns_by = "nothing: the lower bound"
+    takes_partial_labels = True
     extra_cost = "none, and no unlabelled patches"
     needs_unlabelled = False
 
@@ -28,7 +29,7 @@ class Supervised(Method):
     def losses(self, batch: Batch, progress: float) -> Terms:
         """The supervised loss."""
         log_probabilities = self.run(self.network, batch.labelled).logits.log_softmax(1)
-        return {"supervised": supervised_loss(log_probabilities, batch.labels)}
+        return {"supervised": supervised_loss(log_probabilities, batch.labels, batch.annotated)}
 
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the network."""

@@ -44,6 +44,7 @@ class UAMT(Method):
     """
 
     learns_by = "agreement with a moving average of the network where that is certain"
+    takes_partial_labels = True
     extra_cost = "passes + 1 passes of the average on unlabelled patches, 9 by default"
 
     def __init__(
@@ -79,7 +80,7 @@ class UAMT(Method):
         labelled, unlabelled = logs.split([len(batch.labelled), len(batch.unlabelled)])
         agreement = squared_difference(unlabelled.exp(), targets, certain)
         return {
-            "supervised": supervised_loss(labelled, batch.labels),
+            "supervised": supervised_loss(labelled, batch.labels, batch.annotated),
             "consistency": self.consistency * ramp * agreement,
         }
 

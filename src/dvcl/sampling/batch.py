@@ -19,6 +19,8 @@ class Batch:
         case_ids: B + U ids in the same order, for error messages.
         distance_maps: (B, K - 1, D, H, W) float32 in [-1, 1] of classes 1 to K - 1, see
             `sampling.distance_maps`; None unless the method needs them.
+        annotated: (B, K) bool, the classes that each patch's label map shows; None where all are
+            shown. An organ that is not annotated is background in ``labels``, wherever it lies.
     """
 
     labelled: Tensor
@@ -26,6 +28,7 @@ class Batch:
     unlabelled: Tensor
     case_ids: tuple[str, ...]
     distance_maps: Tensor | None = None
+    annotated: Tensor | None = None
 
     @property
     def images(self) -> Tensor:
@@ -40,4 +43,5 @@ class Batch:
             self.unlabelled.to(device, non_blocking=True),
             self.case_ids,
             None if (maps := self.distance_maps) is None else maps.to(device, non_blocking=True),
+            None if (shown := self.annotated) is None else shown.to(device, non_blocking=True),
         )

@@ -99,7 +99,7 @@ class Sampler:
         settings = self.settings
         images = torch.empty((settings.labelled + settings.unlabelled, 1, *settings.patch))
         labels = torch.zeros((settings.labelled, *settings.patch), dtype=torch.uint8)
-        ids = []
+        ids, shown = [], []
         for index in range(len(images)):
             is_labelled = index < settings.labelled
             case = (self.labelled if is_labelled else self.unlabelled).next()
@@ -107,11 +107,14 @@ class Sampler:
             flips = draw_flips(settings.flips, self.random)
             self._copy(case, start, flips, images[index, 0], labels[index] if is_labelled else None)
             ids.append(case.id)
+            shown += [case.annotated] if is_labelled else []
         count = settings.labelled
         maps = None
         if self.map_classes is not None:
             maps = torch.from_numpy(signed_distance_maps(labels.numpy(), self.map_classes))
-        return Batch(images[:count], labels.long(), images[count:], tuple(ids), maps)
+        return Batch(
+            images[:count], labels.long(), images[count:], tuple(ids), maps, _joined(shown)
+        )
 
     def _start(self, case: StoredCase, is_labelled: bool) -> Start:
         shape, patch = case.image.shape, self.settings.patch
@@ -157,3 +160,13 @@ class Sampler:
         self.random.bit_generator.state = state["random"]
         self.labelled.order = list(state["labelled"])
         self.unlabelled.order = list(state["unlabelled"])
+
+
+def _joined(shown: Sequence[np.ndarray | None]) -> torch.Tensor | None:
+    """(B, K) from the annotated classes of every patch; None where all show all."""
+    partial = [classes for classes in shown if classes is not None]
+    if not partial:
+        return None
+    everything = np.ones_like(partial[0])
+    rows = [everything if classes is None else classes for classes in shown]
+    return torch.from_numpy(np.stack(rows))

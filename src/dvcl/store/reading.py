@@ -12,6 +12,7 @@ import numpy as np
 from dvcl.datasets.dataset import Dataset, LabelTable
 from dvcl.errors import InputError
 from dvcl.files import read_record, sha256_of_json
+from dvcl.leaks.fingerprint import ScanFingerprint
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing
 
@@ -30,7 +31,7 @@ class StoredCase:
         scale: Of the stored integers.
         offset: Of the stored integers.
         grid: The file's grid and the prepared one.
-        voxels_sha256: Hash of the file's voxel values, the same in every orientation and dtype.
+        fingerprint: Tells the scan from others, whatever its file is called.
         source: The image file.
         label_source: The label file, None for an unlabelled case.
         annotated: (K,) bool, the classes that the label shows; None where it shows all.
@@ -46,7 +47,7 @@ class StoredCase:
             self.scale: float = record["scale"]
             self.offset: float = record["offset"]
             self.grid = Grid.from_json(record["grid"])
-            self.voxels_sha256: str = record["voxels_sha256"]
+            self.fingerprint = ScanFingerprint.from_json(record)
             self.source = Path(record["image"])
             self.label_source = Path(record["label"]) if record["label"] else None
             if "annotated" in record:
@@ -140,9 +141,9 @@ class Store:
         cases = [self.case(case_id) for case_id in (self.ids if ids is None else ids)]
         return sum(case_bytes(case.shape, case.label_source is not None) for case in cases)
 
-    def voxel_hashes(self) -> dict[str, str]:
-        """Hash of the voxel content of every case, for `dvcl.leaks.overlap.check_split`."""
-        return {case_id: self.case(case_id).voxels_sha256 for case_id in self.ids}
+    def fingerprints(self) -> dict[str, ScanFingerprint]:
+        """What tells every case's scan from others, for `dvcl.leaks.overlap.find_twins`."""
+        return {case_id: self.case(case_id).fingerprint for case_id in self.ids}
 
 
 def open_store(folder: Path | str) -> Store:

@@ -1,0 +1,88 @@
+"""Partly labelled cases from their masks to their scores."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dvcl.commands.evaluate import evaluate_run
+from dvcl.commands.project import Project, open_project, prepare
+from dvcl.commands.train import train_run
+from dvcl.datasets import load_folders
+from dvcl.errors import InputError
+from dvcl.splits import make_split
+from dvcl.volume import Volume, write_volume
+
+TINY = (
+    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
+    "sampling.patch=[16, 16, 16]",
+    "network.levels=2",
+    "network.base_channels=2",
+    "training.iterations=2",
+    "training.validate_every=1",
+    "window.size=[16, 16, 16]",
+    "window.stride=[16, 16, 16]",
+)
+AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
+BOXES = {"aorta": slice(2, 6), "liver": slice(8, 14)}
+
+
+def write_case(folder: Path, id: str, *organs: str) -> None:
+    image = np.random.default_rng([*id.encode()]).integers(-200, 200, (16, 16, 16))
+    write_volume(folder / "images" / f"{id}.nii.gz", Volume(image.astype(np.int16), AFFINE))
+    for organ in organs:
+        mask = np.zeros(image.shape, np.uint8)
+        mask[BOXES[organ]] = 1
+        write_volume(folder / "labels" / id / f"{organ}.nii.gz", Volume(mask, AFFINE))
+
+
+def make_project(folder: Path, **labelled: tuple[str, ...]) -> Project:
+    for id, organs in labelled.items():
+        write_case(folder / "train", id, *organs)
+    write_case(folder / "val", "v", "aorta")
+    write_case(folder / "test", "t", "liver")
+    write_case(folder / "many", "u")
+    (folder / "labels.json").write_text('{"aorta": 3, "liver": 7}')
+    dataset = load_folders(
+        folder / "train", [folder / "many"], folder / "val", folder / "test",
+        folder / "labels.json", partial=True,
+    )  # fmt: skip
+    prepare(folder / "work", dataset, "small-ct", changes=TINY, workers=1)
+    return open_project(folder / "work")
+
+
+def train(project: Project, method: str):
+    split = make_split(project.dataset)
+    return train_run(project, project.load_recipe(), method, split, device="cpu")
+
+
+def test_what_is_not_annotated_is_learned_and_scored_nowhere(tmp_path: Path) -> None:
+    project = make_project(tmp_path, a=("aorta", "liver"), b=("liver",))
+    rows: list[dict] = []
+    split = make_split(project.dataset)
+    run = train_run(project, project.load_recipe(), "cps", split, device="cpu", observe=rows.append)
+    scores = [row["dice"] for row in rows if row["kind"] == "validation"]
+    assert scores
+    assert all(math.isnan(dice["liver"]) and not math.isnan(dice["aorta"]) for dice in scores)
+    aorta, liver = evaluate_run(run, device=torch.device("cpu"))
+    assert (aorta.organ, math.isnan(aorta.dice)) == ("aorta", True)
+    assert (liver.organ, math.isnan(liver.dice)) == ("liver", False)
+
+
+@pytest.mark.parametrize("method", ["dvcl", "dtc", "cld"])
+def test_methods_that_would_learn_wrong_are_refused(tmp_path: Path, method: str) -> None:
+    project = make_project(tmp_path, a=("aorta", "liver"), b=("liver",))
+    with pytest.raises(InputError) as error:
+        train(project, method)
+    assert f"method {method}: 1 of 2 labelled cases lack organs, the first b;" in str(error.value)
+    assert "train one of supervised, dan, mean_teacher, ua_mt, cps." in str(error.value)
+
+
+def test_an_organ_that_no_labelled_case_has_is_refused(tmp_path: Path) -> None:
+    project = make_project(tmp_path, a=("liver",), b=("liver",))
+    with pytest.raises(InputError, match="no labelled case has a mask of aorta, so it cannot be"):
+        train(project, "supervised")
