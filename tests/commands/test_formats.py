@@ -1,0 +1,95 @@
+"""Scans of other formats than NIfTI go through training and prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dvcl.commands.predict import find_images, predict_files
+from dvcl.commands.project import open_project, prepare
+from dvcl.commands.run import Run
+from dvcl.commands.train import train_run
+from dvcl.datasets import load_folders
+from dvcl.errors import InputError
+from dvcl.splits import make_split
+from dvcl.volume import Volume, read_geometry, read_label, write_volume
+
+pytest.importorskip("SimpleITK")
+
+TINY = (
+    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
+    "sampling.patch=[16, 16, 16]",
+    "network.levels=2",
+    "network.base_channels=2",
+    "training.iterations=1",
+    "training.validate_every=1",
+    "window.size=[16, 16, 16]",
+    "window.stride=[16, 16, 16]",
+)
+AFFINE = np.diag([4.0, -4.0, 4.0, 1.0])
+SUFFIXES = {"a": ".nrrd", "b": ".mha", "c": ".nii.gz"}
+
+
+def dicom_folder(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(bytes(128) + b"DICM")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Trained for one step on scans of three formats, whose organ has the value 300."""
+    folder = tmp_path_factory.mktemp("formats")
+    for seed, (id, suffix) in enumerate(SUFFIXES.items()):
+        image = np.random.default_rng(seed).integers(-200, 200, (16, 17, 18)).astype(np.int16)
+        label = np.zeros(image.shape, np.int16)
+        label[4:9] = 300
+        write_volume(folder / "train" / "images" / f"{id}{suffix}", Volume(image, AFFINE))
+        write_volume(folder / "train" / "labels" / f"{id}.seg.nrrd", Volume(label, AFFINE))
+    dataset = load_folders(folder / "train")
+    assert dataset.labels.values == (0, 300)
+    prepare(folder / "work", dataset, "small-ct", changes=TINY, workers=1)
+    project = open_project(folder / "work")
+    split = make_split(dataset)
+    return train_run(project, project.load_recipe(), "supervised", split, device="cpu")
+
+
+@pytest.mark.parametrize("own_format", [False, True])
+def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
+    run: Run, tmp_path: Path, own_format: bool
+) -> None:
+    images = run.folder.parents[4] / "train" / "images"
+    written = predict_files(
+        run, [images], tmp_path, device=torch.device("cpu"), own_format=own_format
+    )
+    suffixes = SUFFIXES.values() if own_format else [".nii.gz"] * 3
+    assert [path.name for path in written] == [
+        f"{id}{suffix}" for id, suffix in zip(SUFFIXES, suffixes, strict=True)
+    ]
+    for (id, suffix), path in zip(SUFFIXES.items(), written, strict=True):
+        source = read_geometry(images / f"{id}{suffix}")
+        assert source.corner_distance_mm(read_geometry(path)) < 1e-4
+        assert set(np.unique(read_label(path).array)) <= {0, 300}
+
+
+def test_scans_are_never_replaced_in_any_format(run: Run) -> None:
+    images = run.folder.parents[4] / "train" / "images"
+    with pytest.raises(InputError, match=r"a\.nrrd: is an image to segment") as error:
+        predict_files(run, [images], images, device=torch.device("cpu"), own_format=True)
+    assert len(error.value.problems) == len(SUFFIXES)
+
+
+def test_folders_of_slices_are_scans(tmp_path: Path) -> None:
+    one = dicom_folder(tmp_path / "scans" / "p1", "IM1", "IM2")
+    deep = dicom_folder(tmp_path / "scans" / "p2" / "study", "IM1").parent
+    write_volume(tmp_path / "scans" / "p3.mha", Volume(np.zeros((3, 3, 3), np.int16), np.eye(4)))
+    assert find_images([tmp_path / "scans"]) == [one, deep, tmp_path / "scans" / "p3.mha"]
+    assert find_images([one]) == [one]
+    assert find_images([deep]) == [deep / "study"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: holds no scan; volumes or DICOM slices"):
+        find_images([tmp_path / "empty"])
