@@ -142,6 +142,63 @@ def plan(
 
 
 @app.command()
+def show(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="Scan, folder of scans, study, store or case of a store."),
+    ] = None,
+    label: Annotated[
+        Path | None, typer.Option(help="Label map of a single scan.", show_default=False)
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(help="Id of one case: its contact sheet.", show_default=False)
+    ] = None,
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Intensities from black to white; soft tissue for CT."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file; named after what is shown.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw one scan as a contact sheet, or a whole data set as a montage."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.show import show as show_subject
+    from dvcl.commands.show import subject_of_dataset, subject_of_path
+    from dvcl.commands.sources import find_dataset
+    from dvcl.errors import InputError
+
+    if window and not window[0] < window[1]:
+        raise InputError(f"--window {window[0]:g} {window[1]:g}: the lower one goes first.")
+    if path:
+        if labelled or data:
+            raise InputError(f"{path}: give either a path, or --labelled or --data, not both.")
+        subject = subject_of_path(
+            path, label=label, labels=labels, modality=modality, window=window  # type: ignore[arg-type]
+        )  # fmt: skip
+    else:
+        dataset = find_dataset(
+            labelled, unlabelled, validation, test, labels,
+            data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+            partial=partial, overlaps=overlaps,
+        )  # fmt: skip
+        subject = subject_of_dataset(dataset, window)
+    with bars() as bar:
+        written = show_subject(subject, out, case, bar("Drawing"))
+    console.print("\n".join(map(str, written)), markup=False)
+
+
+@app.command()
 def prepare(
     work: Work,
     labelled: Labelled = None,
@@ -222,6 +279,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
     device: Device = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Even if one scan is in two parts.")
+    ] = False,
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train one method; the same command continues an interrupted run."""
@@ -249,6 +309,7 @@ def train(
         run = train_run(
             project, settings, method, division,
             seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
+            allow_overlap=allow_overlap, tell=console.print,
         )  # fmt: skip
     console.print(
         f"Trained: {run.folder}\nNext: dvcl predict {_quoted(run.folder)} SCANS --out MASKS",

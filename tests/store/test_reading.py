@@ -53,9 +53,10 @@ def test_the_size_in_ram_is_known_beforehand(store: Store) -> None:
     assert store.size_bytes(["b"]) == voxels * 2
 
 
-def test_the_same_voxels_in_two_orientations_have_one_hash(store: Store) -> None:
-    hashes = store.voxel_hashes()
-    assert hashes["a"] == hashes["b"]
+def test_the_same_voxels_in_two_orientations_have_one_fingerprint(store: Store) -> None:
+    first, second = store.fingerprints().values()
+    assert first.voxels_sha256 == second.voxels_sha256
+    assert np.array_equal(first.coarse, second.coarse)
 
 
 def test_a_case_without_label_has_no_organ_voxels(store: Store) -> None:

@@ -66,6 +66,11 @@ def train_run(
     """
     store = project.store(recipe)
     run = make_run(project, recipe, method, split, seed=seed, name=name)
+    guarded, warnings = guard_split(split, store, allow_overlap)
+    run = replace(run, split=guarded)
+    if tell:
+        for warning in warnings:
+            tell(warning)
     chosen = usable_device(device)
     trained = run.build_method()
     check_fit(run, trained, store)
