@@ -46,12 +46,12 @@ def test_sound_cases_pass_and_progress_is_told(case: Case, tmp_path: Path, write
 def test_every_file_is_read_once_and_labels_of_unlabelled_cases_never(
     case: Case, tmp_path: Path, write_image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dvcl.datasets import check
+    from dvcl.datasets import check, masks
 
     read: list[Path] = []
-    for name in ("read_volume", "read_label"):
-        reader = getattr(check, name)
-        monkeypatch.setattr(check, name, lambda path, f=reader: read.append(path) or f(path))
+    for module, name in ((check, "read_volume"), (masks, "read_label")):
+        reader = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, f=reader: read.append(path) or f(path))
     trap = tmp_path / "labels" / "never.nii.gz"
     trap.write_text("no volume")
     image = write_image(tmp_path / "b.nii")
