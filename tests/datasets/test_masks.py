@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dvcl.datasets import load_folders
-from dvcl.datasets.check import check_dataset
+from dvcl.datasets.checks import check_dataset
 from dvcl.datasets.dataset import Dataset
 from dvcl.datasets.masks import case_masks, has_masks, read_case_label
 from dvcl.errors import InputError

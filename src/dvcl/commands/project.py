@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dvcl.datasets.check import check_dataset
+from dvcl.datasets.checks import check_dataset
 from dvcl.datasets.dataset import Dataset
 from dvcl.errors import InputError
 from dvcl.files import read_record, require_writable, write_json

@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 
-from dvcl.datasets.check import case_problems
+from dvcl.datasets.checks import case_problems
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import MAX_ORGANS, read_label_table
 from dvcl.datasets.masks import has_masks, masks_of, table_of_masks

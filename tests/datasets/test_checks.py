@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dvcl.datasets import load_folders, load_nnunet
-from dvcl.datasets.check import check_dataset
+from dvcl.datasets.checks import check_dataset
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.errors import InputError
 
@@ -46,10 +46,11 @@ def test_sound_cases_pass_and_progress_is_told(case: Case, tmp_path: Path, write
 def test_every_file_is_read_once_and_labels_of_unlabelled_cases_never(
     case: Case, tmp_path: Path, write_image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dvcl.datasets import check, masks
+    from dvcl.datasets import masks
+    from dvcl.datasets.checks import cases
 
     read: list[Path] = []
-    for module, name in ((check, "read_volume"), (masks, "read_label")):
+    for module, name in ((cases, "read_volume"), (masks, "read_label")):
         reader = getattr(module, name)
         monkeypatch.setattr(module, name, lambda path, f=reader: read.append(path) or f(path))
     trap = tmp_path / "labels" / "never.nii.gz"

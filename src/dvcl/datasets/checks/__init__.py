@@ -1,0 +1,20 @@
+"""What is wrong with a data set: one finding, one small function; see docs/check.md."""
+
+from dvcl.datasets.checks.finding import CODES, SEVERITIES, Finding, findings_of_error
+from dvcl.datasets.checks.inspection import (
+    Inspection,
+    case_problems,
+    check_dataset,
+    inspect_dataset,
+)
+
+__all__ = [
+    "CODES",
+    "SEVERITIES",
+    "Finding",
+    "Inspection",
+    "case_problems",
+    "check_dataset",
+    "findings_of_error",
+    "inspect_dataset",
+]

@@ -1,0 +1,126 @@
+"""A finding: what is wrong with which file, how bad it is, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from dvcl.errors import InputError
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+# Stable names for programs, and how bad each finding is: an error would spoil the work, a warning
+# is to be looked at, a note is to be known.
+CODES: dict[str, Severity] = {
+    # files and names
+    "layout": "error",
+    "unreadable": "error",
+    "no-label": "error",
+    "duplicate-id": "error",
+    # grids
+    "size-mismatch": "error",
+    "grid-mismatch": "error",
+    "sheared": "error",
+    "slightly-sheared": "note",
+    "forms-differ": "warning",
+    "no-forms": "warning",
+    "fourth-axis": "note",
+    # intensities
+    "not-finite": "error",
+    "constant": "error",
+    "hu-offset": "warning",
+    "not-hu": "warning",
+    "looks-like-ct": "warning",
+    # label maps
+    "label-values": "error",
+    "label-rounded": "note",
+    "label-empty": "warning",
+    "organ-absent": "note",
+    "organ-never": "warning",
+    "organ-at-border": "note",
+    "sides-swapped": "warning",
+    # among the cases
+    "odd-spacing": "note",
+    "odd-size": "note",
+    "odd-volume": "note",
+    "same-voxels": "error",
+    "same-voxels-one-part": "warning",
+    "same-scan": "error",
+    "same-scan-one-part": "warning",
+    "alike": "warning",
+    "same-patient": "warning",
+    # against the recipe
+    "too-many-voxels": "error",
+    "smaller-than-patch": "note",
+    "disk-too-small": "error",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a file, a case or the whole data set.
+
+    Attributes:
+        code: A key of `CODES`.
+        where: The file, or what else this is about.
+        text: What was found, with numbers, and what was expected.
+        remedy: What to do; empty where nothing needs to be done.
+        case: Id of the case; empty for findings about several.
+        numbers: What the text says, for programs.
+    """
+
+    code: str
+    where: str
+    text: str
+    remedy: str = ""
+    case: str = ""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return CODES[self.code]
+
+    @property
+    def problem(self) -> str:
+        """The whole finding as a line of an `InputError`."""
+        return f"{self.where}: {self.text} {self.remedy}".rstrip()
+
+    def of_case(self, case_id: str) -> Finding:
+        """The same finding, said to be about one case."""
+        return replace(self, case=case_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "where": self.where,
+            "case": self.case or None,
+            "text": self.text,
+            "remedy": self.remedy,
+            "numbers": dict(self.numbers),
+        }
+
+
+def findings_of_error(code: str, error: InputError, path: Path | None = None) -> list[Finding]:
+    """Take the lines of an error apart: file, what was found, and the remedy (its last sentence).
+
+    Args:
+        code: Of the findings.
+        error: As readers and loaders raise it; every problem begins with the file and a colon.
+        path: The file, where it is known.
+    """
+    findings = []
+    for problem in error.problems:
+        if path is not None:
+            where, said = str(path), problem.removeprefix(f"{path}: ")
+        else:
+            where, _, said = problem.partition(": ")
+        text, stop, remedy = said.rpartition(". ")
+        parts = (f"{text}.", remedy) if stop else (said, "")
+        findings.append(Finding(code, where, *parts))
+    return findings
