@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from dvcl.sampling.patches import centred_start, copy_patch, uniform_start
+from dvcl.sampling.patches import (
+    centred_start,
+    copy_patch,
+    copy_scaled_patch,
+    uniform_start,
+)
 
 
 @pytest.mark.parametrize(("size", "wanted"), [(7, 5), (12, 3), (6, 5)])
@@ -53,6 +58,17 @@ def test_copying_equals_padding_and_cutting(start, patch):
     padded = np.pad(volume, 20, constant_values=-7.0)
     cut = tuple(slice(20 + s, 20 + s + p) for s, p in zip(start, patch, strict=True))
     np.testing.assert_array_equal(target, padded[cut])
+
+
+@pytest.mark.parametrize("start", [(0, 0, 0), (1, 2, 0), (-1, -1, -1), (2, -1, 1)])
+@pytest.mark.parametrize("flips", [(), (0,), (1, 2)])
+def test_scaling_on_the_way_is_scaling_the_volume(start, flips):
+    stored = np.random.default_rng(0).integers(-32768, 32768, (4, 4, 3)).astype(np.int16)
+    direct, scaled = (np.full((5, 4, 7), 0.25, np.float32) for _ in range(2))
+    copy_scaled_patch(stored, start, np.flip(direct, flips), 3e-5, 0.4)
+    volume = stored.astype(np.float32) * np.float32(3e-5) + np.float32(0.4)
+    copy_patch(volume, start, np.flip(scaled, flips))
+    np.testing.assert_array_equal(direct, scaled)
 
 
 @pytest.mark.parametrize("excess", range(4))

@@ -14,7 +14,8 @@ class Batch:
 
     Attributes:
         labelled: (B, 1, D, H, W) float32, normalised intensities.
-        labels: (B, D, H, W) int64, class indices of the labelled patches.
+        labels: (B, D, H, W), class indices of the labelled patches: uint8 as they are drawn, int64,
+            which the losses need, from `to` on. An eighth of the bytes goes to the device.
         unlabelled: (U, 1, D, H, W) float32; U is 0 for a purely supervised method.
         case_ids: B + U ids in the same order, for error messages.
         distance_maps: (B, K - 1, D, H, W) float32 in [-1, 1] of classes 1 to K - 1, see
@@ -36,10 +37,10 @@ class Batch:
         return torch.cat([self.labelled, self.unlabelled])
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``."""
+        """The batch on ``device``, the labels as int64."""
         return Batch(
             self.labelled.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True).long(),
             self.unlabelled.to(device, non_blocking=True),
             self.case_ids,
             None if (maps := self.distance_maps) is None else maps.to(device, non_blocking=True),

@@ -13,7 +13,13 @@ from dvcl.errors import InputError
 from dvcl.sampling.augment import AXES, draw_flips
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
-from dvcl.sampling.patches import Start, centred_start, copy_patch, uniform_start
+from dvcl.sampling.patches import (
+    Start,
+    centred_start,
+    copy_patch,
+    copy_scaled_patch,
+    uniform_start,
+)
 from dvcl.store import StoredCase
 
 
@@ -97,24 +103,25 @@ class Sampler:
     def draw(self) -> Batch:
         """The next batch, on the CPU."""
         settings = self.settings
-        images = torch.empty((settings.labelled + settings.unlabelled, 1, *settings.patch))
-        labels = torch.zeros((settings.labelled, *settings.patch), dtype=torch.uint8)
+        # Two tensors: at the usual sizes each is small enough for the allocator to hand out the
+        # last batch's memory again, which saves the system from clearing new pages.
+        labelled = torch.empty((settings.labelled, 1, *settings.patch))
+        unlabelled = torch.empty((settings.unlabelled, 1, *settings.patch))
+        labels = torch.empty((settings.labelled, *settings.patch), dtype=torch.uint8)
+        places = [*zip(labelled, labels, strict=True), *((image, None) for image in unlabelled)]
         ids, shown = [], []
-        for index in range(len(images)):
-            is_labelled = index < settings.labelled
+        for image, label in places:
+            is_labelled = label is not None
             case = (self.labelled if is_labelled else self.unlabelled).next()
             start = self._start(case, is_labelled)
             flips = draw_flips(settings.flips, self.random)
-            self._copy(case, start, flips, images[index, 0], labels[index] if is_labelled else None)
+            self._copy(case, start, flips, image[0], label)
             ids.append(case.id)
             shown += [case.annotated] if is_labelled else []
-        count = settings.labelled
         maps = None
         if self.map_classes is not None:
             maps = torch.from_numpy(signed_distance_maps(labels.numpy(), self.map_classes))
-        return Batch(
-            images[:count], labels.long(), images[count:], tuple(ids), maps, _joined(shown)
-        )
+        return Batch(labelled, labels, unlabelled, tuple(ids), maps, _joined(shown))
 
     def _start(self, case: StoredCase, is_labelled: bool) -> Start:
         shape, patch = case.image.shape, self.settings.patch
@@ -134,17 +141,17 @@ class Sampler:
         image: torch.Tensor,
         label: torch.Tensor | None,
     ) -> None:
-        # Everything happens in the batch itself, through reversed views where an axis is flipped:
-        # copies on the way would take longer than the reading.
+        # Written into the batch itself, through reversed views where an axis is flipped: copies on
+        # the way would take longer than the reading.
         pixels = image.numpy()
         if min(start) < 0:
-            # Padding is 0 after normalisation, which is the lower end of the window (air).
-            pixels.fill(-case.offset / case.scale)
-        copy_patch(case.image, start, np.flip(pixels, flips))
-        pixels *= np.float32(case.scale)
-        pixels += np.float32(case.offset)
+            # Padding is the lower end of the window (air), which is 0 after normalisation.
+            pixels.fill(0)
+        copy_scaled_patch(case.image, start, np.flip(pixels, flips), case.scale, case.offset)
         if label is not None:
             assert case.label is not None, f"{case.id} was given as a labelled case"
+            if min(start) < 0:
+                label.zero_()
             copy_patch(case.label, start, np.flip(label.numpy(), flips))
 
     def state_dict(self) -> dict[str, Any]:
