@@ -60,6 +60,9 @@ Partial = Annotated[
 Overlaps = Annotated[
     bool, typer.Option("--overlaps", help="Where masks overlap, the later organ wins.")
 ]
+AllowOverlap = Annotated[
+    bool, typer.Option("--allow-overlap", help="Even if one scan is in two parts.")
+]
 
 
 @app.command()
@@ -91,6 +94,61 @@ def phantom(
         make_phantom(
             out, labelled, unlabelled, validation, test, seed=seed, progress=bar("Phantom")
         )
+
+
+@app.command()
+def check(
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
+    recipe: Annotated[
+        str | None, typer.Option(help="For the estimate; small-ct or small-mr by default.")
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Also write it all for programs; - for standard output."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    allow_overlap: AllowOverlap = False,
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Look for everything wrong with scans, before any work; 1 if there are errors."""
+    import json
+    from contextlib import nullcontext
+    from functools import partial as bound
+
+    from dvcl.commands.check import check_scans
+    from dvcl.commands.check_tables import check_tables
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.sources import find_dataset
+    from dvcl.files import write_json
+
+    find = bound(
+        find_dataset, labelled, unlabelled, validation, test, labels,
+        data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+        partial=partial, overlaps=overlaps,
+    )  # fmt: skip
+    is_piped = str(json_file) == "-"
+    with nullcontext(lambda _: None) if is_piped else bars() as bar:
+        checked = check_scans(
+            find, recipe, changes, allow_overlap=allow_overlap,
+            checked=bar("Checking"), compared=bar("Comparing"),
+        )  # fmt: skip
+    if is_piped:
+        typer.echo(json.dumps(checked.to_json(), indent=1, ensure_ascii=False))
+    else:
+        for part in check_tables(checked):
+            console.print(part)
+        if json_file:
+            write_json(json_file, checked.to_json())
+    raise typer.Exit(checked.exit_code(strict))
 
 
 @app.command()
@@ -193,8 +251,11 @@ def show(
             partial=partial, overlaps=overlaps,
         )  # fmt: skip
         subject = subject_of_dataset(dataset, window)
-    with bars() as bar:
-        written = show_subject(subject, out, case, bar("Drawing"))
+    if subject.is_alone or case:
+        written = show_subject(subject, out, case)
+    else:
+        with bars() as bar:
+            written = show_subject(subject, out, progress=bar("Drawing"))
     console.print("\n".join(map(str, written)), markup=False)
 
 
@@ -279,9 +340,7 @@ def train(
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
     device: Device = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
-    allow_overlap: Annotated[
-        bool, typer.Option("--allow-overlap", help="Even if one scan is in two parts.")
-    ] = False,
+    allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train one method; the same command continues an interrupted run."""

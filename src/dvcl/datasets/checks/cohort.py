@@ -15,7 +15,7 @@ LISTED = 5
 FEWEST = 8  # cases, below which nothing can be called unusual
 UNUSUAL = 4.0  # robust standard deviations, of logarithms
 # A set whose cases are all alike has no spread: differences below these factors are never unusual.
-LEAST_SPREAD = {"odd-spacing": 0.02, "odd-size": 0.05, "odd-volume": 0.1}
+LEAST_SPREAD = {"odd-spacing": 0.1, "odd-size": 0.1, "odd-volume": 0.1}
 TO_SIGMA = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
 

@@ -51,11 +51,11 @@ CODES: dict[str, Severity] = {
     "same-scan": "error",
     "same-scan-one-part": "warning",
     "alike": "warning",
+    "allowed-overlap": "note",
     "same-patient": "warning",
     # against the recipe
     "too-many-voxels": "error",
     "smaller-than-patch": "note",
-    "disk-too-small": "error",
 }
 
 

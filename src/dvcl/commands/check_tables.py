@@ -1,0 +1,145 @@
+"""A check as a person reads it: findings, what is there, what preparing it takes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dvcl.commands.check import Checked, summarise_organs
+from dvcl.commands.estimate import Estimate
+from dvcl.datasets.checks import Finding
+from dvcl.volume.grid import by
+
+STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+# Of warnings and notes with one code so many are shown; errors all.
+SHOWN = 8
+
+
+def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[RenderableType]:
+    """Everything to print, from top to bottom."""
+    if checked.findings:
+        yield _findings_table(checked, json_hint)
+    if checked.dataset is not None and checked.reports:
+        yield Text(_scans_in_words(checked))
+        if any(report.organs is not None for report in checked.reports):
+            yield _organ_table(checked)
+    if checked.estimate is not None:
+        yield Text(_estimate_in_words(checked.estimate))
+    yield Text(_verdict(checked))
+
+
+def _findings_table(checked: Checked, json_hint: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("")
+    table.add_column("where", overflow="fold", ratio=2)
+    table.add_column("found", ratio=5)
+    table.add_column("what to do", ratio=3)
+    base = _common_folder(checked.findings)
+    hidden: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
+    for finding in checked.findings:
+        if finding.severity != "error" and shown[finding.code] >= SHOWN:
+            hidden[finding.code] += 1
+            continue
+        shown[finding.code] += 1
+        cells = [_short(text, base) for text in (finding.where, finding.text, finding.remedy)]
+        severity = Text(finding.severity, style=STYLES[finding.severity])
+        table.add_row(severity, *(Text(cell) for cell in cells))
+    if hidden:
+        more = ", ".join(f"{count} more {code}" for code, count in hidden.items())
+        table.caption = Text(f"{more}{': --json FILE has all' if json_hint else ''}.")
+    if base:
+        table.title = Text(f"paths below {base}")
+        table.title_justify = "left"
+    return table
+
+
+def _scans_in_words(checked: Checked) -> str:
+    assert checked.dataset is not None
+    roles = Counter(report.case.role or "without a role" for report in checked.reports)
+    parts = ", ".join(f"{count} {role}" for role, count in roles.items())
+    lines = [f"{len(checked.reports)} {checked.dataset.modality} scans: {parts}"]
+    spacings = [report.spacing_mm for report in checked.reports if report.spacing_mm]
+    sizes = [report.size for report in checked.reports if report.size]
+    if spacings and sizes:
+        lines += [
+            f"voxels   {_spread(spacings)} mm (patient's z, y, x: least, median, most)",
+            f"size     {_spread(sizes)} voxels",
+        ]
+    found = [report.intensities for report in checked.reports if report.intensities]
+    if found:
+        lows, middles, highs = zip(*((i.low, i.middle, i.high) for i in found), strict=True)
+        lines.append(
+            f"values   {_span(lows)} (0.5 %), {_span(middles)} (median), {_span(highs)} (99.5 %)"
+        )
+    turned = Counter(r.geometry.orientation for r in checked.reports if r.geometry)
+    lines.append("axes     " + ", ".join(f"{count} {codes}" for codes, count in turned.items()))
+    return "\n".join(lines) + "\n"
+
+
+def _organ_table(checked: Checked) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("organ")
+    for heading in ("label maps", "median ml", "least", "most", "voxels"):
+        table.add_column(heading, justify="right")
+    for organ in summarise_organs(checked):
+        least, middle, most = (f"{volume:.3g}" for volume in organ.volumes_ml)
+        where = f"{organ.cases} of {organ.of}"
+        table.add_row(Text(organ.organ), where, middle, least, most, str(organ.voxels))
+    return table
+
+
+def _estimate_in_words(estimate: Estimate) -> str:
+    return (
+        f"\nprepared with {estimate.recipe}: {by(estimate.smallest)} to {by(estimate.largest)} "
+        f"voxels (z, y, x); patch {by(estimate.patch)}, window {by(estimate.window)}\n"
+        f"takes about {_bytes(estimate.disk_bytes)} of disk, {_bytes(estimate.ram_bytes)} of RAM "
+        f"for each process, and {_duration(estimate.seconds)} with one process"
+    )
+
+
+def _verdict(checked: Checked) -> str:
+    counts = checked.counts
+    told = ", ".join(
+        f"{count} {severity}{'s' if count != 1 else ''}" for severity, count in counts.items()
+    )
+    if counts["error"]:
+        return f"\n{told}: cannot be used as it is."
+    return f"\n{told}: can be prepared."
+
+
+def _common_folder(findings: Sequence[Finding]) -> str:
+    folders = [os.path.dirname(f.where) for f in findings if os.sep in f.where]  # noqa: PTH120
+    return os.path.commonpath(folders) if len(set(folders)) > 1 else (folders or [""])[0]
+
+
+def _short(text: str, base: str) -> str:
+    return text.replace(f"{base}{os.sep}", "") if base not in ("", os.sep) else text
+
+
+def _spread(rows: Sequence[tuple[float, ...]]) -> str:
+    columns = list(zip(*rows, strict=True))
+    kinds = [by([of(column) for column in columns]) for of in (min, median, max)]
+    return kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds)
+
+
+def _span(values: Sequence[float]) -> str:
+    least, most = f"{min(values):.4g}", f"{max(values):.4g}"
+    return least if least == most else f"{least} to {most}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
