@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,21 @@ class Sampling:
             )
 
 
+@dataclass(frozen=True)
+class Cut:
+    """One patch, drawn but not copied yet.
+
+    Attributes:
+        case: Where it is cut from.
+        start: Its first voxel, see `sampling.patches`.
+        flips: Axes that are reversed.
+    """
+
+    case: StoredCase
+    start: Start
+    flips: tuple[int, ...]
+
+
 class Stream:
     """Cases in a new random order each time all have been seen."""
 
@@ -103,25 +119,27 @@ class Sampler:
     def draw(self) -> Batch:
         """The next batch, on the CPU."""
         settings = self.settings
-        # Two tensors: at the usual sizes each is small enough for the allocator to hand out the
-        # last batch's memory again, which saves the system from clearing new pages.
-        labelled = torch.empty((settings.labelled, 1, *settings.patch))
-        unlabelled = torch.empty((settings.unlabelled, 1, *settings.patch))
-        labels = torch.empty((settings.labelled, *settings.patch), dtype=torch.uint8)
-        places = [*zip(labelled, labels, strict=True), *((image, None) for image in unlabelled)]
-        ids, shown = [], []
-        for image, label in places:
-            is_labelled = label is not None
-            case = (self.labelled if is_labelled else self.unlabelled).next()
-            start = self._start(case, is_labelled)
-            flips = draw_flips(settings.flips, self.random)
-            self._copy(case, start, flips, image[0], label)
-            ids.append(case.id)
-            shown += [case.annotated] if is_labelled else []
+        labelled = _empty((settings.labelled, 1, *settings.patch), np.float32)
+        unlabelled = _empty((settings.unlabelled, 1, *settings.patch), np.float32)
+        labels = _empty((settings.labelled, *settings.patch), np.uint8)
+        cuts = [self._choose(is_labelled=True) for _ in labelled]
+        cuts += [self._choose(is_labelled=False) for _ in unlabelled]
+        # What is drawn is drawn by now; the threads only copy, which numpy lets them do at once.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            images = [*labelled[:, 0].numpy(), *unlabelled[:, 0].numpy()]
+            list(threads.map(_copy_image, cuts, images))
+            list(threads.map(_copy_label, cuts, labels.numpy()))
         maps = None
         if self.map_classes is not None:
             maps = torch.from_numpy(signed_distance_maps(labels.numpy(), self.map_classes))
-        return Batch(labelled, labels, unlabelled, tuple(ids), maps, _joined(shown))
+        shown = _joined([cut.case.annotated for cut in cuts[: settings.labelled]])
+        ids = tuple(cut.case.id for cut in cuts)
+        return Batch(labelled, labels, unlabelled, ids, maps, shown)
+
+    def _choose(self, is_labelled: bool) -> Cut:
+        case = (self.labelled if is_labelled else self.unlabelled).next()
+        start = self._start(case, is_labelled)
+        return Cut(case, start, draw_flips(self.settings.flips, self.random))
 
     def _start(self, case: StoredCase, is_labelled: bool) -> Start:
         shape, patch = case.image.shape, self.settings.patch
@@ -132,27 +150,6 @@ class Sampler:
                 rows = np.flatnonzero(voxels[:, 0] == self.random.choice(organs))
                 return centred_start(shape, patch, voxels[self.random.choice(rows), 1:])
         return uniform_start(shape, patch, self.random)
-
-    def _copy(
-        self,
-        case: StoredCase,
-        start: Start,
-        flips: tuple[int, ...],
-        image: torch.Tensor,
-        label: torch.Tensor | None,
-    ) -> None:
-        # Written into the batch itself, through reversed views where an axis is flipped: copies on
-        # the way would take longer than the reading.
-        pixels = image.numpy()
-        if min(start) < 0:
-            # Padding is the lower end of the window (air), which is 0 after normalisation.
-            pixels.fill(0)
-        copy_scaled_patch(case.image, start, np.flip(pixels, flips), case.scale, case.offset)
-        if label is not None:
-            assert case.label is not None, f"{case.id} was given as a labelled case"
-            if min(start) < 0:
-                label.zero_()
-            copy_patch(case.label, start, np.flip(label.numpy(), flips))
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values: the generator's state and what is left of both streams."""
@@ -167,6 +164,35 @@ class Sampler:
         self.random.bit_generator.state = state["random"]
         self.labelled.order = list(state["labelled"])
         self.unlabelled.order = list(state["unlabelled"])
+
+
+# Patches are written into the batch itself, through reversed views where an axis is flipped: copies
+# on the way would take longer than the reading.
+
+
+def _copy_image(cut: Cut, pixels: np.ndarray) -> None:
+    if min(cut.start) < 0:
+        # Padding is the lower end of the window (air), which is 0 after normalisation.
+        pixels.fill(0)
+    case = cut.case
+    target = np.flip(pixels, cut.flips)
+    copy_scaled_patch(case.image, cut.start, target, case.scale, case.offset)
+
+
+def _copy_label(cut: Cut, classes: np.ndarray) -> None:
+    label = cut.case.label
+    assert label is not None, f"{cut.case.id} was given as a labelled case"
+    if min(cut.start) < 0:
+        classes.fill(0)
+    copy_patch(label, cut.start, np.flip(classes, cut.flips))
+
+
+def _empty(shape: tuple[int, ...], dtype: type) -> torch.Tensor:
+    """A tensor in memory from numpy, which asks Linux for large pages; torch does not.
+
+    A system that clears small pages one by one takes as long for that as the patches do.
+    """
+    return torch.from_numpy(np.empty(shape, dtype))
 
 
 def _joined(shown: Sequence[np.ndarray | None]) -> torch.Tensor | None:
