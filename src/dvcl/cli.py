@@ -117,6 +117,15 @@ def check(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     allow_overlap: AllowOverlap = False,
+    fix: Annotated[
+        Path | None, typer.Option(help="New folder for corrected copies.", show_default=False)
+    ] = None,
+    fill_nan: Annotated[
+        bool, typer.Option("--fill-nan", help="With --fix: NaN becomes the least value.")
+    ] = False,
+    fix_within_mm: Annotated[
+        float, typer.Option(min=0, help="With --fix: labels so near take the image's grid.")
+    ] = 0.5,
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Look for everything wrong with scans, before any work; 1 if there are errors."""
@@ -148,6 +157,14 @@ def check(
             console.print(part)
         if json_file:
             write_json(json_file, checked.to_json())
+    if fix:
+        from dvcl.commands.fix import fix_scans, fixed_in_words
+        from dvcl.datasets.checks.repair import RepairOptions
+
+        with nullcontext(lambda _: None) if is_piped else bars() as bar:
+            fixed = fix_scans(checked, fix, RepairOptions(fill_nan, fix_within_mm), bar("Writing"))
+        if not is_piped:
+            console.print(fixed_in_words(fixed), markup=False)
     raise typer.Exit(checked.exit_code(strict))
 
 
@@ -297,7 +314,7 @@ def prepare(
     with bars() as bar:
         store = prepare_project(
             work, dataset, chosen, changes=tuple(changes), workers=workers,
-            checked=bar("Checking"), prepared=bar("Preparing"),
+            checked=bar("Checking"), prepared=bar("Preparing"), tell=console.print,
         )  # fmt: skip
     console.print(
         f"{len(store.ids)} cases, {len(dataset.labels.organs)} organs, recipe {chosen}: {work}\n"

@@ -82,6 +82,7 @@ def test_axes_that_are_coarse_leave_their_voxels_to_the_others(fingerprint):
     assert context_spacing_mm(thick, 32**3) == pytest.approx(160 / (32**3 / 16) ** 0.5)
     coarse = fingerprint(spacing_mm=(9.0, 9.0, 9.0), shape=(40, 40, 40))
     assert choose_spacing(coarse, CPU).value == (9.0, 9.0, 9.0)
+    assert "coarse as they are for left adrenal gland" in choose_spacing(coarse, CPU).reason
 
 
 @pytest.mark.parametrize("depth", [2, 4, 6, 9, 12, 20, 40, 200])

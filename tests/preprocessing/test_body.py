@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
+from dvcl.volume import Volume
 
 
 def patient(air: float, tissue: float) -> np.ndarray:
@@ -40,6 +41,9 @@ def test_hu_have_air_far_below_zero():
     assert not looks_like_hu(np.array([0.0, 1324.0]))
 
 
-def test_coarse_steps_are_about_three_millimetres():
-    steps = [part.step for part in coarse_steps((5.0, 1.0, 0.7))]
-    assert steps == [1, 3, 4]
+def test_coarse_steps_of_a_large_scan_are_about_three_millimetres():
+    affine = np.diag([0.7, 1.0, 5.0, 1.0])
+    large = Volume(np.broadcast_to(np.float32(0), (50, 300, 300)), affine)
+    assert [part.step for part in coarse_steps(large)] == [1, 3, 4]
+    small = Volume(np.broadcast_to(np.float32(0), (50, 100, 100)), affine)
+    assert [part.step for part in coarse_steps(small)] == [1, 1, 1]

@@ -85,7 +85,7 @@ def measure_case(case: Case, labels: LabelTable, modality: Modality) -> CaseFact
             "`dvcl check` lists everything that is wrong with a data set."
         )
     turned = orient(image, ORIENTATION)
-    coarse = turned.array[coarse_steps(turned.spacing_mm)]
+    coarse = turned.array[coarse_steps(turned)]
     body = body_mask(coarse, modality)
     organs = None
     if case.label is not None and case.role in ("labelled", None):
@@ -121,7 +121,7 @@ def _extent_mm(body: np.ndarray, image: Volume) -> Lengths:
     extents = []
     for axis, mm in enumerate(image.spacing_mm):
         filled = np.flatnonzero(body.any(axis=tuple({0, 1, 2} - {axis})))
-        steps = coarse_steps(image.spacing_mm)[axis].step
+        steps = coarse_steps(image)[axis].step
         voxels = min((filled[-1] - filled[0] + 1) * steps, image.shape[axis])
         extents.append(float(voxels * mm))
     return extents[0], extents[1], extents[2]

@@ -69,7 +69,7 @@ def fits(patch: Size, body: Size, levels: int) -> bool:
     """
     typical = math.prod(patch) ** (1 / 3) / 2 ** (levels - 1)
     padding = math.prod(max(1.0, side / n) for side, n in zip(patch, body, strict=True))
-    return typical >= COARSEST_SIDE - 1e-6 and padding <= MOST_PADDING
+    return round(typical) >= COARSEST_SIDE and padding <= MOST_PADDING
 
 
 def choose_organ_share(fingerprint: Fingerprint, patch: Size, spacing_mm: Lengths) -> Choice:

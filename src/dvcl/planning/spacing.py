@@ -36,7 +36,9 @@ def choose_spacing(fingerprint: Fingerprint, effort: Effort) -> Choice:
     target = min(wanted, finest_needed)
     spacing = tuple(mm if target < WORTH_RESAMPLING * mm else _readable(target) for mm in own)
     is_kept = spacing == own
-    if is_held_back:
+    if is_kept and max(own) > finest_needed:
+        reason = f"The scans' own, coarse as they are for {organ}, the thinnest organ."
+    elif is_held_back:
         reason = f"{VOXELS_ACROSS} voxels across {organ}, the thinnest organ ({across:.1f} mm)."
     elif is_kept:
         reason = "The scans' own: coarser voxels would show no more, and blur."

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 from scipy import ndimage
 
 from dvcl.datasets.dataset import Modality
+from dvcl.volume import Volume
 
 # Between air with its noise and fat; lungs and bowel gas are filled afterwards.
 BODY_HU = -400.0
 # A CT whose values are not HU, and MR, have no fixed level: a share of the bright end.
 DARK_SHARE, BRIGHT_PERCENTILE = 0.1, 99.0
 
-# Finer voxels tell no more about the body, and take longer.
-COARSE_MM = 3.0
+# Finer voxels of a large scan tell no more about the body, and take longer.
+COARSE_MM, LARGE_VOXELS = 3.0, 1_000_000
 
 
-def coarse_steps(spacing_mm: Sequence[float]) -> tuple[slice, ...]:
-    """Every n-th voxel of each axis, at most about `COARSE_MM` apart; a view, nothing is read."""
-    return tuple(slice(None, None, max(1, round(COARSE_MM / mm))) for mm in spacing_mm)
+def coarse_steps(volume: Volume) -> tuple[slice, ...]:
+    """Every n-th voxel of each axis of a large scan, about `COARSE_MM` apart; else every one."""
+    is_large = math.prod(volume.shape) > LARGE_VOXELS
+    steps = (round(COARSE_MM / mm) if is_large else 1 for mm in volume.spacing_mm)
+    return tuple(slice(None, None, max(1, step)) for step in steps)
 
 
 def body_mask(array: np.ndarray, modality: Modality) -> np.ndarray:

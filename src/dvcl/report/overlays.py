@@ -60,11 +60,11 @@ def overlay_sheet(
 
     figure, panels = lay_out(cropped.shape, shown.spacing_mm, list(columns), labels.organs)
     first = next(iter(columns.values()))
-    cut = _richest_slices(first)
+    cut = richest_slices(first)
     for classes, column in zip(columns.values(), panels.T, strict=True):
         for plane, axes in zip(PLANES, column, strict=True):
-            _draw_slice(axes, np.take(cropped, cut[plane.axis], plane.axis), window)
-            _draw_organs(axes, np.take(classes, cut[plane.axis], plane.axis))
+            draw_slice(axes, np.take(cropped, cut[plane.axis], plane.axis), window)
+            draw_organs(axes, np.take(classes, cut[plane.axis], plane.axis))
             if reference and classes is not first:
                 _outline(axes, np.take(first, cut[plane.axis], plane.axis))
     return figure
@@ -88,7 +88,7 @@ def _box(organs: np.ndarray, spacing_mm: Sequence[float]) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _richest_slices(classes: np.ndarray) -> list[int]:
+def richest_slices(classes: np.ndarray) -> list[int]:
     """Per axis, the slice that shows most organs best; the middle one where there is no organ.
 
     An organ counts by its area there as a share of its largest area in any slice.
@@ -107,13 +107,14 @@ def _others(axis: int) -> tuple[int, ...]:
     return tuple({0, 1, 2} - {axis})
 
 
-def _draw_slice(axes: Axes, pixels: np.ndarray, window: Sequence[float]) -> None:
+def draw_slice(axes: Axes, pixels: np.ndarray, window: Sequence[float]) -> None:
+    """Fill a panel with a slice (rows, columns) in grey."""
     extent = (*axes.get_xlim(), *axes.get_ylim())
     low, high = window
     axes.imshow(pixels, cmap="gray", vmin=low, vmax=high, extent=extent, interpolation="bilinear")
 
 
-def _draw_organs(axes: Axes, classes: np.ndarray) -> None:
+def draw_organs(axes: Axes, classes: np.ndarray) -> None:
     """Fill every organ of a slice lightly and outline it."""
     for index, x, y, mask in _masks(axes, classes):
         colour = organ_colour(index)

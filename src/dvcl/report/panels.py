@@ -65,7 +65,7 @@ def lay_out(
     inch = panel / max(width, height)
     heights = [height * inch, depth * inch, depth * inch]
     across = columns * (panel + GAP_IN) + GAP_IN
-    legend_rows, legend_columns = _legend_shape(organs, across)
+    legend_rows, legend_columns = legend_shape(organs, across)
     legend_in = LEGEND_ROW_IN * legend_rows + 2 * GAP_IN
     size = (across, TITLE_IN + sum(heights) + 2 * GAP_IN + legend_in)
     figure = Figure(size, facecolor=BACKGROUND)
@@ -92,22 +92,28 @@ def lay_out(
     title_size = min(10.5, 115 * across / columns / max(map(len, names)))
     for name, axes in zip(names, panels[0], strict=True):
         axes.set_title(name, color=INK, size=title_size, weight="bold", pad=7)
-    narrowest = 0.4 * min(height, width)
-    bar_mm = next((bar for bar in SCALE_BARS_MM if bar <= narrowest), SCALE_BARS_MM[-1])
+    bar_mm = scale_bar_mm(min(height, width))
     for plane, axes in zip(PLANES, panels[:, 0], strict=True):
-        _annotate(axes, plane, bar_mm)
-    _add_legend(figure, organs, legend_columns)
+        annotate(axes, plane, bar_mm)
+    add_legend(figure, organs, legend_columns)
     return figure, panels
 
 
-def _legend_shape(organs: Sequence[str], across: float) -> tuple[int, int]:
+def scale_bar_mm(narrowest_mm: float) -> int:
+    """Length of the bar for panels of which the narrowest is so wide."""
+    fitting = (bar for bar in SCALE_BARS_MM if bar <= 0.4 * narrowest_mm)
+    return next(fitting, SCALE_BARS_MM[-1])
+
+
+def legend_shape(organs: Sequence[str], across: float) -> tuple[int, int]:
     """Rows and columns that fit into a width of ``across`` inches, the rows evenly filled."""
     entry_in = 0.42 + LETTER_IN * max(map(len, organs))
     rows = math.ceil(len(organs) / max(1, int(across / entry_in)))
     return rows, math.ceil(len(organs) / rows)
 
 
-def _add_legend(figure: Figure, organs: Sequence[str], columns: int) -> None:
+def add_legend(figure: Figure, organs: Sequence[str], columns: int) -> None:
+    """Name the colours of all organs, in class order, along the lower edge."""
     figure.legend(
         handles=[
             Patch(color=organ_colour(index), label=organ)
@@ -125,7 +131,7 @@ def _add_legend(figure: Figure, organs: Sequence[str], columns: int) -> None:
     )
 
 
-def _annotate(axes: Axes, plane: Plane, bar_mm: int) -> None:
+def annotate(axes: Axes, plane: Plane, bar_mm: int) -> None:
     """Name the plane, mark directions, and draw a scale bar."""
     width, height = axes.get_xlim()[1], axes.get_ylim()[0]
     end, level = 0.97 * width, 0.96 * height
