@@ -153,7 +153,11 @@ def test_images_that_are_not_finite_and_labels_of_another_grid_are_refused(files
         lone_scan(image, label, LABELS, "CT", None)
     image, label = files()
     write_volume(label, Volume(volumes()[1].array[1:], LPI))
-    with pytest.raises(InputError, match="_label"):
+    with pytest.raises(InputError, match=r"_label.nii.gz: the label map has \(11, 40, 50\)"):
+        lone_scan(image, label, LABELS, "CT", None)
+    moved = LPI + np.array([[0, 0, 0, 3], [0] * 4, [0] * 4, [0] * 4])
+    write_volume(label, Volume(volumes()[1].array, moved))
+    with pytest.raises(InputError, match=r"lies up to 3.0 mm away"):
         lone_scan(image, label, LABELS, "CT", None)
 
 

@@ -31,7 +31,7 @@ LARGEST_CELL_IN = 3.2
 MOST_COLUMNS = 5
 
 # One far larger scan does not shrink all others.
-TYPICAL_PERCENTILE, MOST_GROWTH = 90, 1.5
+TYPICAL_PERCENTILE, MOST_GROWTH = 75, 1.5
 
 # Of Okabe and Ito, bright enough for black; words stand beside them everywhere.
 ROLE_COLOURS: dict[Role | None, str] = {

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from dvcl.datasets.checks.grids import TOLERANCE_MM
 from dvcl.datasets.dataset import Case, LabelTable, Modality, Role
 from dvcl.datasets.masks import read_case_label
 from dvcl.errors import InputError
-from dvcl.evaluation.cases import check_same_grid
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
 from dvcl.preprocessing.geometry import orient
 from dvcl.report.overlays import (
@@ -135,13 +135,27 @@ def scan_of_case(
     classes = None
     if case.label is not None and case.role != "unlabelled":
         label = read_case_label(case, labels)
-        check_same_grid(str(case.label), label.geometry, str(case.image), image.geometry)
+        _check_place(case, label, image)
         encoded = Volume(labels.encode(label.array, case.label), label.affine)
         classes = orient(encoded, DISPLAY_ORIENTATION).array
     return _scan(
         image, classes, window, modality, id=case.id, role=case.role, labels=labels,
         name=case.image.name, unit="HU" if modality == "CT" else "",
     )  # fmt: skip
+
+
+def _check_place(case: Case, label: Volume, image: Volume) -> None:
+    if label.shape != image.shape:
+        raise InputError(
+            f"{case.label}: the label map has {label.shape} voxels (z, y, x), its image "
+            f"{image.shape}; equal sizes were expected. Resample it onto the image's grid."
+        )
+    distance = label.geometry.corner_distance_mm(image.geometry)
+    if distance > TOLERANCE_MM:
+        raise InputError(
+            f"{case.label}: the label map lies up to {distance:.1f} mm away from its image; at "
+            f"most {TOLERANCE_MM} mm was expected. Resample it, or correct the wrong header."
+        )
 
 
 def scan_of_stored_case(

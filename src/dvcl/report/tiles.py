@@ -152,4 +152,4 @@ def blend(grey: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
 
 
 def _by(values: Sequence[float] | np.ndarray) -> str:
-    return " x ".join(f"{value:.3g}" for value in values)
+    return " x ".join(f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in values)
