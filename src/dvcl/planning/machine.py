@@ -9,13 +9,9 @@ from pathlib import Path
 
 import torch
 
-GIB = 2**30
+from dvcl.resources import available_ram, installed_ram, usable_cores
 
-# Where a container's limit stands, in either version of Linux's control groups.
-CGROUP_LIMITS = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -53,37 +49,16 @@ class Machine:
 
 def look_at_machine(device: torch.device, folder: Path, memory_gib: float | None = None) -> Machine:
     """Find out what there is; ``memory_gib`` limits what one training may take."""
-    free, gpu = _available_ram(), ""
+    free, gpu = available_ram(), ""
     if device.type == "cuda":
         free, gpu = torch.cuda.mem_get_info(device)[0], torch.cuda.get_device_name(device)
     memory = free if memory_gib is None else round(memory_gib * GIB)
     existing = next(part for part in (folder, *folder.absolute().parents) if part.is_dir())
     disk = shutil.disk_usage(existing).free
-    return Machine(device.type, _cores(), _ram(), memory, disk, gpu, is_busy())
+    return Machine(device.type, usable_cores(), installed_ram(), memory, disk, gpu, is_busy())
 
 
 def is_busy() -> bool:
     """Whether more programs were at work over the last minute than there are cores."""
-    return hasattr(os, "getloadavg") and os.getloadavg()[0] > _cores()
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores()
 
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _ram() -> int:
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([installed, *_cgroup_limits()])
-
-
-def _available_ram() -> int:
-    """Free memory and what the system would give up for it; all of it where nothing tells."""
-    path = Path("/proc/meminfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return min([_ram(), *found])
-
-
-def _cgroup_limits() -> list[int]:
-    texts = [Path(path).read_text().strip() for path in CGROUP_LIMITS if Path(path).exists()]
-    return [int(text) for text in texts if text.isdecimal()]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from dvcl.datasets.dataset import Dataset
 from dvcl.errors import InputError
 from dvcl.files import folder_lock, write_json
+from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing
+from dvcl.resources import available_ram, usable_cores
 from dvcl.store.reading import Store, case_bytes, open_store, store_folder, store_identity
 from dvcl.store.writing import PARTIAL, CaseTask, write_case
 from dvcl.volume import read_geometry
@@ -29,6 +31,10 @@ Progress = Callable[[int, int, str], None]
 
 # Starting a process takes about as long as preparing this many voxels of the files.
 VOXELS_WORTH_A_WORKER = 100_000_000
+
+# At the peak of a case: of a process with its libraries; of every voxel of the files (2 for the
+# usual image, 16 for label maps that are not integers); and of every prepared voxel (8 at order 1).
+PROCESS_BYTES, SOURCE_VOXEL_BYTES, PREPARED_VOXEL_BYTES = 300_000_000, 16, 12
 
 
 def build_store(
@@ -47,7 +53,8 @@ def build_store(
         dataset: The raw cases. Label files of unlabelled cases are never opened.
         settings: Of the preparation.
         root: Folder of all stores; this one's lies in it, named by a hash.
-        workers: Processes; None chooses by the amount of work, 1 stays in this process.
+        workers: Processes; None chooses by the amount of work, the cores and the free memory; 1
+            stays in this process.
         progress: Called as (done, total, case id) after each case.
 
     Raises:
@@ -83,9 +90,9 @@ def _write_cases(
             pending.append(task)
             continue
         progress(done := done + 1, len(tasks), task.case.id)
-    voxels = _check_disk(pending, folder)
-    if workers is None:
-        workers = min(_cores(), 1 + voxels // VOXELS_WORTH_A_WORKER)
+    grids = _grids(pending)
+    _check_disk(pending, grids, folder)
+    workers = _choose_workers([*grids.values()]) if workers is None else workers
     for task, error in _run(pending, min(workers, len(pending))):
         if error:
             failures[task.case.id] = error
@@ -112,7 +119,7 @@ def _look_up(tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, InputError |
             return error, False
 
     # Threads suffice: hashing and reading leave the interpreter free.
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for task, (error, finished) in zip(tasks, pool.map(look, tasks), strict=True):
             yield task, error, finished
 
@@ -131,8 +138,9 @@ def _run(tasks: Sequence[CaseTask], workers: int) -> Iterator[tuple[CaseTask, In
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process ended unexpectedly, most often because the memory was used up. "
-            "Finished cases are kept; run the same command again with fewer workers."
+            f"one of {workers} worker processes ended unexpectedly, most often because the memory "
+            f"was used up ({_in_words(available_ram())} are free now). Finished cases are kept: "
+            f"run the same command again with fewer, as --workers {workers // 2}."
         ) from error
     finally:
         # After Ctrl-C the cases in work are finished, the waiting ones are not begun.
@@ -182,16 +190,21 @@ def _names_a_folder(case_id: str) -> bool:
     return bool(case_id) and Path(case_id).name == case_id and not case_id.startswith(".")
 
 
-def _check_disk(tasks: Sequence[CaseTask], folder: Path) -> int:
-    """Compare the cases' needs with the free space; the files' voxels are returned."""
-    voxels = needed = 0
+def _grids(tasks: Sequence[CaseTask]) -> dict[str, Grid]:
+    """Grids by case id, from the headers; one that cannot be read is reported with its case."""
+    grids = {}
     for task in tasks:
-        # A header that cannot be read is reported with its case, after the others.
         with suppress(InputError):
-            geometry = read_geometry(task.case.image)
-            grid = task.settings.grid(geometry)
-            voxels += int(np.prod(geometry.shape))
-            needed += case_bytes(grid.prepared.shape, task.label is not None)
+            grids[task.case.id] = task.settings.grid(read_geometry(task.case.image))
+    return grids
+
+
+def _check_disk(tasks: Sequence[CaseTask], grids: Mapping[str, Grid], folder: Path) -> None:
+    needed = sum(
+        case_bytes(grids[task.case.id].prepared.shape, task.label is not None)
+        for task in tasks
+        if task.case.id in grids
+    )
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
@@ -199,12 +212,25 @@ def _check_disk(tasks: Sequence[CaseTask], folder: Path) -> int:
             f"{_in_words(free)} are free on that disk. Free some space, choose another folder, or "
             "a coarser spacing."
         )
-    return voxels
+
+
+def _choose_workers(grids: Sequence[Grid]) -> int:
+    """As many as the work is worth, the cores carry and the memory holds; at least one."""
+    voxels = sum(math.prod(grid.source.shape) for grid in grids)
+    largest = max(map(peak_bytes, grids), default=PROCESS_BYTES)
+    return min(
+        usable_cores(), 1 + voxels // VOXELS_WORTH_A_WORKER, max(1, available_ram() // largest)
+    )
+
+
+def peak_bytes(grid: Grid) -> int:
+    """Memory of a process that prepares a case of this grid, at most."""
+    return (
+        PROCESS_BYTES
+        + SOURCE_VOXEL_BYTES * math.prod(grid.source.shape)
+        + PREPARED_VOXEL_BYTES * math.prod(grid.prepared.shape)
+    )
 
 
 def _in_words(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from dvcl import resources
+
+
+def test_a_containers_limit_counts_where_it_is_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "CGROUP_LIMITS", ())
+    whole = resources.installed_ram()
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(resources, "CGROUP_LIMITS", (str(limit), str(tmp_path / "missing")))
+    assert resources.installed_ram() == whole
+    limit.write_text("max\n")
+    assert resources.installed_ram() == whole
+    limit.write_text("1000000\n")
+    assert resources.installed_ram() == resources.available_ram() == 1_000_000
+
+
+def test_what_is_available_is_part_of_what_is_installed() -> None:
+    assert 0 < resources.available_ram() <= resources.installed_ram()
+    assert resources.usable_cores() >= 1
