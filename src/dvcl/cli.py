@@ -48,7 +48,9 @@ Labels = Annotated[
 Data = Annotated[
     Path | None, typer.Option(help="One folder instead, in a known layout.", show_default=False)
 ]
-Layout = Annotated[str, typer.Option(help="Of --data: nnunet (Decathlon as well).")]
+Layout = Annotated[
+    str, typer.Option(help="Of --data: nnunet (Decathlon too), flare22, amos22, btcv, mmwhs.")
+]
 Modality = Annotated[
     str | None,
     typer.Option(help="CT or MR; CT for plain folders, else as found.", show_default=False),

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from dvcl.datasets.amos22 import load_amos22
+from dvcl.datasets.btcv import load_btcv
 from dvcl.datasets.dataset import Dataset, Modality
+from dvcl.datasets.flare22 import load_flare22
 from dvcl.datasets.folders import load_folders
+from dvcl.datasets.mmwhs import load_mmwhs
 from dvcl.datasets.nnunet import load_nnunet
 from dvcl.datasets.phantom import make_phantom
 
@@ -12,6 +16,10 @@ from dvcl.datasets.phantom import make_phantom
 # layout holds several, None the layout's own choice.
 LAYOUTS: dict[str, Callable[[Path, Modality | None], Dataset]] = {
     "nnunet": load_nnunet,
+    "flare22": load_flare22,
+    "amos22": load_amos22,
+    "btcv": load_btcv,
+    "mmwhs": load_mmwhs,
 }
 
 DATASETS = {
@@ -20,4 +28,14 @@ DATASETS = {
     **LAYOUTS,
 }
 
-__all__ = ["DATASETS", "LAYOUTS", "load_folders", "load_nnunet", "make_phantom"]
+__all__ = [
+    "DATASETS",
+    "LAYOUTS",
+    "load_amos22",
+    "load_btcv",
+    "load_flare22",
+    "load_folders",
+    "load_mmwhs",
+    "load_nnunet",
+    "make_phantom",
+]

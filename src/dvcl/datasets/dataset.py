@@ -27,30 +27,42 @@ class LabelTable:
     Attributes:
         values: Label integers as they stand in the files; ``values[0]`` is the background.
         names: One name per value; ``names[0]`` is "background".
+        aliases: Pairs (stray value, value that it is read as), for data sets with known slips.
     """
 
     values: tuple[int, ...]
     names: tuple[str, ...]
+    aliases: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.names) or len(set(self.values)) != len(self.values):
             raise InputError(f"label table: values {self.values} and names {self.names} differ.")
+        strays = [stray for stray, _ in self.aliases]
+        if {*strays} & {*self.values} or not {value for _, value in self.aliases} <= {*self.values}:
+            raise InputError(
+                f"label table: the aliases {self.aliases} and values {self.values} do not fit; "
+                "pairs of another value and one of these were expected."
+            )
         if not 2 <= self.classes <= 255:
             raise InputError(
                 f"label table: {self.classes - 1} organs; between 1 and 254 were expected."
             )
 
-        if min(self.values) < LOWEST_VALUE or max(self.values) > HIGHEST_VALUE:
+        every = (*self.values, *strays)
+        if min(every) < LOWEST_VALUE or max(every) > HIGHEST_VALUE:
             raise InputError(
-                f"label table: values {min(self.values)} to {max(self.values)}; integers from "
+                f"label table: values {min(every)} to {max(every)}; integers from "
                 f"{LOWEST_VALUE} to {HIGHEST_VALUE} were expected (16 bits)."
             )
 
     @classmethod
-    def from_mapping(cls, names: Mapping[int, str]) -> LabelTable:
+    def from_mapping(
+        cls, names: Mapping[int, str], aliases: Mapping[int, int] | None = None
+    ) -> LabelTable:
         """Build from {label integer: name}; 0 is the background, named or not."""
         organs = sorted(value for value in names if value != 0)
-        return cls((0, *organs), ("background", *(names[value] for value in organs)))
+        named = ("background", *(names[value] for value in organs))
+        return cls((0, *organs), named, tuple((aliases or {}).items()))
 
     @property
     def classes(self) -> int:
@@ -79,18 +91,24 @@ class LabelTable:
             self._refuse(*np.unique(array[unknown], return_counts=True), source)
         return classes
 
+    def _classes(self) -> dict[int, int]:
+        """{label integer: class index}, aliases included."""
+        classes = {value: index for index, value in enumerate(self.values)}
+        return classes | {stray: classes[value] for stray, value in self.aliases}
+
     def _byte_lookup(self) -> Callable[[np.ndarray], np.ndarray]:
         """For bytes, the usual type of label maps: half the time of the other."""
-        classes = {value: index for index, value in enumerate(self.values)}
+        classes = self._classes()
         table = bytes(classes.get(byte, UNKNOWN) for byte in range(256))
         return lambda part: np.frombuffer(part.tobytes().translate(table), np.uint8).reshape(
             part.shape
         )
 
     def _integer_lookup(self) -> Callable[[np.ndarray], np.ndarray]:
-        lowest, highest = min(self.values) - 1, max(self.values) + 1
+        classes = self._classes()
+        lowest, highest = min(classes) - 1, max(classes) + 1
         lookup = np.full(highest - lowest + 1, UNKNOWN, dtype=np.uint8)
-        lookup[np.array(self.values) - lowest] = np.arange(self.classes)
+        lookup[np.array(list(classes)) - lowest] = list(classes.values())
         return lambda part: lookup.take(np.subtract(part, lowest, dtype=np.intp), mode="clip")
 
     def _refuse(self, values: np.ndarray, counts: np.ndarray, source: Path | str) -> None:
@@ -112,13 +130,20 @@ class LabelTable:
         return np.asarray(values.astype(np.uint8 if fits_byte else np.int32)[classes])
 
     def to_json(self) -> dict[str, str]:
-        """{"0": "background", "1": "liver", ...}, in class order."""
-        return {str(value): name for value, name in zip(self.values, self.names, strict=True)}
+        """{"0": "background", "1": "liver", ...} in class order, then aliases by the same names."""
+        names = dict(zip(self.values, self.names, strict=True))
+        names |= {stray: names[value] for stray, value in self.aliases}
+        return {str(value): name for value, name in names.items()}
 
     @classmethod
     def from_json(cls, names: Mapping[str, str]) -> LabelTable:
-        """Inverse of `to_json`."""
-        return cls(tuple(int(value) for value in names), tuple(names.values()))
+        """Inverse of `to_json`: a name for the second time makes an alias."""
+        first: dict[str, int] = {}
+        aliases = []
+        for key, name in names.items():
+            if first.setdefault(name, int(key)) != int(key):
+                aliases.append((int(key), first[name]))
+        return cls(tuple(first.values()), tuple(first), tuple(aliases))
 
 
 @dataclass(frozen=True)

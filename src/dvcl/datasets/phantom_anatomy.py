@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dvcl.datasets.flare22 import FLARE22
 from dvcl.datasets.phantom_shapes import Ellipsoid, Points, Shape, Tube, Waves, near
 
 # Label values and names of FLARE22.
-ORGANS = {
-    1: "liver",
-    2: "right kidney",
-    3: "spleen",
-    4: "pancreas",
-    5: "aorta",
-    6: "inferior vena cava",
-    7: "right adrenal gland",
-    8: "left adrenal gland",
-    9: "gallbladder",
-    10: "esophagus",
-    11: "stomach",
-    12: "duodenum",
-    13: "left kidney",
-}
+ORGANS = FLARE22.organs
 VALUES = {name: value for value, name in ORGANS.items()}
 
 WITHOUT_GALLBLADDER = 0.2  # share of patients who have lost it

@@ -19,6 +19,7 @@ from dvcl.datasets.checks.intensities import (
 )
 from dvcl.datasets.checks.labels import (
     OrganPlace,
+    alias_findings,
     empty_findings,
     measure_organs,
     rounding_findings,
@@ -152,6 +153,7 @@ def _measure(
         return None
     organs = measure_organs(classes, label.geometry, dataset.labels)
     findings += empty_findings(path, organs)
+    findings += alias_findings(path, label.array, dataset.labels)
     return organs
 
 

@@ -37,6 +37,7 @@ CODES: dict[str, Severity] = {
     # label maps
     "label-values": "error",
     "label-rounded": "note",
+    "label-alias": "note",
     "label-empty": "warning",
     "organ-absent": "note",
     "organ-never": "warning",

@@ -72,6 +72,21 @@ def empty_findings(path: Path, organs: Mapping[str, OrganPlace]) -> Iterator[Fin
         )
 
 
+def alias_findings(path: Path, array: np.ndarray, labels: LabelTable) -> Iterator[Finding]:
+    """Stray values that the data set's table reads as another one."""
+    for stray, value in labels.aliases:
+        voxels = int(np.count_nonzero(array == stray))
+        if voxels:
+            organ = labels.names[labels.values.index(value)]
+            yield Finding(
+                "label-alias",
+                str(path),
+                f"{voxels} voxel{'s have' if voxels > 1 else ' has'} the stray value {stray}, "
+                f"read as {value} ({organ}).",
+                numbers={"value": stray, "read_as": value, "voxels": voxels},
+            )
+
+
 def rounding_findings(case: Case) -> Iterator[Finding]:
     """Label values that are not quite whole numbers, and are rounded when they are read."""
     if case.label is None or has_masks(case) or _stores_integers(case.label):

@@ -1,0 +1,200 @@
+"""What the published data sets have in common: their record, and folders read as distributed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality
+from dvcl.datasets.pairing import contents, duplicate_ids
+from dvcl.errors import InputError
+from dvcl.volume import is_volume, volume_stem
+
+ARCHIVES = (".zip", ".gz", ".tar", ".rar", ".7z")
+LISTED = 5  # missing numbers written out in one message
+
+# The same organ has the same colour in every data set.
+COLOURS = {
+    "liver": "#b5651d",
+    "spleen": "#cc79a7",
+    "pancreas": "#f0e442",
+    "right kidney": "#e69f00",
+    "left kidney": "#ffc75f",
+    "stomach": "#009e73",
+    "gallbladder": "#7ccd3c",
+    "esophagus": "#8da0cb",
+    "aorta": "#d62728",
+    "inferior vena cava": "#1f5fd0",
+    "portal and splenic veins": "#56b4e9",
+    "right adrenal gland": "#00ced1",
+    "left adrenal gland": "#66ffcc",
+    "duodenum": "#d2b48c",
+    "bladder": "#fff59d",
+    "prostate or uterus": "#ba68c8",
+    "myocardium of the left ventricle": "#a0522d",
+    "left atrium": "#ff9896",
+    "left ventricle": "#d62728",
+    "right atrium": "#98c1ff",
+    "right ventricle": "#1f5fd0",
+    "ascending aorta": "#ff7f0e",
+    "pulmonary artery": "#17becf",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is known about a published data set.
+
+    Attributes:
+        name: In `LAYOUTS`, in the recipes and in reports.
+        title: In full.
+        citation: What to cite.
+        licence: As far as it could be found.
+        page: Where it is described and can be asked for.
+        organs: {label value: name}, without the background.
+        modalities: What it holds, the default first.
+        aliases: {stray label value: value it is read as}; `dvcl check` counts their voxels.
+    """
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    page: str
+    organs: Mapping[int, str]
+    modalities: tuple[Modality, ...] = ("CT",)
+    aliases: Mapping[int, int] | None = None
+
+    @property
+    def labels(self) -> LabelTable:
+        """The meaning of the label values."""
+        return LabelTable.from_mapping(self.organs, self.aliases or {})
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """{organ: "#rrggbb"}."""
+        return {organ: COLOURS[organ] for organ in self.organs.values()}
+
+    def choose(self, modality: Modality | None) -> Modality:
+        """The modality asked for, or the default.
+
+        Raises:
+            InputError: When the data set does not hold it.
+        """
+        if modality is not None and modality not in self.modalities:
+            raise InputError(
+                f"{self.name}: modality {modality!r} found; {' or '.join(self.modalities)} "
+                "expected. Leave out --modality."
+            )
+        return modality or self.modalities[0]
+
+    def require(self, folder: Path, expected: Sequence[str]) -> None:
+        """Refuse a folder that is not laid out as distributed.
+
+        Args:
+            folder: What was given.
+            expected: Patterns of what lies in it.
+
+        Raises:
+            InputError: With what was expected and what lies there.
+        """
+        if _holds(folder, expected):
+            return
+        entries = sorted(folder.glob("[!.]*")) if folder.is_dir() else []
+        found = ", ".join(path.name for path in entries[:LISTED])
+        there = f"{contents(folder)} ({found})" if folder.is_dir() else "no such folder"
+        hints = [f" Perhaps {path}?" for path in entries if _holds(path, expected)]
+        if any(path.suffix in ARCHIVES for path in entries):
+            hints.append(" Unpack the archives first.")
+        raise InputError(
+            f"{folder}: is not {self.title} as distributed; expected {', '.join(expected)} in it, "
+            f"found {there}. Give the folder that holds {expected[0].partition('/')[0]}; "
+            f"{self.page} describes the data.{''.join(hints)}"
+        )
+
+    def dataset(
+        self, modality: Modality, cases: Sequence[Case], problems: Sequence[str]
+    ) -> Dataset:
+        """The data set, when nothing is wrong.
+
+        Raises:
+            InputError: With all problems.
+        """
+        problems = [*problems, *duplicate_ids(cases)]
+        if problems:
+            raise InputError(
+                problems, heading=f"{self.title} cannot be used as it is (see {self.page}):"
+            )
+        return Dataset(self.name, modality, tuple(cases), self.labels)
+
+
+def numbered(folder: Path, pattern: str) -> dict[int, Path]:
+    """{number: volume} of the files whose stem matches ``pattern``, whose group is the number.
+
+    Everything else in the folder, and a folder that is missing, is left aside.
+    """
+    if not folder.is_dir():
+        return {}
+    volumes = (path for path in sorted(folder.iterdir()) if is_volume(path) and path.is_file())
+    matches = ((re.fullmatch(pattern, volume_stem(path)), path) for path in volumes)
+    return {int(match[1]): path for match, path in matches if match}
+
+
+def paired(
+    images: Mapping[int, Path],
+    labels: Mapping[int, Path],
+    expected: Sequence[int] | int,
+    name: str,
+    where: Path,
+    problems: list[str],
+) -> list[Case]:
+    """Pair images and labels by their numbers, and compare these with what is distributed.
+
+    The cases have no role: none of these data sets says which of its labelled cases are for what.
+
+    Args:
+        images: {number: file}.
+        labels: {number: file}.
+        expected: The numbers of the distributed cases, or how many there are.
+        name: Of an image without suffix, as "img{:04d}"; it is the id of the case.
+        where: Their folder, for messages.
+        problems: Receives what is missing or left over.
+    """
+    for number in sorted(images.keys() ^ labels.keys()):
+        have, lack = ("image", "label") if number in images else ("label", "image")
+        path = images.get(number) or labels[number]
+        problems.append(
+            f"{path}: is the {have} of case {number:04d}, which has no {lack}. Copy the {lack} "
+            "too; an image without label is better kept in a folder of unlabelled ones."
+        )
+    there = sorted(images.keys() & labels.keys())
+    problems += _count_problem(there, expected, name, where)
+    return [Case(name.format(n), images[n], labels[n]) for n in there]
+
+
+def unlabelled(images: Mapping[int, Path], name: str) -> list[Case]:
+    """Unlabelled cases, by number; ``name`` as for `paired`."""
+    return [Case(name.format(n), path, None, "unlabelled") for n, path in sorted(images.items())]
+
+
+def _holds(folder: Path, expected: Sequence[str]) -> bool:
+    return folder.is_dir() and all(any(folder.glob(pattern)) for pattern in expected)
+
+
+def _count_problem(
+    there: Sequence[int], expected: Sequence[int] | int, name: str, where: Path
+) -> list[str]:
+    wanted = expected if isinstance(expected, int) else len(expected)
+    lacking = [] if isinstance(expected, int) else sorted(set(expected) - set(there))
+    # More cases than distributed can only have been added on purpose.
+    if len(there) >= wanted and not lacking:
+        return []
+    numbers = ", ".join(name.format(number) for number in lacking[:LISTED])
+    more = f" and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
+    missing = f"; missing: {numbers}{more}" if lacking else ""
+    return [
+        f"{where}: {len(there)} cases with image and label found, {wanted} expected{missing}. Copy "
+        "the missing files, or use a part of the data as plain folders (--labelled)."
+    ]
