@@ -16,6 +16,7 @@ from dvcl.errors import InputError
 from dvcl.files import write_json
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
 from dvcl.store import build_store, open_store, store_folder, writing
+from dvcl.store.reading import store_identity
 from dvcl.volume import Volume, read_label, read_volume, write_volume
 
 LABELS = LabelTable((0, 5, 9), ("background", "liver", "spleen"))
@@ -204,6 +205,27 @@ def test_other_settings_and_other_data_sets_have_stores_of_their_own(
     assert store.settings == other
 
 
+def test_the_interpolation_of_labels_is_a_setting_of_the_store(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    linear = replace(SETTINGS, label_interpolation="linear")
+    assert store_folder(tmp_path, dataset, linear) != store_folder(tmp_path, dataset, SETTINGS)
+    store = build_store(dataset, linear, tmp_path)
+    assert store.settings == linear
+    case = dataset.cases[0]
+    assert case.label is not None
+    classes = LABELS.encode(read_label(case.label).array)
+    stored = store.case(case.id)
+    assert np.array_equal(stored.label, prepare_label(classes, stored.grid, "linear"))
+    assert not np.array_equal(stored.label, prepare_label(classes, stored.grid))
+
+
+def test_stores_from_before_labels_had_a_choice_keep_their_names(dataset: Dataset) -> None:
+    identity = store_identity(dataset, SETTINGS)
+    assert "label_interpolation" not in identity["settings"]
+    assert Preprocessing.from_json(identity["settings"]) == SETTINGS
+
+
 def test_labels_of_unlabelled_cases_are_never_opened(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,7 +275,7 @@ def test_failing_cases_are_reported_together_after_the_others(
 
 @pytest.mark.parametrize(
     ("shape", "shift_mm", "message"),
-    [((9, 16, 13), 0.0, "has the size"), ((9, 16, 14), 0.6, "0.6 mm"), ((9, 16, 14), 0.4, "")],
+    [((9, 16, 13), 0.0, "equal sizes"), ((9, 16, 14), 0.6, "0.6 mm"), ((9, 16, 14), 0.4, "")],
 )
 def test_a_label_must_lie_on_its_image(
     dataset: Dataset, tmp_path: Path, shape: tuple[int, ...], shift_mm: float, message: str

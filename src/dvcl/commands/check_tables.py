@@ -14,7 +14,6 @@ from rich.text import Text
 
 from dvcl.commands.check import Checked, summarise_organs
 from dvcl.commands.estimate import Estimate
-from dvcl.datasets.checks import Finding
 from dvcl.volume.grid import by
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -41,7 +40,7 @@ def _findings_table(checked: Checked, json_hint: bool) -> Table:
     table.add_column("where", overflow="fold", ratio=2)
     table.add_column("found", ratio=5)
     table.add_column("what to do", ratio=3)
-    base = _common_folder(checked.findings)
+    base = _common_folder(checked)
     hidden: Counter[str] = Counter()
     shown: Counter[str] = Counter()
     for finding in checked.findings:
@@ -115,9 +114,13 @@ def _verdict(checked: Checked) -> str:
     return f"\n{told}: can be prepared."
 
 
-def _common_folder(findings: Sequence[Finding]) -> str:
-    folders = [os.path.dirname(f.where) for f in findings if os.sep in f.where]  # noqa: PTH120
-    return os.path.commonpath(folders) if len(set(folders)) > 1 else (folders or [""])[0]
+def _common_folder(checked: Checked) -> str:
+    """The folder that holds all files of the data set, or all that are spoken of."""
+    cases = [report.case for report in checked.reports]
+    files = [str(path) for case in cases for path in (case.image, case.label) if path]
+    files = files or [f.where for f in checked.findings if os.sep in f.where]
+    folders = {os.path.dirname(file) for file in files}  # noqa: PTH120
+    return os.path.commonpath(folders) if folders and "" not in folders else ""
 
 
 def _short(text: str, base: str) -> str:

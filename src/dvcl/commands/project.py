@@ -15,6 +15,8 @@ from dvcl.store import Store, build_store, open_store, store_folder
 
 Progress = Callable[[int, int, str], None]
 
+WARNINGS_TOLD = 5
+
 
 @dataclass(frozen=True)
 class Project:
@@ -101,15 +103,22 @@ def prepare(
     workers: int | None = None,
     checked: Progress | None = None,
     prepared: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Store:
     """Check a data set and prepare all its cases; an interrupted preparation continues.
+
+    ``tell`` is called with what the check warns of.
 
     Raises:
         InputError: With everything that is wrong with the data, before any work.
     """
     recipe = load_recipe(recipe_name, changes)
     require_writable(folder)
-    check_dataset(dataset, checked)
+    warnings = check_dataset(dataset, checked).of("warning")
+    if tell and warnings:
+        for finding in warnings[:WARNINGS_TOLD]:
+            tell(f"Warning: {finding.problem}")
+        tell(f"{len(warnings)} to look at; `dvcl check` with the same scans lists them all.")
     store = build_store(dataset, recipe.preprocessing, folder / "store", workers, prepared)
     write_json(
         folder / "project.json",

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 import torch
 
+from dvcl.datasets.checks.grids import pair_findings
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import case_masks, has_masks, read_case_label
 from dvcl.errors import InputError
@@ -24,7 +25,6 @@ from dvcl.volume import read_volume, source_files
 
 PARTIAL = ".partial-"
 VOXELS_PER_ORGAN = 1000
-GRID_TOLERANCE_MM = 0.5
 
 
 @dataclass(frozen=True)
@@ -197,18 +197,9 @@ def _write_image(task: CaseTask, folder: Path) -> dict[str, Any]:
 def _write_label(task: CaseTask, grid: Grid, folder: Path) -> None:
     assert task.label is not None
     raw = read_case_label(task.case, task.labels)
-    if raw.shape != grid.source.shape:
-        raise InputError(
-            f"{task.label}: has the size {raw.shape}, its image {task.case.image} has "
-            f"{grid.source.shape}, both as (z, y, x). Export the label map on the image's grid."
-        )
-    distance_mm = grid.source.corner_distance_mm(raw.geometry)
-    if distance_mm > GRID_TOLERANCE_MM:
-        raise InputError(
-            f"{task.label}: its corners lie up to {distance_mm:.1f} mm from those of its image "
-            f"{task.case.image}; at most {GRID_TOLERANCE_MM} mm was expected. Export the label map "
-            "on the image's grid."
-        )
+    unfit = list(pair_findings(task.case.image, grid.source, task.label, raw.geometry))
+    if unfit:
+        raise InputError([finding.problem for finding in unfit])
     classes = task.labels.encode(raw.array, task.label)
     del raw
     label = prepare_label(classes, grid, task.settings.label_interpolation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -61,18 +62,13 @@ def form_findings(path: Path, geometry: Geometry, header: Nifti1Header) -> Itera
             "to grow to the left.",
             "Nothing in the file tells left from right: compare it with the scanner's pictures.",
         )
-    elif sform > 0 and qform > 0:
-        other = Geometry(geometry.shape, _qform(header))
-        distance = geometry.corner_distance_mm(other)
-        if distance > SHEAR_MM:
-            yield Finding(
-                "forms-differ",
-                str(path),
-                f"sform and qform of the header put corners up to {distance:.2f} mm apart "
-                f"({geometry.orientation} against {other.orientation}); the sform counts.",
-                "Find out which is right; --fix makes the qform equal to the sform.",
-                numbers={"distance_mm": distance},
-            )
+    elif sform > 0 and qform > 0 and (difference := _difference(geometry, _qform(header))):
+        yield Finding(
+            "forms-differ",
+            str(path),
+            f"{difference}; the sform counts.",
+            "Find out which is right; --fix makes the qform equal to the sform.",
+        )
 
 
 def fourth_axis_findings(path: Path, shape: tuple[int, ...]) -> Iterator[Finding]:
@@ -130,11 +126,25 @@ def shear_mm(geometry: Geometry) -> float:
     return geometry.corner_distance_mm(right_angled(geometry))
 
 
-def _qform(header: Nifti1Header) -> np.ndarray:
-    try:
-        return np.asarray(header.get_qform(), dtype=np.float64)
-    except ValueError:  # a quaternion that is none
-        return np.full((4, 4), np.inf)
+def _qform(header: Nifti1Header) -> np.ndarray | None:
+    with suppress(ValueError):
+        affine = np.asarray(header.get_qform(), dtype=np.float64)
+        return affine if np.isfinite(affine).all() else None
+    return None
+
+
+def _difference(geometry: Geometry, qform: np.ndarray | None) -> str:
+    """How the qform differs from the sform; empty where it does not."""
+    if qform is None:
+        return "the qform of the header is no rotation"
+    other = Geometry(geometry.shape, qform)
+    distance = geometry.corner_distance_mm(other)
+    if distance <= SHEAR_MM:
+        return ""
+    return (
+        f"sform ({geometry.orientation}) and qform ({other.orientation}) of the header put corners "
+        f"up to {distance:.2f} mm apart"
+    )
 
 
 def _grid(geometry: Geometry) -> str:

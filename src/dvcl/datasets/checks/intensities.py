@@ -45,14 +45,15 @@ def value_findings(path: Path, array: np.ndarray) -> Iterator[Finding]:
     lowest, highest = float(array.min()), float(array.max())
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         count = array.size - int(np.isfinite(array).sum())
+        share = count / array.size
+        in_words = f"{share:.2%}" if share >= 1e-4 else "under 0.01%"
         yield Finding(
             "not-finite",
             str(path),
-            f"{count} voxels ({count / array.size:.2%}) are NaN or infinite; finite numbers were "
-            "expected.",
+            f"{count} voxels ({in_words}) are NaN or infinite; finite numbers were expected.",
             "Replace them (for CT with -1024, air; --fix does it with --fill-nan) or leave the "
             "case out.",
-            numbers={"voxels": count, "share": count / array.size},
+            numbers={"voxels": count, "share": share},
         )
     elif lowest == highest:
         yield Finding(

@@ -79,4 +79,6 @@ def _everywhere(swapped: dict[str, list[str]], sound: int) -> Finding:
 
 
 def _words(organ: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"[^\W_]+", organ.casefold()))
+    """("left", "kidney") for "left kidney" and "LeftKidney", ("kidney", "l") for "kidney_L"."""
+    apart = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", organ)
+    return tuple(re.findall(r"[^\W_]+", apart.casefold()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.checks.finding import Finding
@@ -15,10 +15,12 @@ def twin_findings(reports: Sequence[CaseReport], progress: Progress | None = Non
     """Pairs of cases that are one scan, or look like it; worse where they serve two purposes."""
     by_id = {report.case.id: report for report in reports}
     prints = {case: r.fingerprint for case, r in by_id.items() if r.fingerprint is not None}
-    return [
-        _finding(by_id[pair.first], by_id[pair.second], pair)
-        for pair in find_twins(prints, progress)
-    ]
+    worst: dict[str, Twins] = {}
+    for pair in find_twins(prints, progress):
+        # Ten copies of a scan are nine findings, not forty-five: each case is named once.
+        known = worst.setdefault(pair.second, pair)
+        worst[pair.second] = max(known, pair, key=lambda found: _weight(found, by_id))
+    return [_finding(pair, by_id) for pair in worst.values()]
 
 
 def patient_findings(reports: Sequence[CaseReport]) -> list[Finding]:
@@ -40,11 +42,20 @@ def patient_findings(reports: Sequence[CaseReport]) -> list[Finding]:
     ]
 
 
-def _finding(first: CaseReport, second: CaseReport, pair: Twins) -> Finding:
+def _are_in_one_part(pair: Twins, by_id: Mapping[str, CaseReport]) -> bool:
+    roles = by_id[pair.first].case.role, by_id[pair.second].case.role
+    return roles[0] == roles[1] or None in roles
+
+
+def _weight(pair: Twins, by_id: Mapping[str, CaseReport]) -> tuple[bool, bool, float]:
+    return pair.is_certain, not _are_in_one_part(pair, by_id), pair.likeness
+
+
+def _finding(pair: Twins, by_id: Mapping[str, CaseReport]) -> Finding:
+    first, second = by_id[pair.first], by_id[pair.second]
     roles = first.case.role, second.case.role
     code = "same-voxels" if pair.same_voxels else "same-scan" if pair.is_certain else "alike"
-    in_one_part = roles[0] == roles[1] or None in roles
-    if in_one_part and code != "alike":
+    if _are_in_one_part(pair, by_id) and code != "alike":
         code += "-one-part"
     said = {
         "same-voxels": "has the same voxels as",
