@@ -3,13 +3,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 from torch.nn import functional as F
 
 from dvcl.inference.restore import restore_classes
 from dvcl.preprocessing.geometry import Grid, make_grid
 from dvcl.preprocessing.interpolation import resampling_matrix
-from dvcl.preprocessing.resampling import resample_labels
 from dvcl.volume import Geometry
 
 ORIENTATIONS = [
@@ -47,17 +45,6 @@ def assert_equal_up_to_ties(classes: np.ndarray, scores: torch.Tensor, grid: Gri
     chosen = scores.gather(0, oriented[None])[0]
     assert (scores.amax(0) - chosen).max() < 1e-6
     assert (oriented != scores.argmax(0)).float().mean() < 1e-4
-
-
-@pytest.mark.parametrize("codes", ORIENTATIONS)
-def test_without_resampling_every_orientation_comes_back_exactly(codes: str) -> None:
-    classes = np.random.default_rng(0).integers(0, 5, (4, 6, 5)).astype(np.uint8)
-    source = Geometry(classes.shape, oblique_affine((1.0, 1.0, 1.0)))
-    grid = make_grid(source, codes, (1.0, 1.0, 1.0))
-    prepared = torch.from_numpy(resample_labels(classes, grid)).long()
-    restored = restore_classes(F.one_hot(prepared, 5).movedim(-1, 0).float(), grid)
-    assert restored.dtype == np.uint8
-    assert np.array_equal(restored, classes)
 
 
 @pytest.mark.parametrize("spacing", [(2.5, 1.7, 1.9), (0.7, 0.6, 2.3), (3.0, 1.0, 1.3)])
@@ -122,31 +109,3 @@ def test_probabilities_of_another_grid_are_refused() -> None:
     grid = make_grid(Geometry((4, 5, 6), np.eye(4)), "RAS", (1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="do not lie on the prepared grid"):
         restore_classes(torch.zeros(3, 6, 5, 4), grid)
-
-
-@pytest.mark.parametrize("codes", ORIENTATIONS[::7])
-@pytest.mark.parametrize("spacing", [(2.5, 1.9, 1.7), (4.0, 0.8, 0.9)])
-def test_organ_centroids_survive_the_round_trip(
-    codes: str, spacing: tuple[float, float, float]
-) -> None:
-    shape = (24, 40, 36)
-    z, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    classes = np.zeros(shape, np.uint8)
-    for organ, centre in enumerate([(8, 12, 11), (15, 27, 24)], start=1):
-        squares = (
-            ((z - centre[0]) / 5) ** 2,
-            ((y - centre[1]) / 8) ** 2,
-            ((x - centre[2]) / 9) ** 2,
-        )
-        classes[sum(squares) < 1] = organ
-    grid = make_grid(Geometry(shape, oblique_affine((1.0, 1.2, 2.0))), codes, spacing)
-    prepared = torch.from_numpy(resample_labels(classes, grid)).long()
-    restored = restore_classes(F.one_hot(prepared, 3).movedim(-1, 0).float(), grid)
-    prepared_mm = np.array(grid.prepared.spacing_mm)[np.argsort(grid.moves.order)]
-    for organ in (1, 2):
-        before, after = (
-            np.array(ndimage.center_of_mass(array == organ)) for array in (classes, restored)
-        )
-        # Half a voxel of the coarser grid, along every axis of the file.
-        coarser_mm = np.maximum(grid.source.spacing_mm, prepared_mm)
-        assert (np.abs(before - after) * grid.source.spacing_mm <= coarser_mm / 2).all()

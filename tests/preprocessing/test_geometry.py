@@ -3,10 +3,8 @@ import json
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from dvcl.preprocessing.geometry import Grid, make_grid, orient
-from dvcl.preprocessing.resampling import resample, resample_labels
 from dvcl.volume import Geometry, Volume
 
 ORIENTATIONS = [
@@ -29,11 +27,6 @@ def oblique_affine(spacing_xyz: tuple[float, float, float] = (1.0, 1.0, 1.0)) ->
 
 def world(affine: np.ndarray, zyx: np.ndarray) -> np.ndarray:
     return zyx[..., ::-1] @ affine[:3, :3].T + affine[:3, 3]
-
-
-def hounsfield(shape: tuple[int, int, int]) -> np.ndarray:
-    noise = np.random.default_rng(1).normal(size=shape)
-    return (ndimage.gaussian_filter(noise, 1) * 2000).clip(-1000, 1000).astype(np.float32)
 
 
 def test_there_are_48_orientations() -> None:
@@ -101,65 +94,6 @@ def test_spacing_that_agrees_up_to_header_round_off_is_left_alone() -> None:
     assert grid.starts == (0, 0, 0)
     assert grid.matrices(3) == [None, None, None]
     assert np.array_equal(grid.prepared.affine, source.affine)
-
-
-def test_a_thin_volume_keeps_one_slice() -> None:
-    grid = make_grid(Geometry((2, 8, 8), np.eye(4)), "RAS", (9, 1, 1))
-    assert grid.prepared.shape == (1, 8, 8)
-    flat = resample(np.stack([np.zeros((8, 8)), np.ones((8, 8))]), grid)
-    assert np.allclose(flat, 0.5)
-
-
-@pytest.mark.parametrize("order", [1, 3])
-@pytest.mark.parametrize("spacing", [(2.5, 1.25, 1.25), (1.0, 3.0, 0.4), (3.0, 0.9, 2.0)])
-def test_resampling_equals_scipy(order: int, spacing: tuple[float, float, float]) -> None:
-    array = hounsfield((13, 30, 24))
-    grid = make_grid(Geometry(array.shape, oblique_affine((0.9, 1.3, 3.0))), "LPI", spacing)
-    expected = ndimage.affine_transform(
-        grid.moves.apply(array).astype(np.float64),
-        grid.steps,
-        offset=grid.starts,
-        output_shape=grid.prepared.shape,
-        order=order,
-        mode="nearest",
-    )
-    resampled = resample(array, grid, order)
-    assert resampled.dtype == np.float32
-    assert np.abs(resampled - expected).max() < 1e-3
-
-
-@pytest.mark.parametrize("codes", ORIENTATIONS)
-def test_resampling_turns_the_array_first(codes: str) -> None:
-    volume = Volume(hounsfield((6, 9, 7)), oblique_affine((1.0, 1.5, 4.0)))
-    direct = resample(volume.array, make_grid(volume.geometry, codes, (2.2, 1.7, 1.1)))
-    turned = orient(volume, codes)
-    after = resample(turned.array, make_grid(turned.geometry, codes, (2.2, 1.7, 1.1)))
-    assert np.allclose(direct, after, atol=1e-3)
-
-
-def test_the_window_clips_before_interpolation() -> None:
-    array = np.round(hounsfield((20, 12, 9))).astype(np.int16)
-    before = array.copy()
-    grid = make_grid(Geometry(array.shape, np.eye(4)), "LPI", (0.7, 1.4, 1.1))
-    clipped = resample(array, grid, 1, (-200, 300))
-    assert np.array_equal(clipped, resample(array.clip(-200, 300), grid, 1))
-    assert np.array_equal(array, before)
-
-
-@pytest.mark.parametrize("spacing", [(2.2, 1.7, 1.1), (0.7, 0.8, 3.3)])
-def test_labels_equal_scipy_nearest(spacing: tuple[float, float, float]) -> None:
-    classes = np.random.default_rng(0).integers(0, 14, (9, 21, 17)).astype(np.uint8)
-    grid = make_grid(Geometry(classes.shape, oblique_affine((0.9, 1.3, 3.0))), "ASL", spacing)
-    places = np.meshgrid(
-        *(
-            a + s * np.arange(n)
-            for a, s, n in zip(grid.starts, grid.steps, grid.prepared.shape, strict=True)
-        ),
-        indexing="ij",
-    )
-    oriented = grid.moves.apply(classes)
-    expected = ndimage.map_coordinates(oriented, places, order=0, mode="nearest")
-    assert np.array_equal(resample_labels(classes, grid), expected)
 
 
 def test_json_keeps_a_grid_to_the_last_bit() -> None:

@@ -55,12 +55,19 @@ def test_an_image_outside_the_window_is_refused() -> None:
         prepare_image(Volume(volume.array.clip(-200, 200) + 4000, volume.affine), Preprocessing())
 
 
-def test_a_nan_voxel_is_refused() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("spacing", [(2.5, 1.25, 1.25), (3.0, 1.0, 1.0), (9.0, 7.0, 7.0)])
+@pytest.mark.parametrize("window", [None, (-325.0, 325.0)])
+def test_a_voxel_that_is_not_finite_is_refused_even_if_clipped_or_stepped_over(
+    value: float, spacing: tuple[float, float, float], window: tuple[float, float] | None
+) -> None:
     volume = scan()
     array = volume.array.astype(np.float32)
-    array[3, 3, 3] = np.nan
+    array[3, 3, 3] = value
     with pytest.raises(InputError, match="not finite"):
-        prepare_image(Volume(array, volume.affine), Preprocessing())
+        prepare_image(
+            Volume(array, volume.affine), Preprocessing(spacing_mm=spacing, window=window)
+        )
 
 
 def test_label_and_image_share_the_prepared_grid() -> None:
@@ -76,13 +83,14 @@ def test_label_and_image_share_the_prepared_grid() -> None:
 
 def test_all_wrong_settings_are_listed_at_once() -> None:
     with pytest.raises(InputError) as caught:
-        Preprocessing("LLI", (0, 1, 1), (5.0, 5.0), (99.5, 0.5), 2)
-    assert len(caught.value.problems) == 5
+        Preprocessing("LLI", (0, 1, 1), (5.0, 5.0), (99.5, 0.5), 2, "cubic")
+    assert len(caught.value.problems) == 6
+    assert "label_interpolation 'cubic': expected 'nearest' or 'linear'." in caught.value.problems
 
 
 @pytest.mark.parametrize("window", [None, (-100.0, 250.0)])
 def test_settings_survive_json(window: tuple[float, float] | None) -> None:
-    settings = Preprocessing("RAS", (3.0, 2.0, 2.0), window, (1.0, 99.0), 3)
+    settings = Preprocessing("RAS", (3.0, 2.0, 2.0), window, (1.0, 99.0), 3, "linear")
     assert Preprocessing.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
