@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from statistics import median
 
 from rich import box
@@ -120,7 +121,10 @@ def _common_folder(checked: Checked) -> str:
     files = [str(path) for case in cases for path in (case.image, case.label) if path]
     files = files or [f.where for f in checked.findings if os.sep in f.where]
     folders = {os.path.dirname(file) for file in files}  # noqa: PTH120
-    return os.path.commonpath(folders) if folders and "" not in folders else ""
+    # Relative beside absolute paths, and those of two drives, have nothing in common.
+    with suppress(ValueError):
+        return os.path.commonpath(folders)
+    return ""
 
 
 def _short(text: str, base: str) -> str:

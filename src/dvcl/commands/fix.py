@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,14 @@ def fix_scans(
     require_writable(out)
     repairs = []
     for report in checked.reports:
-        repairs.append(repair_case(report, out / _part(report.case), options))
+        folder = out / _part(report.case)
+        repairs.append(repair_case(report, folder, options, checked.dataset.labels))
         if progress is not None:
             progress(len(repairs), len(checked.reports), report.case.id)
     fixed = Fixed(out, tuple(repairs))
-    write_json(out / "labels.json", checked.dataset.labels.to_json())
+    # Without stray values: the copies have none.
+    labels = replace(checked.dataset.labels, aliases=())
+    write_json(out / "labels.json", labels.to_json())
     write_json(out / REPORT, fixed.to_json())
     return fixed
 

@@ -18,9 +18,9 @@ def case(tmp_path: Path, write_case) -> Case:
     return Case("a", *write_case(tmp_path / "raw", "a"), "labelled")
 
 
-def repair(case: Case, out: Path, **options: float) -> Repair:
-    report = inspect_case(case, Dataset("mine", "CT", (case,), TABLE))
-    return repair_case(report, out, RepairOptions(**options))
+def repair(case: Case, out: Path, labels: LabelTable = TABLE, **options: float) -> Repair:
+    report = inspect_case(case, Dataset("mine", "CT", (case,), labels))
+    return repair_case(report, out, RepairOptions(**options), labels)
 
 
 def findings(out: Path) -> list[str]:
@@ -84,6 +84,14 @@ def test_labels_become_whole_numbers(case: Case, tmp_path: Path, write_label) ->
     assert change == f"{case.label}: values rounded to whole numbers"
     assert nibabel.load(tmp_path / "out/labels/a.nii.gz").get_data_dtype() == np.uint8
     assert np.array_equal(read_label(tmp_path / "out/labels/a.nii.gz").array, array)
+
+
+def test_stray_values_are_replaced(case: Case, tmp_path: Path, write_label) -> None:
+    write_label(case.label, np.full((4, 5, 6), 421, np.int16))
+    table = LabelTable((0, 420), ("background", "liver"), ((421, 420),))
+    (change,) = repair(case, tmp_path / "out", table).changes
+    assert change == f"{case.label}: stray values replaced by those that they are read as"
+    assert set(read_label(tmp_path / "out/labels/a.nii.gz").array.ravel()) == {420}
 
 
 def test_nan_is_filled_only_on_demand(case: Case, tmp_path: Path, write_image) -> None:

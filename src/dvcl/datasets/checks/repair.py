@@ -13,6 +13,7 @@ import numpy as np
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.checks.grids import NEGLIGIBLE_MM, TOLERANCE_MM, right_angled
+from dvcl.datasets.dataset import LabelTable
 from dvcl.datasets.masks import has_masks
 from dvcl.files import write_atomically
 from dvcl.volume import Geometry, Volume, read_label, read_volume, source_files, write_volume
@@ -24,6 +25,7 @@ BY_WRITING = {
     "forms-differ": "qform made equal to the sform",
     "fourth-axis": "axes of length 1 dropped",
     "label-rounded": "values rounded to whole numbers",
+    "label-alias": "stray values replaced by those that they are read as",
 }
 # With these a case is of no use, whatever its other files are like.
 SPOILING = {
@@ -60,7 +62,9 @@ class Repair:
     left: tuple[Finding, ...] = ()
 
 
-def repair_case(report: CaseReport, folder: Path, options: RepairOptions) -> Repair:
+def repair_case(
+    report: CaseReport, folder: Path, options: RepairOptions, labels: LabelTable
+) -> Repair:
     """Write a case to ``folder``/images and /labels, corrected where needed, else copied.
 
     A case that stays unusable is not written.
@@ -75,7 +79,7 @@ def repair_case(report: CaseReport, folder: Path, options: RepairOptions) -> Rep
     grid = right_angled(report.geometry) if _has(report, case.image, "slightly-sheared") else None
     _write_image(report, folder / "images" / case.image.name, changes, grid)
     if label is not None:
-        told = _write_label(report, label, folder / "labels" / label.name, grid, options)
+        told = _write_label(report, label, folder / "labels" / label.name, grid, options, labels)
         changes += [f"{label}: {line}" for line in told]
     return Repair(case.id, tuple(changes))
 
@@ -111,7 +115,12 @@ def _write_image(
 
 
 def _write_label(
-    report: CaseReport, label: Path, target: Path, grid: Geometry | None, options: RepairOptions
+    report: CaseReport,
+    label: Path,
+    target: Path,
+    grid: Geometry | None,
+    options: RepairOptions,
+    labels: LabelTable,
 ) -> list[str]:
     """Copy or correct the label map; it lies on its image's new grid afterwards."""
     codes = {f.code for f in report.findings if f.where == str(label)}
@@ -128,7 +137,8 @@ def _write_label(
     if not changes:
         copy_volume(label, target)
         return []
-    write_volume(target, Volume(_smallest(volume.array), wanted.affine))
+    array = labels.decode(labels.encode(volume.array, label))
+    write_volume(target, Volume(_smallest(array), wanted.affine))
     return changes
 
 
