@@ -350,10 +350,22 @@ def train(
         int | None, typer.Option(help="Keep so many labelled, use the rest unlabelled.")
     ] = None,
     validation_share: Annotated[
-        float, typer.Option(help="Of labelled cases, where none are given for validation.")
-    ] = 0.2,
-    test_share: Annotated[float, typer.Option(help="Of labelled cases without a role.")] = 0.0,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of the division into parts.")] = 0,
+        float | None,
+        typer.Option(help="Of labelled cases, where none are given for validation; 0.2."),
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="Of labelled cases without a role; 0.")
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the division into parts; 0.")
+    ] = None,
+    stratify: Annotated[
+        bool | None, typer.Option(help="Each organ in each part, where possible; yes.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validation with so many test parts.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Which of the folds to test, from 0 on.")] = None,
     split: Annotated[Path | None, typer.Option(help="A split.json, instead of the above.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the one of `prepare`.")] = None,
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
@@ -364,25 +376,27 @@ def train(
 ) -> None:
     """Train one method; the same command continues an interrupted run."""
     from dvcl.commands.console import console, training_bar
+    from dvcl.commands.divide import divide, with_division
     from dvcl.commands.project import open_project
     from dvcl.commands.train import train_run
     from dvcl.errors import InputError
-    from dvcl.splits import make_split, read_split
+    from dvcl.splits import read_split
 
-    if split and labelled_cases is not None:
+    given = {
+        "labelled_cases": labelled_cases, "validation_share": validation_share,
+        "test_share": test_share, "seed": split_seed, "stratify": stratify,
+        "folds": folds, "fold": fold,
+    }  # fmt: skip
+    if split and any(value is not None for value in given.values()):
         raise InputError(
-            "train: --split says which cases are labelled; leave out --labelled-cases, or let it "
-            "divide the data set without --split."
+            "train: --split says what each case is for; leave out the options that divide the "
+            "data set (--labelled-cases, shares, --split-seed, --stratify, folds), or --split."
         )
     project = open_project(work)
-    settings = project.load_recipe(recipe, changes)
-    division = (
-        read_split(split)
-        if split
-        else make_split(project.dataset, split_seed, labelled_cases, validation_share, test_share)
-    )
+    settings = with_division(project.load_recipe(recipe, changes), given)
+    division = read_split(split) if split else divide(project, settings)
     if division.note:
-        console.print(division.note)
+        console.print(division.note, markup=False)
     with training_bar(f"Training {method}", settings.training.iterations) as observe:
         run = train_run(
             project, settings, method, division,

@@ -114,7 +114,7 @@ def study(tmp_path_factory):
 
 def go_on(work: Path, name: str) -> None:
     project = open_project(work)
-    split = make_split(project.dataset, 0, None, 0.2, 0.0)
+    split = make_split(project.dataset)
     train_run(project, project.load_recipe(), "dvcl", split, name=name, device="cpu")
 
 

@@ -55,10 +55,12 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides the result, as plain values."""
+        # Not how the split was made, only what it is.
+        recipe = {key: value for key, value in self.recipe.to_json().items() if key != "split"}
         return {
             "method": self.method,
             "seed": self.seed,
-            "recipe": self.recipe.to_json(),
+            "recipe": recipe,
             "split": {role: list(ids) for role, ids in self.split.parts().items()},
             "labels": self.labels.to_json(),
             "modality": self.modality,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dvcl.commands.divide import run_name, tell_absent
 from dvcl.commands.leak_guard import guard_split
 from dvcl.commands.project import Project
 from dvcl.commands.run import Run, usable_device
@@ -22,7 +23,7 @@ from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
 from dvcl.sampling.streams import Sampler
-from dvcl.splits import Split, check_cases
+from dvcl.splits import Split, check_cases, write_split
 from dvcl.store import Store, StoredCase
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
@@ -54,12 +55,13 @@ def train_run(
         method: A key of `METHODS`.
         split: Which case is for what.
         seed: Of initialisation, sampling and dropout.
-        name: Folder under ``runs``; the recipe's name by default.
+        name: Folder under ``runs``; by default the recipe's name, and the fold if there are any.
         device: "auto", or a torch device.
         observe: Called with every journal row.
         tensorboard: Also write events into ``tensorboard/`` of the run.
         allow_overlap: Train although the same scan occurs in two parts; the split's note says so.
-        tell: Called with what looks like one scan, or one patient, in two parts.
+        tell: Called with what looks like one scan, or one patient, in two parts, and with organs
+            that a part lacks.
 
     Raises:
         InputError: When settings and data do not fit; always before the first step.
@@ -69,7 +71,7 @@ def train_run(
     guarded, warnings = guard_split(split, store, allow_overlap)
     run = replace(run, split=guarded)
     if tell:
-        for warning in warnings:
+        for warning in (*warnings, *tell_absent(split, store)):
             tell(warning)
     chosen = usable_device(device)
     trained = run.build_method()
@@ -77,6 +79,7 @@ def train_run(
     _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
     with folder_lock(run.folder):
         run.save(chosen)
+        write_split(run.folder / "split.json", run.split)
         train(
             trained,
             make_sampler(run, trained, store),
@@ -109,7 +112,7 @@ def make_run(
     check_cases(split, project.dataset)
     store = project.store(recipe)
     return Run(
-        folder=project.run_folder(name or recipe.name, method, seed),
+        folder=project.run_folder(name or run_name(recipe), method, seed),
         method=method,
         seed=seed,
         recipe=recipe,

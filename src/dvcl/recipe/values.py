@@ -1,0 +1,75 @@
+"""Values of a recipe: converted to the types that the settings ask for, or refused."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Table = dict[str, Any]
+
+
+def check_values(
+    schema: Mapping[str, tuple[Any, Any]], values: Any, where: str, problems: list[str]
+) -> Table:
+    """Values converted to their types; what is unknown or wrong goes to ``problems``."""
+    if not isinstance(values, Mapping):
+        problems.append(f"{where}: {values!r} found, a section expected")
+        return {}
+    checked = {}
+    for key, value in values.items():
+        if key not in schema:
+            problems.append(f"{where}.{key}: unknown setting{hint(key, schema)}")
+            continue
+        kind = schema[key][0]
+        converted = _convert(value, kind)
+        if converted is _WRONG:
+            problems.append(f"{where}.{key}: {value!r} found, {_describe(kind)} expected")
+        else:
+            checked[key] = converted
+    return checked
+
+
+_WRONG = object()
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """``value`` as ``kind``, or `_WRONG`; "none" stands for None, which TOML lacks."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value in ("none", None):
+            return None
+        return _convert(value, next(part for part in arguments if part is not type(None)))
+    if origin is typing.Literal:
+        return value if value in arguments else _WRONG
+    if origin is tuple:
+        return _convert_tuple(value, arguments)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    matches = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    return value if matches else _WRONG
+
+
+def _convert_tuple(value: Any, arguments: tuple[Any, ...]) -> Any:
+    if not isinstance(value, list | tuple):
+        return _WRONG
+    kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+    if len(kinds) != len(value):
+        return _WRONG
+    parts = tuple(_convert(part, kind) for part, kind in zip(value, kinds, strict=True))
+    return _WRONG if _WRONG in parts else parts
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """The known word nearest to one that is not known, else all known ones."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+
+
+def _describe(kind: Any) -> str:
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(repr(value) for value in typing.get_args(kind))
+    return str(getattr(kind, "__name__", kind)) if not typing.get_args(kind) else str(kind)
