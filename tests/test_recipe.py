@@ -2,14 +2,32 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
+from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.errors import InputError
 from dvcl.methods import METHODS
 from dvcl.recipe import load_recipe, method_settings, parse_recipe, recipe_folder
+from dvcl.splits import make_split
 
 RECIPES = sorted(path.stem for path in recipe_folder().glob("*.toml"))
+
+# Tables 1, 5, 6 and 7 of the paper and its appendices C and D: train, validation, test; labelled,
+# unlabelled; batch of each kind; steps; rate.
+TABLES = {
+    "flare22-10": ((42, 14, 14), (42, 378), 4, 20_000, 0.1),
+    "flare22-50": ((42, 14, 14), (42, 42), 4, 20_000, 0.1),
+    "amos22-10": ((180, 60, 60), (18, 162), 4, 20_000, 0.1),
+    "amos22-50": ((180, 60, 60), (90, 90), 4, 20_000, 0.1),
+    "mmwhs-10": ((12, 4, 4), (2, 10), 2, 10_000, 0.03),
+    "mmwhs-50": ((12, 4, 4), (6, 6), 2, 10_000, 0.03),
+    "btcv-10": ((18, 6, 6), (2, 16), 4, 20_000, 0.1),
+    "btcv-50": ((18, 6, 6), (9, 9), 4, 20_000, 0.1),
+}
+# Patch, network and methods of the tables' recipes are those of "paper", see below.
+OTHERS = [name for name in RECIPES if name not in TABLES]
 
 
 def problems_of(table: dict) -> list[str]:
@@ -32,7 +50,7 @@ def test_every_recipe_loads_and_returns_from_json(name):
     assert parse_recipe(plain, name, "run.json") == recipe
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", OTHERS)
 def test_every_recipe_fits_its_own_network(name):
     import torch
 
@@ -42,7 +60,7 @@ def test_every_recipe_fits_its_own_network(name):
     network.check_patch(recipe.window.size)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", OTHERS)
 def test_every_recipe_fits_every_method(name):
     import torch
 
@@ -72,6 +90,97 @@ def test_the_papers_recipe_holds_the_papers_numbers():
     }  # fmt: skip
     assert defaults.items() >= paper.items()
     assert "dvcl" not in recipe.methods
+
+
+def made_up(labelled, unlabelled=2000):
+    """So many cases without a role, and so many images alone."""
+    file = Path("x.nii.gz")
+    cases = [Case(f"l{n}", file, file) for n in range(labelled)]
+    cases += [Case(f"u{n}", file, None, "unlabelled") for n in range(unlabelled)]
+    return Dataset("made up", "CT", tuple(cases), LabelTable((0, 1), ("background", "liver")))
+
+
+def parts_of(recipe, labelled):
+    split = make_split(made_up(labelled), recipe.split)
+    return tuple(map(len, (split.labelled, split.unlabelled, split.validation, split.test)))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_recipes_of_the_tables_hold_the_papers_numbers(name):
+    (train, *held_out), numbers, batch, iterations, rate = TABLES[name]
+    recipe, paper = load_recipe(name), load_recipe("paper")
+    assert parts_of(recipe, train + sum(held_out)) == (*numbers, *held_out)
+    assert (recipe.sampling.labelled, recipe.sampling.unlabelled) == (batch, batch)
+    assert (recipe.training.iterations, recipe.training.rate) == (iterations, rate)
+    assert recipe.preprocessing == paper.preprocessing
+    assert recipe.sampling.patch == paper.sampling.patch
+    assert (recipe.network, recipe.window, recipe.methods) == (paper.network, paper.window, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "labelled", "expected"),
+    [
+        ("flare22-10", ["split.unlabelled_per_labelled=10"], 70, (42, 420, 14, 14)),
+        ("btcv-10", ["split.unlabelled_per_labelled=6"], 30, (2, 12, 6, 6)),
+        (
+            "btcv-50",
+            ["split.labelled_share=none", "split.labelled_cases=12", "split.validation_share=0"],
+            30,
+            (12, 12, 0, 6),
+        ),
+        ("flare22-10", [], 50, (30, 270, 10, 10)),
+    ],
+)
+def test_the_literal_numbers_can_be_had(name, changes, labelled, expected):
+    assert parts_of(load_recipe(name, changes), labelled) == expected
+
+
+def test_every_recipe_is_listed():
+    page = (Path(__file__).parents[1] / "recipes" / "README.md").read_text(encoding="utf-8")
+    assert {name for name in RECIPES if f"| `{name}` |" in page} == set(RECIPES)
+
+
+def write_recipe(path, text):
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_recipe_holds_what_differs_from_its_base(tmp_path):
+    path = write_recipe(
+        tmp_path / "mine.toml",
+        'about = "Mine."\nbase = "demo"\n[training]\nrate = 0.5\n[methods.dvcl]\nanchors = 7\n',
+    )
+    mine, demo = load_recipe(path, ["training.warmup=3"]), load_recipe("demo")
+    assert (mine.name, mine.about) == ("mine", "Mine.")
+    assert mine.training == dataclasses.replace(demo.training, rate=0.5, warmup=3)
+    assert mine.methods["dvcl"] == {**demo.methods["dvcl"], "anchors": 7}
+    assert mine.methods["magicnet"] == demo.methods["magicnet"]
+    assert mine.sampling == demo.sampling
+
+
+def test_a_base_may_be_a_file_beside_the_recipe(tmp_path):
+    write_recipe(tmp_path / "below.toml", "[training]\niterations = 3\n")
+    path = write_recipe(tmp_path / "mine.toml", 'base = "below.toml"\n[training]\nrate = 0.5\n')
+    assert load_recipe(path).training.iterations == 3
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("5", "mine.toml: base: 5 found, the name of a recipe expected."),
+        ("'pape'", "mine.toml: base: recipe 'pape': no such recipe. Known: amos22-10"),
+        (
+            "'btcv-10'",
+            "mine.toml: base: 'btcv-10' has the base 'paper' itself; a recipe without one was",
+        ),
+        ("'mine.toml'", "mine.toml: base: 'mine.toml' has the base 'mine.toml' itself"),
+    ],
+)
+def test_a_base_that_cannot_be_one(base, message, tmp_path):
+    path = write_recipe(tmp_path / "mine.toml", f"base = {base}\n")
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    assert message in str(caught.value)
 
 
 def test_an_empty_recipe_has_the_defaults():
@@ -225,7 +334,9 @@ def test_a_change_that_cannot_be_made(change, message):
 
 def test_a_recipe_that_does_not_exist_comes_with_those_that_do(tmp_path):
     for name in ("pape", str(tmp_path / "mine.toml")):
-        with pytest.raises(InputError, match="no such recipe. Known: demo, paper, small-ct"):
+        with pytest.raises(
+            InputError, match="no such recipe. Known: amos22-10, .*demo, .*paper, small-ct"
+        ):
             load_recipe(name)
 
 

@@ -1,9 +1,12 @@
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from dvcl.datasets.dataset import Case, Dataset, LabelTable, Role
+from dvcl.datasets.dataset import ROLES, Case, Dataset, LabelTable, Role
 from dvcl.errors import InputError
 from dvcl.splits import Division, Split, make_split
 
@@ -108,3 +111,108 @@ def test_roles_that_need_a_label_file_are_checked_together() -> None:
     with pytest.raises(InputError) as caught:
         make_split(data)
     assert len(caught.value.problems) == 3
+
+
+def test_a_cross_validation_tests_every_labelled_case_once() -> None:
+    data = dataset(
+        cases("f", 13),
+        cases("l", 4, "labelled"),
+        cases("u", 3, label=False),
+        cases("x", 2, "unlabelled"),
+    )
+    splits = [make_split(data, Division(folds=5, fold=fold, seed=2)) for fold in range(5)]
+    tested = sorted(case for split in splits for case in split.test)
+    assert tested == sorted(case.id for case in data.cases if case.id[0] in "fl")
+    assert sorted(len(split.test) for split in splits) == [3, 3, 3, 4, 4]
+    for fold, split in enumerate(splits):
+        assert sizes(split)[1:3] == (5, 3)
+        assert split.note.startswith(f"Fold {fold} of 5 (0 to 4).")
+        everything = [case for part in split.parts().values() for case in part]
+        assert sorted(everything) == sorted(case.id for case in data.cases)
+
+
+def test_given_validation_cases_stay_so_in_every_fold() -> None:
+    data = dataset(cases("l", 10, "labelled"), cases("v", 2, "validation"))
+    for fold in range(3):
+        assert make_split(data, Division(folds=3, fold=fold)).validation == ("v000", "v001")
+
+
+def test_a_cross_validation_needs_enough_cases_and_no_tests_of_its_own() -> None:
+    with pytest.raises(InputError, match="4 labelled cases cannot be divided into 5 folds"):
+        make_split(dataset(cases("l", 4)), Division(folds=5))
+    with pytest.raises(InputError, match=r"has 2 test cases of its own.*Leave out --folds"):
+        make_split(dataset(cases("l", 9), cases("t", 2, "test")), Division(folds=5))
+
+
+def test_folds_are_stratified() -> None:
+    data = dataset(cases("l", 20))
+    organs = {f"l{n:03d}": frozenset({"liver"} | ({"cyst"} if n < 5 else set())) for n in range(20)}
+    for fold in range(5):
+        tests = make_split(data, Division(folds=5, fold=fold), organs).test
+        assert sum("cyst" in organs[case] for case in tests) == 1
+    plain = [make_split(data, Division(folds=5, fold=f, stratify=False), organs) for f in range(5)]
+    assert plain == [make_split(data, Division(folds=5, fold=f)) for f in range(5)]
+
+
+def test_unlabelled_cases_are_first_those_that_gave_up_their_labels() -> None:
+    data = dataset(cases("l", 20), cases("u", 30, label=False))
+    some = make_split(data, Division(labelled_share=0.25, unlabelled_per_labelled=3))
+    assert sizes(some) == (4, 12, 4, 0)
+    assert all(case.startswith("l") for case in some.unlabelled)
+    more = make_split(data, Division(labelled_share=0.25, unlabelled_cases=20))
+    every = make_split(data, Division(labelled_share=0.25))
+    assert set(some.unlabelled) < set(more.unlabelled) < set(every.unlabelled)
+    assert len(more.unlabelled) == 20
+    assert some.labelled == more.labelled == every.labelled
+
+
+def test_more_unlabelled_cases_than_there_are() -> None:
+    data = dataset(cases("l", 10), cases("u", 5, label=False))
+    with pytest.raises(
+        InputError, match="72 unlabelled cases were asked for with 8 labelled ones, 5 "
+    ):
+        make_split(data, Division(unlabelled_per_labelled=9))
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> tuple[Dataset, dict[str, frozenset[str]]]:
+    roles = draw(st.lists(st.sampled_from((*ROLES, None, "image only")), min_size=4, max_size=24))
+    made = [
+        Case(
+            f"c{n}",
+            FILE,
+            None if role in ("image only", "unlabelled") else FILE,
+            role if role in ROLES else None,
+        )
+        for n, role in enumerate(roles)
+    ]
+    organs = {
+        case.id: frozenset(draw(st.sets(st.sampled_from("abc")))) for case in made if case.label
+    }
+    return dataset(made), organs
+
+
+@settings(deadline=None, max_examples=60)
+@given(cohorts(), st.integers(0, 5), st.sampled_from((0.0, 0.2, 0.4)), st.sampled_from((0.0, 0.3)))
+def test_laws_of_every_split(cohort, seed: int, validation: float, test: float) -> None:
+    data, organs = cohort
+    division = Division(seed=seed, validation_share=validation, test_share=test)
+    if not any(case.label and case.role in (None, "labelled") for case in data.cases):
+        return
+    assume(any(case.role == "labelled" for case in data.cases) or test == 0)
+    split = make_split(data, division, organs)
+    everything = [case for part in split.parts().values() for case in part]
+    assert sorted(everything) == sorted(case.id for case in data.cases), "disjoint and complete"
+    assert split == make_split(replace(data, cases=data.cases[::-1]), division, organs)
+    by_id = {case.id: case for case in data.cases}
+    for role, ids in split.parts().items():
+        for case in map(by_id.get, ids):
+            assert case.label or role == "unlabelled"
+            assert case.role in (None, role) or (case.role, role) == ("labelled", "validation")
+    plain = make_split(data, replace(division, stratify=False), organs)
+    assert [len(ids) for ids in plain.parts().values()] == [len(i) for i in split.parts().values()]
+    subsets = [
+        set(make_split(data, replace(division, labelled_cases=n), organs).labelled)
+        for n in range(1, len(split.labelled) + 1)
+    ]
+    assert all(few < more for few, more in pairwise(subsets))
