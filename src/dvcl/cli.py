@@ -316,7 +316,8 @@ def prepare(
     with bars() as bar:
         store = prepare_project(
             work, dataset, chosen, changes=tuple(changes), workers=workers,
-            checked=bar("Checking"), prepared=bar("Preparing"), tell=console.print,
+            checked=bar("Checking"), prepared=bar("Preparing"), compared=bar("Comparing"),
+            tell=console.print,
         )  # fmt: skip
     console.print(
         f"{len(store.ids)} cases, {len(dataset.labels.organs)} organs, recipe {chosen}: {work}\n"
@@ -351,16 +352,16 @@ def train(
     ] = None,
     validation_share: Annotated[
         float | None,
-        typer.Option(help="Of labelled cases, where none are given for validation; 0.2."),
+        typer.Option(help="Of labelled cases, where none are given for validation; the recipe's."),
     ] = None,
     test_share: Annotated[
-        float | None, typer.Option(help="Of labelled cases without a role; 0.")
+        float | None, typer.Option(help="Of labelled cases without a role; the recipe's.")
     ] = None,
     split_seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the division into parts; 0.")
+        int | None, typer.Option(min=0, help="Of the division into parts; the recipe's.")
     ] = None,
     stratify: Annotated[
-        bool | None, typer.Option(help="Each organ in each part, where possible; yes.")
+        bool | None, typer.Option(help="Each organ in each part, where possible; the recipe's.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help="Cross-validation with so many test parts.")
