@@ -23,7 +23,7 @@ from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.dataset import Case
 from dvcl.errors import InputError
 from dvcl.recipe import load_recipe
-from dvcl.splits import make_split
+from dvcl.splits import Division, make_split
 from dvcl.volume import Geometry, Volume, read_volume, write_volume
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -245,7 +245,7 @@ def test_an_allowed_overlap_is_told_and_kept_in_the_note(scans: Path) -> None:
         scans / "train", [scans / "clinic"], None, scans / "test", scans / "labels.json"
     )
     store = prepare(scans / "work", dataset, "small-ct", workers=1)
-    split = make_split(dataset, validation_share=0)
+    split = make_split(dataset, Division(validation_share=0))
     with pytest.raises(InputError, match="same voxels"):
         guard_split(split, store)
     guarded, told = guard_split(split, store, allow_overlap=True)

@@ -52,7 +52,7 @@ def test_overlaps_can_be_allowed_and_are_told() -> None:
 
 
 def test_pairs_that_are_only_alike_are_told_not_refused() -> None:
-    (told,) = check_split(PARTS, [Twins("c", "f", 0.87, False), Twins("a", "b", 0.87, False)])
+    (told,) = check_split(PARTS, [Twins("c", "f", 0.88, False), Twins("a", "b", 0.88, False)])
     assert told.startswith("Look at these, they are alike: c (unlabelled) and f (test)")
 
 

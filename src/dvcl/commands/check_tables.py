@@ -65,7 +65,8 @@ def _scans_in_words(checked: Checked) -> str:
     assert checked.dataset is not None
     roles = Counter(report.case.role or "without a role" for report in checked.reports)
     parts = ", ".join(f"{count} {role}" for role, count in roles.items())
-    lines = [f"{len(checked.reports)} {checked.dataset.modality} scans: {parts}"]
+    scans = "scan" if len(checked.reports) == 1 else "scans"
+    lines = [f"{len(checked.reports)} {checked.dataset.modality} {scans}: {parts}"]
     spacings = [report.spacing_mm for report in checked.reports if report.spacing_mm]
     sizes = [report.size for report in checked.reports if report.size]
     if spacings and sizes:
@@ -90,7 +91,7 @@ def _organ_table(checked: Checked) -> Table:
     for heading in ("label maps", "median ml", "least", "most", "voxels"):
         table.add_column(heading, justify="right")
     for organ in summarise_organs(checked):
-        least, middle, most = (f"{volume:.3g}" for volume in organ.volumes_ml)
+        least, middle, most = (_millilitres(volume) for volume in organ.volumes_ml)
         where = f"{organ.cases} of {organ.of}"
         table.add_row(Text(organ.organ), where, middle, least, most, str(organ.voxels))
     return table
@@ -100,8 +101,8 @@ def _estimate_in_words(estimate: Estimate) -> str:
     return (
         f"\nprepared with {estimate.recipe}: {by(estimate.smallest)} to {by(estimate.largest)} "
         f"voxels (z, y, x); patch {by(estimate.patch)}, window {by(estimate.window)}\n"
-        f"takes about {_bytes(estimate.disk_bytes)} of disk, {_bytes(estimate.ram_bytes)} of RAM "
-        f"for each process, and {_duration(estimate.seconds)} with one process"
+        f"takes {_bytes(estimate.disk_bytes)} of disk, at most {_bytes(estimate.ram_bytes)} of RAM "
+        f"for each process, and about {_duration(estimate.seconds)} with one process"
     )
 
 
@@ -140,6 +141,10 @@ def _spread(rows: Sequence[tuple[float, ...]]) -> str:
 def _span(values: Sequence[float]) -> str:
     least, most = f"{min(values):.4g}", f"{max(values):.4g}"
     return least if least == most else f"{least} to {most}"
+
+
+def _millilitres(volume: float) -> str:
+    return f"{volume:.0f}" if volume >= 100 else f"{volume:.3g}"
 
 
 def _bytes(size: int) -> str:

@@ -10,16 +10,16 @@ from typing import Any
 from dvcl.datasets.checks import Finding
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.errors import InputError
+from dvcl.preprocessing.geometry import Grid
 from dvcl.recipe import Recipe
+from dvcl.store.building import peak_bytes
 from dvcl.store.reading import case_bytes
 from dvcl.volume.grid import by
 
-# Voxels of the files that one process prepares in a second, on a core of 2023; see
-# docs/preparation.md. Interpolation by splines takes longer.
-VOXELS_PER_SECOND = {1: 25e6, 3: 18e6}
-PROCESS_BYTES = 250_000_000  # Python and its libraries
-VOXEL_BYTES = 7  # of the files, at the peak
-SECONDS_PER_CASE = 0.05  # opening, hashing and closing
+# Voxels of the files that one core prepares in a second, and what every case takes besides; on a
+# busy core of 2023, so that most are faster. Splines take longer than lines.
+VOXELS_PER_SECOND = {1: 40e6, 3: 25e6}
+SECONDS_PER_CASE = 0.08
 
 Shape = tuple[int, int, int]
 
@@ -34,7 +34,7 @@ class Estimate:
         smallest: Prepared voxels (D, H, W) of the smallest case.
         largest: Of the largest.
         disk_bytes: Of the store; training holds as much in RAM, if that is under half of it.
-        ram_bytes: At the peak, for each process.
+        ram_bytes: At most, for each process.
         seconds: With one process.
         patch: Voxels (D, H, W) of a training patch.
         window: Of a prediction window.
@@ -63,40 +63,37 @@ def estimate_preparation(
     Returns:
         The estimate, None where no case can be prepared; and findings about scans that do not fit.
     """
-    shapes: dict[str, Shape] = {}
+    grids: dict[str, Grid] = {}
     findings = []
-    disk = voxels = most = 0
+    disk = 0
     for report in reports:
         if report.geometry is None:
             continue
         try:
-            shape = recipe.preprocessing.grid(report.geometry).prepared.shape
+            grid = recipe.preprocessing.grid(report.geometry)
         except InputError as error:
             findings.append(_too_many(report, error))
             continue
-        shapes[report.case.id] = shape
-        disk += case_bytes(shape, report.organs is not None)
-        size = math.prod(report.geometry.shape)
-        voxels, most = voxels + size, max(most, size)
-    if not shapes:
+        grids[report.case.id] = grid
+        disk += case_bytes(grid.prepared.shape, report.organs is not None)
+    if not grids:
         return None, findings
-    findings += _thin(shapes, recipe)
-    return _add_up(shapes, recipe, disk, voxels, most), findings
+    findings += _thin(grids, recipe)
+    return _add_up(list(grids.values()), recipe, disk), findings
 
 
-def _add_up(
-    shapes: dict[str, Shape], recipe: Recipe, disk: int, voxels: int, most: int
-) -> Estimate:
-    by_size = sorted(shapes.values(), key=math.prod)
+def _add_up(grids: Sequence[Grid], recipe: Recipe, disk: int) -> Estimate:
+    by_size = sorted((grid.prepared.shape for grid in grids), key=math.prod)
+    voxels = sum(math.prod(grid.source.shape) for grid in grids)
     rate = VOXELS_PER_SECOND[recipe.preprocessing.order]
     return Estimate(
         recipe.name,
-        len(shapes),
+        len(grids),
         by_size[0],
         by_size[-1],
         disk,
-        PROCESS_BYTES + VOXEL_BYTES * most,
-        voxels / rate + SECONDS_PER_CASE * len(shapes),
+        max(map(peak_bytes, grids)),
+        voxels / rate + SECONDS_PER_CASE * len(grids),
         recipe.sampling.patch,
         recipe.window.size,
     )
@@ -113,9 +110,10 @@ def _too_many(report: CaseReport, error: InputError) -> Finding:
     )
 
 
-def _thin(shapes: dict[str, Shape], recipe: Recipe) -> list[Finding]:
+def _thin(grids: dict[str, Grid], recipe: Recipe) -> list[Finding]:
     """Scans thinner than the patch are padded; that is worth a word, and a look at the recipe."""
     patch = recipe.sampling.patch
+    shapes = {case: grid.prepared.shape for case, grid in grids.items()}
     thin = [
         case
         for case, shape in shapes.items()

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 from dvcl.errors import InputError
 from dvcl.files import read_record, sha256_of_json, write_json
-from dvcl.leaks.likeness import ALIKE
+from dvcl.leaks.likeness import ALIKE, Progress
 from dvcl.leaks.overlap import Twins, check_split, find_twins
 from dvcl.leaks.patients import shared_patients
 from dvcl.splits import Split
@@ -36,7 +36,7 @@ def guard_split(split: Split, store: Store, allow_overlap: bool = False) -> tupl
     return replace(split, note=" ".join([split.note, *allowed]).strip()), told
 
 
-def stored_twins(store: Store) -> list[Twins]:
+def stored_twins(store: Store, progress: Progress | None = None) -> list[Twins]:
     """Pairs of the store's cases that look like one scan; found once, then kept beside them."""
     fingerprints = store.fingerprints()
     seen = {case: (f.voxels_sha256, f.coarse is not None) for case, f in fingerprints.items()}
@@ -45,7 +45,7 @@ def stored_twins(store: Store) -> list[Twins]:
     with suppress(InputError), read_record(path, "It is made anew.") as record:
         if record["key"] == key:
             return [Twins(**pair) for pair in record["twins"]]
-    twins = find_twins(fingerprints)
+    twins = find_twins(fingerprints, progress)
     # A store on a disk that is only read is no reason not to train.
     with suppress(InputError):
         write_json(path, {"key": key, "twins": [asdict(pair) for pair in twins]})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvcl.commands.leak_guard import stored_twins
 from dvcl.datasets.checks import check_dataset
 from dvcl.datasets.dataset import Dataset
 from dvcl.errors import InputError
@@ -103,6 +104,7 @@ def prepare(
     workers: int | None = None,
     checked: Progress | None = None,
     prepared: Progress | None = None,
+    compared: Progress | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Store:
     """Check a data set and prepare all its cases; an interrupted preparation continues.
@@ -120,6 +122,8 @@ def prepare(
             tell(f"Warning: {finding.problem}")
         tell(f"{len(warnings)} to look at; `dvcl check` with the same scans lists them all.")
     store = build_store(dataset, recipe.preprocessing, folder / "store", workers, prepared)
+    # Training looks for one scan in two parts; found now, it need not wait for that.
+    stored_twins(store, compared)
     write_json(
         folder / "project.json",
         {"recipe": recipe_name, "changes": list(changes), "dataset": dataset.to_json()},

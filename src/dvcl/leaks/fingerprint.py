@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
+from scipy import ndimage
 
 from dvcl.volume import Volume
 
 CELLS = 24  # along each axis of the coarse look
 BOX_CELLS = 64  # along each axis while the body is looked for
+SMOOTHED_CELLS = 1.0  # standard deviation, for the same
 SAMPLED = 96  # so many voxels of an axis, or up to twice as many, are enough for the above
 RANGE_PERCENTILES = (1.0, 99.0)
 BODY_LEVEL = 0.1  # of that range; what is brighter is body
@@ -77,10 +79,12 @@ def coarse_look(volume: Volume) -> np.ndarray:
     steps = (max(1, size // SAMPLED) for size in array.shape)
     sample = np.array(array[tuple(slice(None, None, step) for step in steps)], dtype=np.float32)
     coarse = cell_means(sample, (BOX_CELLS,) * 3)
-    low, high = (float(value) for value in np.percentile(coarse, RANGE_PERCENTILES))
+    # The noise of a coarse scan must not count as body, nor as the darkest intensity.
+    smooth = ndimage.gaussian_filter(coarse, SMOOTHED_CELLS, mode="nearest")
+    low, high = (float(value) for value in np.percentile(smooth, RANGE_PERCENTILES))
     if not high - low > ROUND_OFF * max(abs(low), abs(high)):
         return np.zeros((CELLS,) * 3, dtype=np.uint8)
-    box = _body_box(coarse > low + BODY_LEVEL * (high - low))
+    box = _body_box(smooth > low + BODY_LEVEL * (high - low))
     cells = cell_means(coarse[box], (CELLS,) * 3)
     bright = np.clip((cells - low) / (high - low), DARK_LEVEL, None)
     return _ranks(np.rint(bright * LEVELS))
