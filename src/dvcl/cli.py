@@ -131,42 +131,29 @@ def check(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Look for everything wrong with scans, before any work; 1 if there are errors."""
-    import json
-    from contextlib import nullcontext
     from functools import partial as bound
 
     from dvcl.commands.check import check_scans
-    from dvcl.commands.check_tables import check_tables
-    from dvcl.commands.console import bars, console
+    from dvcl.commands.check_tables import quiet_bars, tell
+    from dvcl.commands.fix import fix_scans
     from dvcl.commands.sources import find_dataset
-    from dvcl.files import write_json
+    from dvcl.datasets.checks.repair import RepairOptions
 
     find = bound(
         find_dataset, labelled, unlabelled, validation, test, labels,
         data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
         partial=partial, overlaps=overlaps,
     )  # fmt: skip
-    is_piped = str(json_file) == "-"
-    with nullcontext(lambda _: None) if is_piped else bars() as bar:
+    with quiet_bars(json_file) as bar:
         checked = check_scans(
             find, recipe, changes, allow_overlap=allow_overlap,
             checked=bar("Checking"), compared=bar("Comparing"),
         )  # fmt: skip
-    if is_piped:
-        typer.echo(json.dumps(checked.to_json(), indent=1, ensure_ascii=False))
-    else:
-        for part in check_tables(checked):
-            console.print(part)
-        if json_file:
-            write_json(json_file, checked.to_json())
+    tell(checked, json_file)
     if fix:
-        from dvcl.commands.fix import fix_scans, fixed_in_words
-        from dvcl.datasets.checks.repair import RepairOptions
-
-        with nullcontext(lambda _: None) if is_piped else bars() as bar:
+        with quiet_bars(json_file) as bar:
             fixed = fix_scans(checked, fix, RepairOptions(fill_nan, fix_within_mm), bar("Writing"))
-        if not is_piped:
-            console.print(fixed_in_words(fixed), markup=False)
+        tell(fixed, json_file)
     raise typer.Exit(checked.exit_code(strict))
 
 

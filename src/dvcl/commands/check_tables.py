@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from statistics import median
 
 from rich import box
@@ -13,13 +15,44 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dvcl.commands.check import Checked, summarise_organs
+from dvcl.commands.check import Checked, Progress, summarise_organs
+from dvcl.commands.console import bars, console
 from dvcl.commands.estimate import Estimate
+from dvcl.commands.fix import Fixed, fixed_in_words
+from dvcl.files import write_json
 from dvcl.volume.grid import by
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 # Of warnings and notes with one code so many are shown; errors all.
 SHOWN = 8
+
+
+STANDARD_OUTPUT = Path("-")
+
+
+def tell(outcome: Checked | Fixed, json_file: Path | None) -> None:
+    """Print a check, or what was corrected; or nothing but JSON where that is asked for."""
+    if json_file == STANDARD_OUTPUT:
+        if isinstance(outcome, Checked):
+            console.file.write(json.dumps(outcome.to_json(), indent=1, ensure_ascii=False) + "\n")
+        return
+    if isinstance(outcome, Fixed):
+        console.print(fixed_in_words(outcome), markup=False)
+        return
+    for part in check_tables(outcome):
+        console.print(part)
+    if json_file:
+        write_json(json_file, outcome.to_json())
+
+
+@contextmanager
+def quiet_bars(json_file: Path | None) -> Iterator[Callable[[str], Progress | None]]:
+    """Progress bars, unless the standard output is for JSON."""
+    if json_file == STANDARD_OUTPUT:
+        yield lambda title: None
+    else:
+        with bars() as bar:
+            yield bar
 
 
 def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[RenderableType]:
