@@ -12,6 +12,8 @@ from dvcl.sampling.streams import Sampler, Sampling
 class Case:
     """Stands in for a prepared case."""
 
+    annotated = None
+
     def __init__(self, id: str, number: int) -> None:
         random = np.random.default_rng(number)
         self.id, self.scale, self.offset = id, 1e-3, 0.5

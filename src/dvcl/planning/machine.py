@@ -61,4 +61,3 @@ def look_at_machine(device: torch.device, folder: Path, memory_gib: float | None
 def is_busy() -> bool:
     """Whether more programs were at work over the last minute than there are cores."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > usable_cores()
-

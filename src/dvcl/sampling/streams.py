@@ -119,9 +119,9 @@ class Sampler:
     def draw(self) -> Batch:
         """The next batch, on the CPU."""
         settings = self.settings
-        labelled = _empty((settings.labelled, 1, *settings.patch), np.float32)
-        unlabelled = _empty((settings.unlabelled, 1, *settings.patch), np.float32)
-        labels = _empty((settings.labelled, *settings.patch), np.uint8)
+        labelled = torch.empty((settings.labelled, 1, *settings.patch))
+        unlabelled = torch.empty((settings.unlabelled, 1, *settings.patch))
+        labels = torch.empty((settings.labelled, *settings.patch), dtype=torch.uint8)
         cuts = [self._choose(is_labelled=True) for _ in labelled]
         cuts += [self._choose(is_labelled=False) for _ in unlabelled]
         # What is drawn is drawn by now; the threads only copy, which numpy lets them do at once.
@@ -185,14 +185,6 @@ def _copy_label(cut: Cut, classes: np.ndarray) -> None:
     if min(cut.start) < 0:
         classes.fill(0)
     copy_patch(label, cut.start, np.flip(classes, cut.flips))
-
-
-def _empty(shape: tuple[int, ...], dtype: type) -> torch.Tensor:
-    """A tensor in memory from numpy, which asks Linux for large pages; torch does not.
-
-    A system that clears small pages one by one takes as long for that as the patches do.
-    """
-    return torch.from_numpy(np.empty(shape, dtype))
 
 
 def _joined(shown: Sequence[np.ndarray | None]) -> torch.Tensor | None:
