@@ -153,12 +153,12 @@ def test_a_loss_that_is_no_number_does_not_reach_the_weights(build_method, make_
     for case in sampler.labelled.cases:
         case.offset = float("inf")
     with pytest.raises(InputError, match="not finite"):
-        step(method, optimisers, sampler.draw(), 0.0, 0.1, measure=True)
+        step(method, optimisers, sampler.draw().to(CPU), 0.0, 0.1, measure=True)
     assert all(torch.equal(method.state_dict()[key], value) for key, value in before.items())
 
 
 def test_a_step_is_one_step_of_gradient_descent(build_method, make_sampler):
-    method, batch = build_method("supervised").eval(), make_sampler().draw()
+    method, batch = build_method("supervised").eval(), make_sampler().draw().to(CPU)
     method.network.dropout.p = 0.0
     optimisers = build_optimisers(method, Training(momentum=0.0, weight_decay=0.0))
     before = [weight.detach().clone() for weight in method.parameters()]

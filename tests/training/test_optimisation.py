@@ -82,7 +82,7 @@ class Dueller(Supervised):
 
 
 def test_a_group_with_a_rate_of_its_own_is_trained_by_adam_at_that_rate(make_sampler):
-    method, batch = Dueller(), make_sampler().draw()
+    method, batch = Dueller(), make_sampler().draw().to(torch.device("cpu"))
     optimisers = build_optimisers(method, Training(rate=0.3))
     assert isinstance(optimisers["network"], SGD)
     assert isinstance(optimisers["rival"], Adam)
