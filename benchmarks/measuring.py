@@ -88,13 +88,22 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
     return statistics.median(a / b for a, b in pairs)
 
 
-def in_fresh_process(call: Callable[..., Result], *arguments: object) -> Result:
+def in_fresh_process(
+    call: Callable[..., Result], *arguments: object, gives_back: bool = True
+) -> Result:
     """Run a module-level function in a process of its own, whose memory nobody else touched.
 
-    There, what is freed in pieces of a mebibyte or more goes back to the system at once, so that
-    its peak is what was in use, not how the allocator's leftovers happened to lie.
+    Args:
+        call: The function.
+        arguments: Of the function.
+        gives_back: What is freed in pieces of a mebibyte or more goes back to the system at once,
+            so that the peak is what was in use, not how the allocator's leftovers happened to lie.
+            That takes time wherever arrays are made one after another; False leaves it as it is.
     """
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(MIB)
+    if gives_back:
+        os.environ["MALLOC_MMAP_THRESHOLD_"] = str(MIB)
+    else:
+        os.environ.pop("MALLOC_MMAP_THRESHOLD_", None)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(call, *arguments).result()
 
