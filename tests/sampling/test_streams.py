@@ -108,16 +108,20 @@ def test_outside_the_volume_images_are_0_and_labels_background():
 
 
 @pytest.mark.parametrize("flips", [(), ("D", "H", "W")])
-def test_a_thin_volume_is_padded_anew_in_memory_that_held_another_patch(flips):
-    # The allocator hands out what the batch before left; nothing of it may show.
-    full, thin = Case("a", (6, 7, 8)), Case("b", (2, 7, 8))
+@pytest.mark.parametrize("depth", [2, 5])
+def test_a_thin_volume_is_padded_anew_in_memory_that_held_another_patch(flips, depth, monkeypatch):
+    # The allocator hands out what was there before; nothing of it may show, not even where one
+    # voxel is missing and all padding lies behind the volume.
+    used = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, **kind: used(*size, **kind).fill_(77))
+    full, thin = Case("a", (6, 7, 8)), Case("b", (depth, 7, 8))
     settings = Sampling((6, 7, 8), 2, 0, flips)
     drawing = sampler(settings, labelled=[full, thin])
     for _ in range(10):
         batch = drawing.draw()
         row = batch.case_ids.index("b")
-        assert (batch.labelled[row, 0].abs().amax((1, 2)) > 0).sum() == 2
-        assert (batch.labels[row].amax((1, 2)) > 0).sum() <= 2
+        assert (batch.labelled[row, 0].abs().amax((1, 2)) > 0).sum() == depth
+        assert (batch.labels[row].amax((1, 2)) > 0).sum() <= depth
         del batch
 
 

@@ -30,6 +30,11 @@ def centred_start(shape: Size, patch: Size, voxel: np.ndarray) -> Start:
     return tuple(start)  # type: ignore[return-value]
 
 
+def is_padded(shape: tuple[int, ...], patch: tuple[int, ...]) -> bool:
+    """Whether a patch reaches beyond the volume; by one voxel it does so behind it alone."""
+    return any(size < wanted for size, wanted in zip(shape, patch, strict=True))
+
+
 def copy_patch(source: np.ndarray, start: Start, target: np.ndarray) -> None:
     """Fill ``target`` (d, h, w) with the patch of ``source`` (D, H, W) that begins at ``start``.
 

@@ -19,6 +19,7 @@ from dvcl.sampling.patches import (
     centred_start,
     copy_patch,
     copy_scaled_patch,
+    is_padded,
     uniform_start,
 )
 from dvcl.store import StoredCase
@@ -171,10 +172,10 @@ class Sampler:
 
 
 def _copy_image(cut: Cut, pixels: np.ndarray) -> None:
-    if min(cut.start) < 0:
+    case = cut.case
+    if is_padded(case.image.shape, pixels.shape):
         # Padding is the lower end of the window (air), which is 0 after normalisation.
         pixels.fill(0)
-    case = cut.case
     target = np.flip(pixels, cut.flips)
     copy_scaled_patch(case.image, cut.start, target, case.scale, case.offset)
 
@@ -182,7 +183,7 @@ def _copy_image(cut: Cut, pixels: np.ndarray) -> None:
 def _copy_label(cut: Cut, classes: np.ndarray) -> None:
     label = cut.case.label
     assert label is not None, f"{cut.case.id} was given as a labelled case"
-    if min(cut.start) < 0:
+    if is_padded(label.shape, classes.shape):
         classes.fill(0)
     copy_patch(label, cut.start, np.flip(classes, cut.flips))
 
