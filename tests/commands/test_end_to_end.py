@@ -172,7 +172,7 @@ def test_score_a_folder_of_masks(
         (("train", "WORK", "--split-seed", "-1"), "equal to 0"),
         (("train", "WORK", "--name", "../elsewhere"), "--name '../elsewhere'"),
         (("train", "WORK", "--name", "x" * 300), "File name too long"),
-        (("train", "WORK", "--split", "SPLIT", "--labelled-cases", "1"), "leave out --labelled"),
+        (("train", "WORK", "--split", "SPLIT", "--labelled-cases", "1"), "leave out the options"),
         (("train", "WORK", "--split", "SPLIT"), "nobody (labelled): no such case"),
         (("predict", "nowhere", "x.nii.gz", "--out", "masks"), "not a run"),
         (("evaluate", "nowhere"), "not a run"),

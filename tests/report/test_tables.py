@@ -50,10 +50,16 @@ def test_summary_in_percent_with_counts():
     assert rows["liver"][-3:] == ("2", "0", "0")
     assert rows["left_kidney"][:2] == ("70.00", "–")
     assert rows["left_kidney"][-3:] == ("1 of 2", "0", "1")
-    assert rows["spleen"] == (*"–" * 6, "0 of 2", "0", "2")
+    assert rows["spleen"] == (*"–" * 5, "0 of 2", "0", "2")
     assert rows["Mean of organs (2 of 3)"][0] == "77.50"
     assert rows["Mean of organs (2 of 3)"][-2:] == ("0", "3")
     assert table.means == 1
+
+
+def test_a_summary_with_long_names_fits_a_terminal_with_every_number_whole():
+    lines = printed(summary_table(summary(right_adrenal_gland=[0.9, 0.8])), width=80).splitlines()
+    (row,) = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines if "right_adrenal" in line]
+    assert row.split() == ["right_adrenal_gland", "85.00", "7.07", "74.24", "–", "–", "2", "0", "0"]
 
 
 def test_mean_row_names_the_number_of_organs():

@@ -44,7 +44,6 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
             percent(organ.jaccard.mean),
             percent(organ.nsd.mean),
             _number(organ.hd95_mm.mean),
-            _number(organ.assd_mm.mean),
             _of(organ.dice.defined, summary.cases),
             str(organ.missed),
             str(organ.false_positives),
@@ -58,13 +57,12 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
         percent(summary.mean_jaccard),
         percent(summary.mean_nsd),
         _number(summary.mean_hd95_mm),
-        _number(summary.mean_assd_mm),
         "",
         str(summary.missed[0]),
         str(sum(organ.false_positives for organ in summary.organs)),
     )
     return TextTable(
-        ("Organ", "Dice %", "SD", "Jaccard %", "NSD %", "HD95 mm", "ASSD mm", "Cases", "Missed",
+        ("Organ", "Dice %", "SD", "Jaccard %", "NSD %", "HD95 mm", "Cases", "Missed",
          "False pos."),
         (*organs, mean),
         caption
@@ -121,11 +119,14 @@ def to_rich(table: TextTable) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=table.caption)
     shown.caption_justify, shown.caption_style = "left", "dim"
     for index, column in enumerate(table.columns):
+        # Headings may take several lines; a number or a word that is broken in two misleads.
+        whole = [*column.split(), *(row[index] for row in table.rows)]
         shown.add_column(
             Text(column),
             justify="right" if index else "left",
             no_wrap=not index,
             overflow="fold",
+            min_width=max(map(len, whole)),
         )
     for index, row in enumerate(table.rows):
         cells = (
