@@ -490,10 +490,14 @@ def compare(
     name: Annotated[str | None, typer.Option(help="Of the comparison; the recipe's name.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the studies' own.")] = None,
     validation_share: Annotated[
-        float, typer.Option(help="Of labelled cases, where none are given for validation.")
-    ] = 0.2,
-    test_share: Annotated[float, typer.Option(help="Of labelled cases without a role.")] = 0.0,
-    split_seed: Annotated[int, typer.Option(min=0, help="Of the division into parts.")] = 0,
+        float | None, typer.Option(help="As for `dvcl train`.", show_default=False)
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="As for `dvcl train`.", show_default=False)
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(min=0, help="As for `dvcl train`.", show_default=False)
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
     slurm: Annotated[bool, typer.Option(help="Submit runs to Slurm (needs submitit).")] = False,
     slurm_options: Annotated[

@@ -144,9 +144,35 @@ def test_score_a_folder_of_masks(
     assert "100.00" in out
 
 
+def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = study / "work"
+    words = ("compare", work, "--methods=cps", "--twin", "--name=duel", "--seeds=0,1", "--jobs=2",
+             "--device=cpu", "--set=training.iterations=1")  # fmt: skip
+    assert "to do: work: duel, cps, seed 1 (1 steps)" in run(capsys, *words, "--dry")[1]
+    code, out, err = run(capsys, *words)
+    assert code == 0, out + err
+    assert "Against supervised" in out
+    folder = work / "comparisons" / "duel"
+    with (folder / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * 2 * 13, "methods, seeds, test cases, organs"
+    assert {row["method"] for row in rows} == {"supervised", "cps"}
+    assert "**" in (folder / "organs.md").read_text() or "cps" in (folder / "organs.md").read_text()
+    before = {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")}
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "4 of 4 runs are finished" in out
+    assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        (("compare", "WORK", "--methods", "cps,cps"), "each only once"),
+        (("compare", "WORK", "--vary", "methods.dvcl.neighbors=5"), "did you mean 'neighbours'"),
+        (("compare", "WORK", "--seeds", "a"), "--seeds: 'a' found"),
         (("train", "nowhere"), "dvcl prepare"),
         (("train", "WORK", "--method", "dcvl"), "'dcvl'"),
         (("train", "WORK", "--set", "training.rtae=1"), "did you mean 'rate'"),

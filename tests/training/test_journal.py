@@ -6,7 +6,7 @@ import math
 import pytest
 
 from dvcl.errors import InputError
-from dvcl.training.journal import Journal, read_journal
+from dvcl.training.journal import Journal, last_iteration, read_journal
 
 
 def filled(path, rows: int = 4) -> None:
@@ -91,3 +91,13 @@ def test_unusual_line_ends_inside_a_name_do_not_split_a_row(tmp_path):
 
 def test_no_journal_has_no_rows(tmp_path):
     assert read_journal(tmp_path / "journal.jsonl") == []
+
+
+def test_the_last_iteration_is_found_at_the_end_of_a_long_journal(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    assert last_iteration(path) == 0
+    rows = "".join(f'{{"iteration": {n}, "padding": "{"x" * 90}"}}\n' for n in range(1, 2001))
+    path.write_text(rows + '{"iteration": 2001, "pad')
+    assert last_iteration(path) == 2000
+    path.write_text("")
+    assert last_iteration(path) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,11 @@ from rich.progress import (
 )
 
 from dvcl.training.journal import Row
+
+Steps = Mapping[str, tuple[int, int]]
+
+# Runs differ in speed: what is left of many is estimated from more than the last moments.
+SPEED_PERIOD_S = 600.0
 
 
 class _Console(Console):
@@ -86,7 +91,27 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
         yield observe
 
 
-def _progress() -> Progress:
+@contextmanager
+def step_bars(title: str, total: int, done: int) -> Iterator[Callable[[int, Steps], None]]:
+    """A bar for the steps of many runs; yields show(done, {run at work: (done, total)})."""
+    with _progress(SPEED_PERIOD_S) as progress:
+        every = progress.add_task(title, total=total, completed=done, note="")
+        tasks: dict[str, TaskID] = {}
+
+        def show(done: int, working: Steps) -> None:
+            progress.update(every, completed=done)
+            for run in tasks.keys() - working.keys():
+                progress.remove_task(tasks.pop(run))
+            for run, (steps, of) in working.items():
+                if run not in tasks:
+                    tasks[run] = progress.add_task(escape(run), total=of, note="")
+                note = "scoring" if steps >= of else ""
+                progress.update(tasks[run], completed=steps, note=note)
+
+        yield show
+
+
+def _progress(period_s: float = 30) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
@@ -95,4 +120,5 @@ def _progress() -> Progress:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
         console=console,
+        speed_estimate_period=period_s,
     )

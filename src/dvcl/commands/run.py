@@ -72,25 +72,35 @@ class Run:
         """The weights that predict: the best validated ones."""
         return self.folder / "best.safetensors"
 
-    def save(self, device: torch.device) -> None:
-        """Write run.json, or make sure that the one there says the same.
+    def is_recorded(self) -> bool:
+        """Whether the folder holds this run, finished or not.
 
         Raises:
-            InputError: When the folder holds a run with other settings; lists the differences.
+            InputError: When it holds a run with other settings; lists the differences.
         """
         path = self.folder / "run.json"
-        if path.exists():
-            with read_record(path, NEW_NAME) as record:
-                differences = _differences(record["settings"], self.settings)
-            if differences:
-                raise InputError(
-                    differences,
-                    f"{self.folder}: holds a run with other settings. Give this one another "
-                    "--name, or delete that folder:",
-                )
+        if not path.exists():
+            return False
+        with read_record(path, NEW_NAME) as record:
+            differences = _differences(record["settings"], self.settings)
+        if differences:
+            raise InputError(
+                differences,
+                f"{self.folder}: holds a run with other settings. Give this one another --name, "
+                "or delete that folder:",
+            )
+        return True
+
+    def save(self, device: torch.device) -> None:
+        """Write run.json, where it is not there already.
+
+        Raises:
+            InputError: As `is_recorded`.
+        """
+        if self.is_recorded():
             return
         write_json(
-            path,
+            self.folder / "run.json",
             {
                 "settings": self.settings,
                 "hash": sha256_of_json(self.settings),

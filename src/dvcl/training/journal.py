@@ -13,6 +13,9 @@ from dvcl.files import write_text
 
 Row = dict[str, Any]
 
+# More than the longest row takes.
+TAIL_BYTES = 2**16
+
 
 class Journal:
     """Appends rows; each has "iteration" (steps done) and "kind" ("step" or "validation").
@@ -64,6 +67,21 @@ def read_journal(path: Path) -> list[Row]:
                 "or delete that line."
             ) from error
     return rows
+
+
+def last_iteration(path: Path) -> int:
+    """Steps done by the end of a journal, 0 without one; reads its end alone."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        *lines, _ = file.read().split(b"\n")
+    for line in reversed(lines):
+        try:
+            return int(json.loads(line)["iteration"])
+        except ValueError:
+            continue
+    return 0
 
 
 def _line(row: Row) -> str:

@@ -1,0 +1,219 @@
+"""Train and score many runs, and say which differences are real."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dvcl.commands.compare_results import Findings, collect, write_findings
+from dvcl.commands.comparison import Entry, plan
+from dvcl.commands.console import console, step_bars
+from dvcl.commands.divide import divide, with_division
+from dvcl.commands.evaluate import SCORES
+from dvcl.commands.jobs import Job, Start, run_jobs, start_here, start_submitted
+from dvcl.commands.project import Project, open_project
+from dvcl.commands.train import check_fit, make_run
+from dvcl.errors import InputError
+from dvcl.files import folder_lock
+from dvcl.methods import METHODS
+from dvcl.recipe import Recipe
+from dvcl.splits import Split
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be compared, and how to run it; the options of `dvcl compare`."""
+
+    methods: str
+    seeds: Sequence[int]
+    labelled_cases: Sequence[int] = ()
+    vary: Sequence[str] = ()
+    twin: bool = False
+    name: str | None = None
+    recipe: str | None = None
+    changes: tuple[str, ...] = ()
+    validation_share: float | None = None
+    test_share: float | None = None
+    split_seed: int | None = None
+    jobs: int = 1
+    slurm: bool = False
+    slurm_options: Sequence[str] = ()
+    device: str = "auto"
+
+    def method_names(self) -> list[str]:
+        """In the order asked for; supervised first where a twin is wanted."""
+        names = list(METHODS) if self.methods == "all" else self.methods.split(",")
+        return ["supervised", *names] if self.twin and "supervised" not in names else names
+
+    def divide(self, project: Project, recipe: Recipe, labelled_cases: int | None) -> Split:
+        """As `dvcl train` does with the same options."""
+        given = {
+            "seed": self.split_seed, "labelled_cases": labelled_cases,
+            "validation_share": self.validation_share, "test_share": self.test_share,
+        }  # fmt: skip
+        return divide(project, with_division(recipe, given))
+
+    def training(self, entry: Entry) -> tuple[str, ...]:
+        """Arguments of `dvcl` that train a run."""
+        changes = (f"--set={change}" for change in (*self.changes, *entry.varied))
+        optional = {
+            "--recipe": self.recipe, "--labelled-cases": entry.labelled_cases,
+            "--validation-share": self.validation_share, "--test-share": self.test_share,
+            "--split-seed": self.split_seed,
+        }  # fmt: skip
+        return (
+            "train", str(entry.study), "--method", entry.method, "--seed", str(entry.seed),
+            "--name", entry.group, "--device", self.device,
+            *(word for option in optional.items() if option[1] is not None
+              for word in map(str, option)),
+            *changes,
+        )  # fmt: skip
+
+    def start(self, folder: Path) -> Start:
+        """How to run jobs."""
+        if not self.slurm:
+            return start_here(self.jobs, visible_gpus(self.device))
+        pairs = [option.partition("=") for option in self.slurm_options]
+        given = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
+        return start_submitted(folder / "slurm", "slurm", given)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a comparison came to.
+
+    Attributes:
+        findings: Tables of the finished runs, by study and group.
+        failed: Title and reason of the failed runs.
+        note: Where everything is.
+    """
+
+    findings: list[Findings]
+    failed: dict[str, str]
+    note: str
+
+
+def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False) -> Outcome:
+    """Train and score what is missing, and write tables of everything that is there.
+
+    Writes ``comparisons/NAME/`` into the first study. The same call continues a comparison.
+
+    Raises:
+        InputError: Before any work, with every run that could not be trained, and why.
+    """
+    first = open_project(studies[0])
+    name = options.name or first.load_recipe(options.recipe, options.changes).name
+    folder = studies[0] / "comparisons" / name
+    entries = plan(
+        studies, options.method_names(), options.seeds, options.labelled_cases or [None],
+        parse_varied(options.vary), name,
+    )  # fmt: skip
+    steps = _missing(entries, options)
+    done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
+    if dry:
+        lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
+        return Outcome(collect(entries), {}, "\n".join([*lines, done]))
+    console.print(f"{done}.")
+    failed = run_comparison(steps, options, folder / "logs")
+    findings = collect(entries)
+    write_findings(folder, entries, findings)
+    return Outcome(findings, failed, f"Every score and all tables: {folder}")
+
+
+def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> dict[str, str]:
+    """Train and score runs, several at once.
+
+    Args:
+        steps: Runs, and how many steps each takes in all.
+        options: How.
+        logs: Folder for what they print, and for the lock that keeps a second comparison out.
+
+    Returns:
+        Title and reason of the runs that failed.
+    """
+    jobs = {}
+    for entry in steps:
+        score = ("evaluate", str(entry.folder), "--device", options.device)
+        log = logs / f"{entry.title.replace(': ', ', ')}.txt"
+        jobs[Job(entry.title, (options.training(entry), score), log)] = entry
+    with folder_lock(logs), _progress(steps) as show:
+        return run_jobs(
+            list(jobs), options.start(logs), options.jobs,
+            lambda working: show([jobs[job] for job in working]),
+        )  # fmt: skip
+
+
+def _missing(entries: Sequence[Entry], options: Options) -> dict[Entry, int]:
+    """The runs that are not finished, and their steps.
+
+    Raises:
+        InputError: With everything that would stop one of them.
+    """
+    projects = {entry.study: open_project(entry.study) for entry in entries}
+    steps: dict[Entry, int] = {}
+    problems: dict[str, None] = {}
+    for entry in entries:
+        project = projects[entry.study]
+        try:
+            recipe = project.load_recipe(options.recipe, (*options.changes, *entry.varied))
+            split = options.divide(project, recipe, entry.labelled_cases)
+            run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
+            check_fit(run, run.build_method(), project.store(recipe))
+            if not (run.is_recorded() and (run.folder / SCORES).exists()):
+                steps[entry] = recipe.training.iterations
+        except InputError as error:
+            # The same mistake of every seed is told once.
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise InputError(list(problems), "this comparison cannot be made:")
+    return steps
+
+
+@contextmanager
+def _progress(
+    todo: Mapping[Entry, int],
+) -> Iterator[Callable[[Sequence[Entry]], None]]:
+    """One bar for all steps of all runs, one for every run at work."""
+    done = {entry: entry.iterations_done() for entry in todo}
+    with step_bars("All runs", sum(todo.values()), sum(done.values())) as show:
+
+        def update(working: Sequence[Entry]) -> None:
+            done.update((entry, entry.iterations_done()) for entry in working)
+            steps = {entry.title: (done[entry], todo[entry]) for entry in working}
+            show(sum(done.values()), steps)
+
+        yield update
+
+
+def visible_gpus(device: str) -> int:
+    """GPUs among which runs can be shared out."""
+    return torch.cuda.device_count() if device in ("auto", "cuda") else 0
+
+
+def parse_numbers(option: str, text: str | None) -> list[int]:
+    """Whole numbers with commas between them; none without a text."""
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise InputError(
+            f"{option}: {text!r} found; whole numbers were expected, as 0,1,2."
+        ) from error
+
+
+def parse_varied(options: Sequence[str]) -> dict[str, list[str]]:
+    """A setting and its values from each "key=value,value"; lists in brackets stay whole."""
+    varied = {}
+    for option in options:
+        key, sign, values = option.partition("=")
+        if not sign or not values:
+            raise InputError(
+                f"--vary {option!r}: a setting and its values were expected, as "
+                "methods.dvcl.neighbours=5,10,20."
+            )
+        varied[key] = re.split(r",(?![^\[]*\])", values)
+    return varied

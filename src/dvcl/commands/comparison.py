@@ -1,0 +1,105 @@
+"""What a comparison consists of: its runs, where each is kept, and how far it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvcl.errors import InputError
+from dvcl.training.journal import last_iteration
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run: trained, then scored on its test cases.
+
+    Attributes:
+        study: The study's folder.
+        method: Name of the method.
+        seed: Of the run.
+        labelled_cases: As for `make_split`.
+        varied: The settings in which the run's variant differs, as "key=value".
+        group: Folder under the study's ``runs``.
+    """
+
+    study: Path
+    method: str
+    seed: int
+    labelled_cases: int | None = None
+    varied: tuple[str, ...] = ()
+    group: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return self.study / "runs" / self.group / self.method / f"seed-{self.seed}"
+
+    @property
+    def title(self) -> str:
+        """For people, unique within a comparison."""
+        return f"{self.study.name}: {self.group}, {self.method}, seed {self.seed}"
+
+    def iterations_done(self) -> int:
+        """Steps in the run's journal."""
+        return last_iteration(self.folder / "journal.jsonl")
+
+
+def plan(
+    studies: Sequence[Path],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    labelled_cases: Sequence[int | None],
+    vary: Mapping[str, Sequence[str]],
+    name: str,
+) -> list[Entry]:
+    """All runs of a comparison, so ordered that what is done first can be compared first.
+
+    Args:
+        studies: Prepared studies.
+        methods: Their names.
+        seeds: Of each method.
+        labelled_cases: Numbers of labelled cases; None keeps all.
+        vary: Setting -> values to try; all combinations.
+        name: Where the settings are as they are; variants add to it.
+
+    Raises:
+        InputError: When a list is empty or holds something twice.
+    """
+    lists: dict[str, Sequence[object]] = {
+        "studies": studies,
+        "methods": methods,
+        "seeds": seeds,
+        "labelled cases": labelled_cases,
+        **vary,
+    }
+    problems = [
+        f"{what}: {list(values)} found; at least one was expected, and each only once."
+        for what, values in lists.items()
+        if not values or len(set(values)) < len(values)
+    ]
+    if problems:
+        raise InputError(problems, "this comparison cannot be made:")
+    variants = [
+        tuple(f"{key}={value}" for key, value in zip(vary, values, strict=True))
+        for values in itertools.product(*vary.values())
+    ]
+    return [
+        Entry(study, method, seed, number, varied, _group(name, number, varied))
+        for seed in seeds
+        for study in studies
+        for number in labelled_cases
+        for varied in variants
+        for method in methods
+    ]
+
+
+def _group(name: str, labelled_cases: int | None, varied: Sequence[str]) -> str:
+    """Such as "small-ct, 4 labelled, neighbours=5"; the last part of a key tells it apart."""
+    labelled = [] if labelled_cases is None else [f"{labelled_cases} labelled"]
+    settings = []
+    for change in varied:
+        key, _, value = change.partition("=")
+        settings.append(f"{key.rpartition('.')[2]}={value}")
+    return ", ".join([name, *labelled, *settings]).replace("/", "-")

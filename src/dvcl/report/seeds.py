@@ -1,0 +1,100 @@
+"""Many methods over seeds: one row each, mean and standard deviation over the seeds' means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from dvcl.evaluation.summary import Spread, Summary, spread
+from dvcl.report.tables import UNDEFINED, TextTable, percent
+
+Runs = Mapping[str, Sequence[Summary]]
+
+
+def seeds_table(runs: Runs, seconds: Mapping[str, float]) -> TextTable:
+    """Means over organs of every method, the best of a column stressed.
+
+    Args:
+        runs: Name -> one summary per seed, in the order of the rows.
+        seconds: Name -> median seconds per step.
+    """
+    columns = {
+        "Dice %": ("mean_dice", 100, 2, 1),
+        "Jaccard %": ("mean_jaccard", 100, 2, 1),
+        "NSD %": ("mean_nsd", 100, 2, 1),
+        "HD95 mm": ("mean_hd95_mm", 1, 1, -1),
+        "ASSD mm": ("mean_assd_mm", 1, 2, -1),
+    }
+    spreads = [
+        [spread([getattr(summary, score) for summary in summaries]) for summaries in runs.values()]
+        for score, *_ in columns.values()
+    ]
+    cells = [
+        [_shown(found, scale, digits) for found in column]
+        for column, (_, scale, digits, _) in zip(spreads, columns.values(), strict=True)
+    ]
+    strong = {
+        (row, column + 2)
+        for column, (found, (*_, sign)) in enumerate(zip(spreads, columns.values(), strict=True))
+        for row in _best(found, sign)
+    }
+    rows = [
+        (name, str(len(summaries)), *(column[row] for column in cells), f"{seconds[name]:.2f}")
+        for row, (name, summaries) in enumerate(runs.items())
+    ]
+    return TextTable(
+        ("Method", "Seeds", *columns, "s/step"),
+        tuple(rows),
+        "Mean over organs, each averaged over its test cases first; ± standard deviation over "
+        "seeds, where there are several.",
+        frozenset(strong),
+    )
+
+
+def organs_table(runs: Runs) -> TextTable:
+    """Dice in percent of every organ (column) and method (row)."""
+    organs = list(
+        dict.fromkeys(
+            organ.organ for summaries in runs.values() for s in summaries for organ in s.organs
+        )
+    )
+    found = [
+        [_dice_over_seeds(summaries, organ) for summaries in runs.values()] for organ in organs
+    ]
+    means = [spread([s.mean_dice for s in summaries]) for summaries in runs.values()]
+    columns = [*found, means]
+    return TextTable(
+        ("Method", *organs, "Mean"),
+        tuple(
+            (name, *(_shown(column[row], 100, 2) for column in columns))
+            for row, name in enumerate(runs)
+        ),
+        "Dice in percent, mean over the test cases that have the organ; ± standard deviation over "
+        "seeds, where there are several.",
+        frozenset(
+            (row, place) for place, column in enumerate(columns, 1) for row in _best(column, 1)
+        ),
+    )
+
+
+def _dice_over_seeds(summaries: Sequence[Summary], organ: str) -> Spread:
+    return spread(
+        [row.dice.mean for summary in summaries for row in summary.organs if row.organ == organ]
+    )
+
+
+def _shown(found: Spread, scale: float, digits: int) -> str:
+    if math.isnan(found.mean):
+        return UNDEFINED
+    mean = f"{scale * found.mean:.{digits}f}"
+    return mean if math.isnan(found.sd) else f"{mean} ± {scale * found.sd:.{digits}f}"
+
+
+def _best(column: Sequence[Spread], sign: int) -> list[int]:
+    """Rows that share the best printed mean; none where nothing sets them apart."""
+    values = {row: sign * found.mean for row, found in enumerate(column) if found.defined}
+    printed = {row: percent(value) for row, value in values.items()}
+    if len(set(printed.values())) < 2:
+        return []
+    best = printed[max(values, key=lambda row: values[row])]
+    return [row for row, cell in printed.items() if cell == best]
