@@ -26,7 +26,9 @@ def job(folder, name, *codes):
 def run(listed, side_by_side=2, start=None):
     seen = []
     start = start or start_here(side_by_side, gpus=0)
-    failed = run_jobs(listed, start, side_by_side, lambda at_work: seen.append(len(at_work)), 0.02)
+    failed = run_jobs(
+        listed, start, side_by_side, lambda at_work: seen.append(len(at_work)), pause_s=0.02
+    )
     return failed, seen
 
 

@@ -144,8 +144,12 @@ def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> 
     with folder_lock(logs), _progress(steps) as show:
         return run_jobs(
             list(jobs), options.start(logs), options.jobs,
-            lambda working: show([jobs[job] for job in working]),
+            lambda working: show([jobs[job] for job in working]), _tell,
         )  # fmt: skip
+
+
+def _tell(job: Job, reason: str) -> None:
+    console.print(f"{'failed' if reason else 'done'}: {job.title}", markup=False)
 
 
 def _missing(entries: Sequence[Entry], options: Options) -> dict[Entry, int]:

@@ -170,6 +170,7 @@ def run_jobs(
     start: Start,
     side_by_side: int,
     watch: Callable[[Sequence[Job]], None],
+    ended: Callable[[Job, str], None] = lambda job, reason: None,
     pause_s: float = 1.0,
 ) -> dict[str, str]:
     """Run all jobs, so many at once; one that fails does not stop the others.
@@ -179,12 +180,13 @@ def run_jobs(
         start: From `start_here` or `start_submitted`.
         side_by_side: How many at once.
         watch: Called about every ``pause_s`` seconds with the jobs at work.
+        ended: Called with every job that has ended, and why it failed, "" if it did not.
         pause_s: Between two looks.
 
     Returns:
         Title and reason of the failed ones. When this is interrupted, jobs at work are stopped.
     """
-    waiting, failed = list(jobs), {}
+    waiting, failed = list(jobs), dict[str, str]()
     with _stopped_at_the_end() as working:
         while waiting or working:
             places = set(range(side_by_side)) - set(working)
@@ -195,8 +197,9 @@ def run_jobs(
                 code = handle.poll()
                 if code is not None:
                     del working[place]
-                    if code:
-                        failed[job.title] = f"exit code {code}: {job.reason()} ({job.log})"
+                    reason = f"exit code {code}: {job.reason()} ({job.log})" if code else ""
+                    failed |= {job.title: reason} if code else {}
+                    ended(job, reason)
             watch([job for job, _ in working.values()])
             time.sleep(pause_s if working else 0)
     return failed
