@@ -1,0 +1,45 @@
+"""The command line: parse, then call one function each. Heavy imports wait inside commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+
+# Commands stand in the help in the order in which these are loaded: that of the work.
+from dvcl.cli import data, learning, scores  # isort: skip
+from dvcl.cli.app import app
+
+__all__ = ["app", "data", "learning", "main", "scores"]
+
+
+def main() -> None:
+    """Run the command line; wrong input ends with exit code 2, a signal with 128 + its number."""
+    # Threads that wait by spinning make a step over ten times slower as soon as another program
+    # uses a core. Read when torch is loaded, so it must be set before.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app()
+    except Exception as error:
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+def _exit_code(error: Exception) -> int:
+    files: Any = sys.modules.get("dvcl.files")
+    if files and isinstance(error, OSError) and error.errno in files.REFUSALS:
+        # A full disk or missing permission is for the user to mend; it is not reported as a bug.
+        error = files.refusal(error.errno, error.filename)
+    kind: Any = sys.modules.get("dvcl.errors")
+    if kind and isinstance(error, kind.InputError):
+        typer.echo(f"error: {error}", err=True)
+        return 2
+    stopped: Any = sys.modules.get("dvcl.training.interruption")
+    if stopped and isinstance(error, stopped.Interrupted):
+        typer.echo(f"{error}; run the same command again to continue.", err=True)
+        return 128 + int(error.signal)
+    raise error

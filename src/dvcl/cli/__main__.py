@@ -1,0 +1,5 @@
+"""`python -m dvcl.cli`, the same as `dvcl`."""
+
+from dvcl.cli import main
+
+main()

@@ -1,0 +1,273 @@
+"""Commands on scans: make them up, check, plan, draw, prepare. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvcl.cli.app import app
+from dvcl.cli.options import (
+    AllowOverlap,
+    Changes,
+    Data,
+    Device,
+    Labelled,
+    Labels,
+    Layout,
+    Modality,
+    Overlaps,
+    Partial,
+    Test,
+    Unlabelled,
+    Validation,
+    Work,
+    quoted,
+)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to work.")] = Path("demo"),
+    device: Device = "auto",
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Run everything on made-up patients: make, prepare, train, test, report."""
+    from dvcl.commands.demo import run_demo
+
+    run_demo(out, device, tuple(changes))
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder for the scans.")],
+    labelled: int = 4,
+    unlabelled: int = 20,
+    validation: int = 2,
+    test: int = 6,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Write made-up abdominal CT scans with 13 organs as plain folders."""
+    from dvcl.commands.console import bars
+    from dvcl.datasets.phantom import make_phantom
+
+    with bars() as bar:
+        make_phantom(
+            out, labelled, unlabelled, validation, test, seed=seed, progress=bar("Phantom")
+        )
+
+
+@app.command()
+def check(
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
+    recipe: Annotated[
+        str | None, typer.Option(help="For the estimate; small-ct or small-mr by default.")
+    ] = None,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", help="Also write it all for programs; - for standard output."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    allow_overlap: AllowOverlap = False,
+    fix: Annotated[
+        Path | None, typer.Option(help="New folder for corrected copies.", show_default=False)
+    ] = None,
+    fill_nan: Annotated[
+        bool, typer.Option("--fill-nan", help="With --fix: NaN becomes the least value.")
+    ] = False,
+    fix_within_mm: Annotated[
+        float, typer.Option(min=0, help="With --fix: labels so near take the image's grid.")
+    ] = 0.5,
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Look for everything wrong with scans, before any work; 1 if there are errors."""
+    from functools import partial as bound
+
+    from dvcl.commands.check import check_scans
+    from dvcl.commands.check_tables import quiet_bars, tell
+    from dvcl.commands.fix import fix_scans
+    from dvcl.commands.sources import find_dataset
+    from dvcl.datasets.checks.repair import RepairOptions
+
+    find = bound(
+        find_dataset, labelled, unlabelled, validation, test, labels,
+        data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+        partial=partial, overlaps=overlaps,
+    )  # fmt: skip
+    with quiet_bars(json_file) as bar:
+        checked = check_scans(
+            find, recipe, changes, allow_overlap=allow_overlap,
+            checked=bar("Checking"), compared=bar("Comparing"),
+        )  # fmt: skip
+    tell(checked, json_file)
+    if fix:
+        with quiet_bars(json_file) as bar:
+            fixed = fix_scans(checked, fix, RepairOptions(fill_nan, fix_within_mm), bar("Writing"))
+        tell(fixed, json_file)
+    raise typer.Exit(checked.exit_code(strict))
+
+
+@app.command()
+def plan(
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
+    out: Annotated[Path, typer.Option(help="New recipe file.")] = Path("plan.toml"),
+    method: Annotated[str, typer.Option(help="Whose training step is measured.")] = "dvcl",
+    minutes: Annotated[
+        float | None, typer.Option(help="For one training; 20 on a CPU, 600 on a GPU.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB that a step may take; all that is free.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Look at scans and machine, and propose a recipe with reasons."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.plan import fingerprint_path, make_plan, plan_table, warnings
+    from dvcl.commands.run import usable_device
+    from dvcl.commands.sources import find_dataset
+
+    dataset = find_dataset(
+        labelled, unlabelled, validation, test, labels,
+        data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+        partial=partial, overlaps=overlaps,
+    )  # fmt: skip
+    with bars() as bar:
+        made = make_plan(
+            dataset, out, device=usable_device(device), method=method, minutes=minutes,
+            memory_gib=memory, looked=bar("Looking"), measured=bar("Measuring"),
+        )  # fmt: skip
+    console.print(plan_table(made))
+    for warning in warnings(made):
+        console.print(f"Note: {warning}", markup=False)
+    console.print(
+        f"{made.in_words}\nRecipe: {out}; the numbers behind it: {fingerprint_path(out)}\n"
+        f"Next: dvcl prepare WORK --recipe {quoted(out)}, with the same scans",
+        markup=False,
+    )
+
+
+@app.command()
+def show(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="Scan, folder of scans, study, store or case of a store."),
+    ] = None,
+    label: Annotated[
+        Path | None, typer.Option(help="Label map of a single scan.", show_default=False)
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option(help="Id of one case: its contact sheet.", show_default=False)
+    ] = None,
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Intensities from black to white; soft tissue for CT."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file; named after what is shown.", show_default=False)
+    ] = None,
+) -> None:
+    """Draw one scan as a contact sheet, or a whole data set as a montage."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.show import show as show_subject
+    from dvcl.commands.show import subject_of_dataset, subject_of_path
+    from dvcl.commands.sources import find_dataset
+    from dvcl.errors import InputError
+
+    if window and not window[0] < window[1]:
+        raise InputError(f"--window {window[0]:g} {window[1]:g}: the lower one goes first.")
+    if path:
+        if labelled or data:
+            raise InputError(f"{path}: give either a path, or --labelled or --data, not both.")
+        subject = subject_of_path(
+            path, label=label, labels=labels, modality=modality, window=window  # type: ignore[arg-type]
+        )  # fmt: skip
+    else:
+        dataset = find_dataset(
+            labelled, unlabelled, validation, test, labels,
+            data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
+            partial=partial, overlaps=overlaps,
+        )  # fmt: skip
+        subject = subject_of_dataset(dataset, window)
+    if subject.is_alone or case:
+        written = show_subject(subject, out, case)
+    else:
+        with bars() as bar:
+            written = show_subject(subject, out, progress=bar("Drawing"))
+    console.print("\n".join(map(str, written)), markup=False)
+
+
+@app.command()
+def prepare(
+    work: Work,
+    labelled: Labelled = None,
+    unlabelled: Unlabelled = [],  # noqa: B006
+    validation: Validation = None,
+    test: Test = None,
+    labels: Labels = None,
+    data: Data = None,
+    layout: Layout = "nnunet",
+    modality: Modality = None,
+    partial: Partial = False,
+    overlaps: Overlaps = False,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the data set in reports.", show_default=False)
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Recipe or .toml file; small-ct or small-mr by default.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; chosen by default.")
+    ] = None,
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Check scans and prepare them for training, once."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.project import prepare as prepare_project
+    from dvcl.commands.sources import find_dataset
+
+    dataset = find_dataset(
+        labelled, unlabelled, validation, test, labels,
+        data=data, layout=layout, modality=modality, name=name,  # type: ignore[arg-type]
+        partial=partial, overlaps=overlaps,
+    )  # fmt: skip
+    chosen = recipe or ("small-ct" if dataset.modality == "CT" else "small-mr")
+    with bars() as bar:
+        store = prepare_project(
+            work, dataset, chosen, changes=tuple(changes), workers=workers,
+            checked=bar("Checking"), prepared=bar("Preparing"), compared=bar("Comparing"),
+            tell=console.print,
+        )  # fmt: skip
+    console.print(
+        f"{len(store.ids)} cases, {len(dataset.labels.organs)} organs, recipe {chosen}: {work}\n"
+        f"Next: dvcl train {quoted(work)} --method dvcl",
+        markup=False,
+    )

@@ -1,0 +1,123 @@
+"""Commands that learn and segment. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvcl.cli.app import app
+from dvcl.cli.options import AllowOverlap, Changes, Device, Fast, Work, quoted
+
+
+@app.command()
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one's settings.", show_default=False)
+    ] = None,
+) -> None:
+    """List all methods, or the settings of one."""
+    from dvcl.commands.console import console
+    from dvcl.commands.methods import describe_method, methods_table
+
+    for part in describe_method(name) if name else [methods_table()]:
+        console.print(part)
+
+
+@app.command()
+def train(
+    work: Work,
+    method: Annotated[str, typer.Option(help="A name that `dvcl methods` lists.")] = "dvcl",
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of initialisation, sampling and dropout.")
+    ] = 0,
+    labelled_cases: Annotated[
+        int | None, typer.Option(help="Keep so many labelled, use the rest unlabelled.")
+    ] = None,
+    validation_share: Annotated[
+        float | None,
+        typer.Option(help="Of labelled cases, where none are given for validation; the recipe's."),
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="Of labelled cases without a role; the recipe's.")
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the division into parts; the recipe's.")
+    ] = None,
+    stratify: Annotated[
+        bool | None, typer.Option(help="Each organ in each part, where possible; the recipe's.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Cross-validation with so many test parts.")
+    ] = None,
+    fold: Annotated[int | None, typer.Option(help="Which of the folds to test, from 0 on.")] = None,
+    split: Annotated[Path | None, typer.Option(help="A split.json, instead of the above.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Instead of the one of `prepare`.")] = None,
+    name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
+    device: Device = "auto",
+    tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
+    allow_overlap: AllowOverlap = False,
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train one method; the same command continues an interrupted run."""
+    from dvcl.commands.console import console, training_bar
+    from dvcl.commands.divide import divide, with_division
+    from dvcl.commands.project import open_project
+    from dvcl.commands.train import train_run
+    from dvcl.errors import InputError
+    from dvcl.splits import read_split
+
+    given = {
+        "labelled_cases": labelled_cases, "validation_share": validation_share,
+        "test_share": test_share, "seed": split_seed, "stratify": stratify,
+        "folds": folds, "fold": fold,
+    }  # fmt: skip
+    if split and any(value is not None for value in given.values()):
+        raise InputError(
+            "train: --split says what each case is for; leave out the options that divide the "
+            "data set (--labelled-cases, shares, --split-seed, --stratify, folds), or --split."
+        )
+    project = open_project(work)
+    settings = with_division(project.load_recipe(recipe, changes), given)
+    division = read_split(split) if split else divide(project, settings)
+    if division.note:
+        console.print(division.note, markup=False)
+    with training_bar(f"Training {method}", settings.training.iterations) as observe:
+        run = train_run(
+            project, settings, method, division,
+            seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
+            allow_overlap=allow_overlap, tell=console.print,
+        )  # fmt: skip
+    console.print(
+        f"Trained: {run.folder}\nNext: dvcl predict {quoted(run.folder)} SCANS --out MASKS",
+        markup=False,
+    )
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run's folder, as `dvcl train` prints it.")],
+    images: Annotated[list[Path], typer.Argument(help="Scans, or folders of scans.")],
+    out: Annotated[Path, typer.Option(help="Folder for the label maps.")],
+    fast: Fast = False,
+    pictures: Annotated[bool, typer.Option(help="Also write a picture of every case.")] = True,
+    own_format: Annotated[
+        bool, typer.Option("--own-format", help="NRRD or MHA for scans that are; else NIfTI.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Segment new scans; results lie on the scans' own voxels."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.predict import predict_files
+    from dvcl.commands.run import open_run, usable_device
+
+    opened = open_run(run)
+    window = opened.recipe.window.fast() if fast else None
+    with bars() as bar:
+        written = predict_files(
+            opened, images, out,
+            device=usable_device(device), window=window, pictures=pictures,
+            own_format=own_format, progress=bar("Predicting"),
+        )  # fmt: skip
+    console.print(f"{len(written)} label maps: {out}", markup=False)

@@ -1,0 +1,61 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Work = Annotated[Path, typer.Argument(help="Folder of the study; `dvcl prepare` makes it.")]
+Changes = Annotated[
+    list[str], typer.Option("--set", help="Change a setting: training.iterations=500.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Fast = Annotated[
+    bool, typer.Option("--fast", help="Little window overlap, air skipped: faster, less exact.")
+]
+
+# Which scans: plain folders, or one folder in a known layout.
+Labelled = Annotated[
+    Path | None, typer.Option(help="Folder with images/ and labels/.", show_default=False)
+]
+Unlabelled = Annotated[
+    list[Path], typer.Option(help="Folder of images without labels; may be repeated.")
+]
+Validation = Annotated[
+    Path | None, typer.Option(help="As --labelled; chooses the best weights.", show_default=False)
+]
+Test = Annotated[
+    Path | None, typer.Option(help="As --labelled; only ever scored.", show_default=False)
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help='JSON file with organ names, {"1": "liver", ...}.', show_default=False),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="One folder instead, in a known layout.", show_default=False)
+]
+Layout = Annotated[
+    str, typer.Option(help="Of --data: nnunet (Decathlon too), flare22, amos22, btcv, mmwhs.")
+]
+Modality = Annotated[
+    str | None,
+    typer.Option(help="CT or MR; CT for plain folders, else as found.", show_default=False),
+]
+
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Take cases that lack masks; their loss ignores these.")
+]
+Overlaps = Annotated[
+    bool, typer.Option("--overlaps", help="Where masks overlap, the later organ wins.")
+]
+AllowOverlap = Annotated[
+    bool, typer.Option("--allow-overlap", help="Even if one scan is in two parts.")
+]
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it, spaces and all."""
+    return shlex.quote(str(path))

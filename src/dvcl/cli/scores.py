@@ -1,0 +1,128 @@
+"""Commands that score and compare. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvcl.cli.app import app
+from dvcl.cli.options import Changes, Device, Fast, Work
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(help="A run (its test cases are scored), or a folder of label maps.")
+    ],
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of reference label maps, for a folder.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="JSON file with organ names.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV file; cases.csv beside the label maps.")
+    ] = None,
+    tolerance_mm: Annotated[
+        float, typer.Option(min=0, help="Of the normalised surface Dice.")
+    ] = 2.0,
+    fast: Fast = False,
+    device: Device = "auto",
+) -> None:
+    """Score label maps: overlap, distances and volumes per organ and case."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.evaluate import SCORES, evaluate_run, score_folder
+    from dvcl.commands.run import open_run, usable_device
+    from dvcl.errors import InputError
+    from dvcl.evaluation.summary import summarise
+    from dvcl.report.tables import summary_table, to_rich
+
+    if not reference and (labels or out):
+        raise InputError(
+            "evaluate: --labels and --out go with --reference DIR; a run brings its own names, "
+            "and its scores are written into its folder."
+        )
+    with bars() as bar:
+        progress = bar("Scoring")
+        if reference:
+            target = out or predictions / SCORES
+            scores = score_folder(predictions, reference, labels, target, progress, tolerance_mm)
+        else:
+            run = open_run(predictions)
+            target = run.folder / SCORES
+            window = run.recipe.window.fast() if fast else None
+            scores = evaluate_run(
+                run, device=usable_device(device), window=window, progress=progress,
+                tolerance_mm=tolerance_mm,
+            )  # fmt: skip
+    console.print(to_rich(summary_table(summarise(scores))))
+    console.print(f"Every case: {target}", markup=False)
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[Path], typer.Argument(help="Folders that `dvcl prepare` made.")],
+    methods: Annotated[
+        str, typer.Option(help="Names with commas, or all.")
+    ] = "supervised,cps,dvcl",
+    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0",
+    labelled_cases: Annotated[
+        str | None, typer.Option(help="Numbers with commas; all without it.", show_default=False)
+    ] = None,
+    vary: Annotated[
+        list[str], typer.Option(help="Settings to try: methods.dvcl.neighbours=5,10,20.")
+    ] = [],  # noqa: B006
+    twin: Annotated[bool, typer.Option(help="Also train supervised, for what it shows.")] = False,
+    name: Annotated[str | None, typer.Option(help="Of the comparison; the recipe's name.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Instead of the studies' own.")] = None,
+    validation_share: Annotated[
+        float | None, typer.Option(help="As for `dvcl train`.", show_default=False)
+    ] = None,
+    test_share: Annotated[
+        float | None, typer.Option(help="As for `dvcl train`.", show_default=False)
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(min=0, help="As for `dvcl train`.", show_default=False)
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
+    slurm: Annotated[bool, typer.Option(help="Submit runs to Slurm (needs submitit).")] = False,
+    slurm_options: Annotated[
+        list[str], typer.Option("--slurm-option", help="Of submitit: slurm_partition=gpu.")
+    ] = [],  # noqa: B006
+    dry: Annotated[bool, typer.Option("--dry", help="Only show what is done and missing.")] = False,
+    device: Device = "auto",
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Train and score methods over seeds and settings; say which differences are real."""
+    from dvcl.commands.compare import Options, compare_studies, parse_numbers
+    from dvcl.commands.console import console
+    from dvcl.report.tables import to_rich
+
+    options = Options(
+        methods=methods, seeds=parse_numbers("--seeds", seeds),
+        labelled_cases=parse_numbers("--labelled-cases", labelled_cases),
+        vary=vary, twin=twin, name=name, recipe=recipe, changes=tuple(changes),
+        validation_share=validation_share, test_share=test_share, split_seed=split_seed,
+        jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
+    )  # fmt: skip
+    outcome = compare_studies(studies, options, dry=dry)
+    for found in outcome.findings:
+        console.print(found.title)
+        for table in (found.means, found.differences):
+            if table:
+                console.print(to_rich(table))
+    for title, reason in outcome.failed.items():
+        console.print(f"failed: {title}: {reason}", markup=False)
+    console.print(outcome.note, markup=False)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(work: Work) -> None:
+    """Write one page that compares all evaluated runs of a study."""
+    from dvcl.commands.console import console
+    from dvcl.commands.project import open_project
+    from dvcl.commands.report import write_report
+
+    console.print(f"Open {write_report(open_project(work))} in a browser.", markup=False)
