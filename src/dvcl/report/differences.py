@@ -21,16 +21,15 @@ def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTab
             name,
             _points(row.difference.mean),
             _interval(row.difference),
-            _p(row.p),
             _p(row.p_adjusted),
             UNDEFINED if math.isnan(row.effect) else f"{row.effect:+.2f}",
             _points(row.detectable).removeprefix("+"),
-            str(row.difference.cases),
             row.verdict,
         )
         for name, row in found.items()
     )
-    fewest = min((row.difference.cases for row in found.values()), default=0)
+    counts = [row.difference.cases for row in found.values()]
+    fewest, most = min(counts, default=0), max(counts, default=0)
     least = max((row.smallest_p for row in found.values()), default=math.nan)
     limit = (
         f" With {fewest} cases p cannot fall below {_p(least)} at all."
@@ -38,14 +37,15 @@ def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTab
         else ""
     )
     return TextTable(
-        (f"Against {reference}", "Dice, points", "95 % interval", "p", "p, Holm", "Effect",
-         "Detectable", "Cases", "Verdict"),
+        ("Method", "Dice, points", "95 % interval", "p, Holm", "Effect",
+         "Would show", "Verdict"),
         rows,
-        "Mean difference of the cases' mean Dice, averaged over seeds, with a bootstrap interval "
-        "over cases; Wilcoxon signed-rank test, corrected for all rows; effect: rank-biserial "
-        "correlation; detectable: the difference that these cases would have shown in four of "
-        "five studies. The test is about other cases, not about other trainings: one seed may "
-        f"differ from the next by more.{limit}",
+        f"Against {reference}: mean difference of the mean Dice of "
+        f"{fewest if fewest == most else f'{fewest} to {most}'} cases, averaged over seeds, with a "
+        "bootstrap interval over cases; Wilcoxon signed-rank test, corrected for all rows; effect: "
+        "rank-biserial correlation; would show: the difference that these cases would have shown "
+        "in four of five studies. The test is about other cases, not about other trainings: one "
+        f"seed may differ from the next by more.{limit}",
     )  # fmt: skip
 
 

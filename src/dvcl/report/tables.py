@@ -119,14 +119,16 @@ def to_rich(table: TextTable) -> Table:
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=table.caption)
     shown.caption_justify, shown.caption_style = "left", "dim"
     for index, column in enumerate(table.columns):
-        # Headings may take several lines; a number or a word that is broken in two misleads.
-        whole = [*column.split(), *(row[index] for row in table.rows)]
+        # Headings take several lines rather than more width than their column's cells. A number
+        # or a word that is broken in two would mislead.
+        widest = max((len(row[index]) for row in table.rows), default=0)
+        heading = column if len(column) <= widest else column.replace(" ", "\n")
         shown.add_column(
-            Text(column),
+            Text(heading),
             justify="right" if index else "left",
             no_wrap=not index,
             overflow="fold",
-            min_width=max(map(len, whole)),
+            min_width=max(widest, *map(len, heading.split("\n"))),
         )
     for index, row in enumerate(table.rows):
         cells = (
