@@ -159,12 +159,29 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * 2 * 13, "methods, seeds, test cases, organs"
     assert {row["method"] for row in rows} == {"supervised", "cps"}
-    assert "**" in (folder / "organs.md").read_text() or "cps" in (folder / "organs.md").read_text()
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "4 of 4 runs are finished and shown" in page
+    assert "Against supervised" in page
+    assert (folder / "boxes, work, duel.pdf").exists()
     before = {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")}
     code, out, _ = run(capsys, *words)
     assert code == 0
     assert "4 of 4 runs are finished" in out
     assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
+
+
+def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = study / "work"
+    words = ("compare", work, "--methods=supervised", "--name=rates", "--device=cpu",
+             "--vary=training.rate=0.1,1e38", "--set=training.iterations=3")  # fmt: skip
+    code, out, err = run(capsys, *words)
+    assert code == 1, out + err
+    assert "failed: work: rates, rate=1e38, supervised, seed 0: exit code 2: error: the loss" in out
+    folder = work / "comparisons" / "rates"
+    assert (folder / "setting, training.rate.png").exists()
+    assert "What training.rate does" in (folder / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

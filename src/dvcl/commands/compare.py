@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dvcl.commands.compare_page import write_comparison_page
 from dvcl.commands.compare_results import Findings, collect, write_findings
 from dvcl.commands.comparison import Entry, plan
 from dvcl.commands.console import console, step_bars
@@ -122,7 +123,8 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     failed = run_comparison(steps, options, folder / "logs")
     findings = collect(entries)
     write_findings(folder, entries, findings)
-    return Outcome(findings, failed, f"Every score and all tables: {folder}")
+    page = write_comparison_page(folder, entries, findings)
+    return Outcome(findings, failed, f"Every score and all tables: {folder}\nOpen {page}.")
 
 
 def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> dict[str, str]:

@@ -48,7 +48,7 @@ def collect(entries: Sequence[Entry]) -> list[Findings]:
     scored = {entry: read_scores(_scores(entry)) for entry in entries if _scores(entry).exists()}
     groups: dict[str, list[Entry]] = {}
     for entry in scored:
-        groups.setdefault(f"{entry.study.name}: {entry.group}", []).append(entry)
+        groups.setdefault(entry.label, []).append(entry)
     return [_findings(title, members, scored) for title, members in groups.items()]
 
 

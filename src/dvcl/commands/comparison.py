@@ -37,9 +37,19 @@ class Entry:
         return self.study / "runs" / self.group / self.method / f"seed-{self.seed}"
 
     @property
+    def label(self) -> str:
+        """Of the runs that can be compared: the same data, labelled cases and settings."""
+        return f"{self.study.name}: {self.group}"
+
+    @property
+    def run_name(self) -> str:
+        """Within them."""
+        return self.method if not self.seed else f"{self.method}, seed {self.seed}"
+
+    @property
     def title(self) -> str:
         """For people, unique within a comparison."""
-        return f"{self.study.name}: {self.group}, {self.method}, seed {self.seed}"
+        return f"{self.label}, {self.method}, seed {self.seed}"
 
     def iterations_done(self) -> int:
         """Steps in the run's journal."""

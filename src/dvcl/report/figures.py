@@ -47,7 +47,7 @@ def dress(axes: Axes, title: str, percent: str = "") -> None:
     axes.spines[["left", "bottom"]].set_color(QUIET)
     if percent:
         axis = axes.xaxis if percent == "x" else axes.yaxis
-        axis.set_major_formatter(PercentFormatter(1, symbol=None))
+        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=None))
 
 
 def png_bytes(figure: Figure) -> bytes:
@@ -61,6 +61,13 @@ def save_png(figure: Figure, path: Path | str) -> None:
     """Render as PNG into a file, atomically."""
     with write_atomically(path) as temporary:
         _render(figure, temporary)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Render as PNG and as PDF, for papers: ``path`` with both suffixes."""
+    save_png(figure, path.with_name(f"{path.name}.png"))
+    with write_atomically(path.with_name(f"{path.name}.pdf")) as temporary:
+        figure.savefig(temporary, format="pdf", metadata={"CreationDate": None, "Producer": None})
 
 
 def _render(figure: Figure, target: Path | io.BytesIO) -> None:
