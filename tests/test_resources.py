@@ -22,3 +22,12 @@ def test_a_containers_limit_counts_where_it_is_less(
 def test_what_is_available_is_part_of_what_is_installed() -> None:
     assert 0 < resources.available_ram() <= resources.installed_ram()
     assert resources.usable_cores() >= 1
+
+
+STATUS = Path("/proc/self/status")
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux tells in another place as well")
+def test_the_peak_is_the_kernels() -> None:
+    (line,) = (row for row in STATUS.read_text().splitlines() if row.startswith("VmHWM:"))
+    assert resources.peak_ram() == pytest.approx(int(line.split()[1]) * 1024, rel=0.01)

@@ -37,6 +37,16 @@ def available_ram() -> int:
     return min([installed_ram(), *found])
 
 
+def peak_ram() -> int | None:
+    """Most bytes of memory that this process has held so far; None where nothing tells."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
 def _cgroup_limits() -> list[int]:
     texts = [Path(path).read_text().strip() for path in CGROUP_LIMITS if Path(path).exists()]
     return [int(text) for text in texts if text.isdecimal()]

@@ -120,7 +120,9 @@ def go_on(work: Path, name: str) -> None:
 
 def untimed(run: Path) -> list[dict]:
     rows = read_journal(run / "journal.jsonl")
-    return [{k: v for k, v in row.items() if k not in ("seconds", "waited")} for row in rows]
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "waited", "peak_mib")} for row in rows
+    ]
 
 
 def test_a_terminated_run_saves_its_last_step_and_says_how_to_go_on(study):

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from dvcl.errors import InputError
 from dvcl.methods import Method
+from dvcl.resources import peak_ram
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler
 from dvcl.training.checkpoint import load_state, save_state, save_weights
@@ -84,8 +85,9 @@ def train(
             progress = (done - 1) / settings.iterations
             terms, norms = step(method, optimisers, batch, progress, rate, is_milestone)
             seconds = time.perf_counter() - began
+            facts = {"peak_mib": peak_memory_mib(device), **norms} if is_milestone else {}
             journal.write(
-                "step", done, terms=terms, rate=rate, seconds=seconds, waited=waited, **norms
+                "step", done, terms=terms, rate=rate, seconds=seconds, waited=waited, **facts
             )
             if is_milestone:
                 best = _milestone(method, journal, done, best, folder, validate)
@@ -130,6 +132,12 @@ def step(
         optimiser.step()
     method.after_step()
     return values, {"gradient_norms": norms} if measure else {}
+
+
+def peak_memory_mib(device: torch.device) -> float | None:
+    """Most memory of the device that training has held so far; None where nothing tells."""
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else peak_ram()
+    return None if peak is None else peak / 2**20
 
 
 def _milestone(
