@@ -170,6 +170,27 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
     assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
 
 
+def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = study / "work"
+    words = ("compare", work, "--methods=supervised", "--device=cpu", "--set=training.iterations=1")
+    assert run(capsys, *words, "--name=kept", "--labelled-cases=2")[0] == 0
+    recorded = work / "comparisons" / "kept"
+    means = (recorded / "means.csv").read_text()
+    kept = shutil.copytree(recorded, tmp_path / "kept")
+    shutil.rmtree(work / "runs" / "kept, 2 labelled")
+    shutil.rmtree(recorded)
+    code, out, err = run(capsys, *words, "--name=kept", "--labelled-cases=2", "--recorded", kept)
+    assert code == 0, out + err
+    assert "1 of 1 runs are finished" in out
+    assert not (work / "runs" / "kept, 2 labelled").exists()
+    assert (recorded / "means.csv").read_text() == means
+    assert "2 (1 steps)" not in out
+    code, out, _ = run(capsys, *words, "--name=kept", "--labelled-cases=1", "--dry")
+    assert "to do: work: kept, 1 labelled, supervised, seed 0 (1 steps)" in out
+
+
 def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

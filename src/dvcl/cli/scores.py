@@ -89,6 +89,9 @@ def compare(
     slurm_options: Annotated[
         list[str], typer.Option("--slurm-option", help="Of submitit: slurm_partition=gpu.")
     ] = [],  # noqa: B006
+    recorded: Annotated[
+        list[Path], typer.Option(help="Folder with runs.json and scores.csv of finished runs.")
+    ] = [],  # noqa: B006
     dry: Annotated[bool, typer.Option("--dry", help="Only show what is done and missing.")] = False,
     device: Device = "auto",
     changes: Changes = [],  # noqa: B006
@@ -104,6 +107,7 @@ def compare(
         vary=vary, twin=twin, name=name, recipe=recipe, changes=tuple(changes),
         validation_share=validation_share, test_share=test_share, split_seed=split_seed,
         jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
+        recorded=recorded,
     )  # fmt: skip
     outcome = compare_studies(studies, options, dry=dry)
     for found in outcome.findings:

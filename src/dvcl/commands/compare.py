@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,10 @@ from dvcl.commands.divide import divide, with_division
 from dvcl.commands.evaluate import SCORES
 from dvcl.commands.jobs import Job, Start, run_jobs, start_here, start_submitted
 from dvcl.commands.project import Project, open_project
+from dvcl.commands.records import RUNS, RunRecord, finished, read_records, together
 from dvcl.commands.train import check_fit, make_run
 from dvcl.errors import InputError
-from dvcl.files import folder_lock
+from dvcl.files import folder_lock, sha256_of_json
 from dvcl.methods import METHODS
 from dvcl.recipe import Recipe
 from dvcl.splits import Split
@@ -45,6 +46,7 @@ class Options:
     slurm: bool = False
     slurm_options: Sequence[str] = ()
     device: str = "auto"
+    recorded: Sequence[Path] = ()
 
     def method_names(self) -> list[str]:
         """In the order asked for; supervised first where a twin is wanted."""
@@ -102,7 +104,8 @@ class Outcome:
 def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False) -> Outcome:
     """Train and score what is missing, and write tables of everything that is there.
 
-    Writes ``comparisons/NAME/`` into the first study. The same call continues a comparison.
+    Writes ``comparisons/NAME/`` into the first study. The same call continues a comparison; other
+    calls with this name add to it.
 
     Raises:
         InputError: Before any work, with every run that could not be trained, and why.
@@ -114,17 +117,36 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         studies, options.method_names(), options.seeds, options.labelled_cases or [None],
         parse_varied(options.vary), name,
     )  # fmt: skip
-    steps = _missing(entries, options)
+    earlier = _read_all([*options.recorded, *([folder] if (folder / RUNS).exists() else [])])
+    steps = _missing(entries, options, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
     if dry:
         lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
-        return Outcome(collect(entries), {}, "\n".join([*lines, done]))
+        return Outcome(collect(_records(entries, earlier)), {}, "\n".join([*lines, done]))
     console.print(f"{done}.")
     failed = run_comparison(steps, options, folder / "logs")
-    findings = collect(entries)
-    write_findings(folder, entries, findings)
-    page = write_comparison_page(folder, entries, findings)
+    records = _records(entries, earlier)
+    findings = collect(records)
+    write_findings(folder, records, findings)
+    page = write_comparison_page(folder, records, findings, _told(entries, records))
     return Outcome(findings, failed, f"Every score and all tables: {folder}\nOpen {page}.")
+
+
+def _read_all(folders: Sequence[Path]) -> list[RunRecord]:
+    return [record for folder in folders for record in read_records(folder)]
+
+
+def _records(entries: Sequence[Entry], earlier: Sequence[RunRecord]) -> list[RunRecord]:
+    found = [record for entry in entries if (record := finished(entry))]
+    return together(earlier, found)
+
+
+def _told(entries: Sequence[Entry], records: Sequence[RunRecord]) -> str:
+    """How far it is, for the head of the page."""
+    known = {record.entry.title for record in records}
+    done = sum(entry.title in known for entry in entries)
+    others = f", {len(known) - done} of earlier calls" if len(known) > done else ""
+    return f"{done} of {len(entries)} runs are finished and shown{others}"
 
 
 def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> dict[str, str]:
@@ -154,8 +176,10 @@ def _tell(job: Job, reason: str) -> None:
     console.print(f"{'failed' if reason else 'done'}: {job.title}", markup=False)
 
 
-def _missing(entries: Sequence[Entry], options: Options) -> dict[Entry, int]:
-    """The runs that are not finished, and their steps.
+def _missing(
+    entries: Sequence[Entry], options: Options, recorded: Collection[str]
+) -> dict[Entry, int]:
+    """The runs that are neither finished nor recorded by their hash, and their steps.
 
     Raises:
         InputError: With everything that would stop one of them.
@@ -170,7 +194,8 @@ def _missing(entries: Sequence[Entry], options: Options) -> dict[Entry, int]:
             split = options.divide(project, recipe, entry.labelled_cases)
             run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
             check_fit(run, run.build_method(), project.store(recipe))
-            if not (run.is_recorded() and (run.folder / SCORES).exists()):
+            is_finished = run.is_recorded() and (run.folder / SCORES).exists()
+            if not is_finished and sha256_of_json(run.settings) not in recorded:
                 steps[entry] = recipe.training.iterations
         except InputError as error:
             # The same mistake of every seed is told once.

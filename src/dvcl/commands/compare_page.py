@@ -6,49 +6,45 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dvcl.commands.compare_results import Findings
-from dvcl.commands.comparison import Entry
-from dvcl.commands.evaluate import SCORES
+from dvcl.commands.compare_results import Findings, by_label
+from dvcl.commands.records import RunRecord
 from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.summary import spread, summarise
-from dvcl.files import read_json
 from dvcl.report import html
 from dvcl.report.boxes import organ_boxes
 from dvcl.report.curves import validation_curves
 from dvcl.report.figures import png_bytes, save_figure
 from dvcl.report.settings_curve import settings_curve
-from dvcl.training.journal import read_journal
 
 
 def write_comparison_page(
-    folder: Path, entries: Sequence[Entry], findings: Sequence[Findings]
+    folder: Path, records: Sequence[RunRecord], findings: Sequence[Findings], done: str
 ) -> Path:
     """Write ``index.html``, and its figures as PNG and PDF, from recorded runs only."""
-    finished = [entry for entry in entries if (entry.folder / SCORES).exists()]
     sections = []
+    groups = by_label(records)
     for found in findings:
-        members = [entry for entry in finished if entry.label == found.title]
-        sections += _group(folder, found, members)
-    sections += _varied(folder, finished)
+        sections += _group(folder, found, groups[found.title])
+    sections += _varied(folder, records)
     sections += [
         html.heading("Settings and versions"),
-        *(html.settings(_record(entry), f"Settings of {entry.title}") for entry in finished),
+        *(
+            html.settings(_settings(record), f"Settings of {record.entry.title}")
+            for record in records
+        ),
         html.text("Research software: these label maps are not for diagnosis or treatment."),
     ]
     path = folder / "index.html"
-    done = f"{len(finished)} of {len(entries)} runs are finished and shown"
     html.write_page(path, f"Comparison {folder.name}", sections, done)
     return path
 
 
-def _group(folder: Path, found: Findings, members: Sequence[Entry]) -> list[html.Section]:
+def _group(folder: Path, found: Findings, records: Sequence[RunRecord]) -> list[html.Section]:
     scores: dict[str, list[CaseScore]] = {}
-    for entry in members:
-        scores.setdefault(entry.method, []).extend(read_scores(entry.folder / SCORES))
+    for record in records:
+        scores.setdefault(record.entry.method, []).extend(record.scores)
     boxes = organ_boxes(scores)
-    journals = {entry.run_name: read_journal(entry.folder / "journal.jsonl") for entry in members}
-    curves = validation_curves(journals)
+    curves = validation_curves({record.entry.run_name: record.validation for record in records})
     for name, figure in (("boxes", boxes), ("validation", curves)):
         save_figure(figure, folder / f"{name}, {found.title.replace(': ', ', ')}")
     return [
@@ -64,17 +60,19 @@ def _group(folder: Path, found: Findings, members: Sequence[Entry]) -> list[html
     ]
 
 
-def _varied(folder: Path, finished: Sequence[Entry]) -> list[html.Section]:
+def _varied(folder: Path, records: Sequence[RunRecord]) -> list[html.Section]:
     """The curve of a setting, where a single one was varied."""
-    names = {change.partition("=")[0] for entry in finished for change in entry.varied}
-    if len(names) != 1 or len({(e.study, e.labelled_cases) for e in finished}) != 1:
+    entries = [record.entry for record in records]
+    names = {change.partition("=")[0] for entry in entries for change in entry.varied}
+    if len(names) != 1 or len({(e.study, e.labelled_cases) for e in entries}) != 1:
         return []
     (name,) = names
     dice: dict[str, dict[str, list[float]]] = {}
-    for entry in finished:
-        value = entry.varied[0].partition("=")[2]
-        mean = summarise(read_scores(entry.folder / SCORES)).mean_dice
-        dice.setdefault(entry.method, {}).setdefault(value, []).append(mean)
+    for record in records:
+        if record.entry.varied:
+            value = record.entry.varied[0].partition("=")[2]
+            mean = summarise(record.scores).mean_dice
+            dice.setdefault(record.entry.method, {}).setdefault(value, []).append(mean)
     found = {
         method: {value: spread(means) for value, means in line.items()}
         for method, line in dice.items()
@@ -87,6 +85,7 @@ def _varied(folder: Path, finished: Sequence[Entry]) -> list[html.Section]:
     ]
 
 
-def _record(entry: Entry) -> Mapping[str, Any]:
-    record = read_json(entry.folder / "run.json")
-    return {**record["made_with"], "hash": record["hash"], **record["settings"]}
+def _settings(record: RunRecord) -> Mapping[str, Any]:
+    entry = record.entry
+    told = {"hash": record.hash, "method": entry.method, "seed": entry.seed}
+    return {**record.made_with, **told, **record.settings}

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from dvcl.commands.comparison import Entry
-from dvcl.commands.evaluate import SCORES
-from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.score_file import COLUMNS, read_scores
+from dvcl.commands.records import RunRecord, write_records
 from dvcl.evaluation.statistics import Comparison, compare
 from dvcl.evaluation.summary import Summary, spread, summarise
 from dvcl.files import write_text
@@ -20,7 +15,6 @@ from dvcl.report.differences import difference_table
 from dvcl.report.exports import to_csv, to_latex
 from dvcl.report.seeds import organs_table, seeds_table
 from dvcl.report.tables import TextTable, to_markdown
-from dvcl.training.journal import read_journal
 
 # What others are held against, where it was run.
 BASELINE = "supervised"
@@ -43,18 +37,24 @@ class Findings:
     differences: TextTable | None
 
 
-def collect(entries: Sequence[Entry]) -> list[Findings]:
-    """Tables of all finished runs, one set per study and group."""
-    scored = {entry: read_scores(_scores(entry)) for entry in entries if _scores(entry).exists()}
-    groups: dict[str, list[Entry]] = {}
-    for entry in scored:
-        groups.setdefault(entry.label, []).append(entry)
-    return [_findings(title, members, scored) for title, members in groups.items()]
+def collect(records: Sequence[RunRecord]) -> list[Findings]:
+    """Tables of finished runs, one set per study and group."""
+    return [_findings(title, members) for title, members in by_label(records).items()]
 
 
-def write_findings(folder: Path, entries: Sequence[Entry], findings: Sequence[Findings]) -> None:
-    """Write scores.csv of all cases, and every table as Markdown, LaTeX and CSV."""
-    write_text(folder / "scores.csv", _scores_csv(entries))
+def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Records that can be compared with each other, under their common label."""
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(record.entry.label, []).append(record)
+    return groups
+
+
+def write_findings(
+    folder: Path, records: Sequence[RunRecord], findings: Sequence[Findings]
+) -> None:
+    """Write the records, and every table as Markdown, LaTeX and CSV."""
+    write_records(folder, records)
     tables = {
         "means": [(found.title, found.means) for found in findings],
         "organs": [(found.title, found.organs) for found in findings],
@@ -70,18 +70,16 @@ def write_findings(folder: Path, entries: Sequence[Entry], findings: Sequence[Fi
             write_text(folder / f"{name}{suffix}", "\n".join(parts))
 
 
-def _findings(
-    title: str, entries: Sequence[Entry], scored: Mapping[Entry, Sequence[CaseScore]]
-) -> Findings:
-    by_method: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_method.setdefault(entry.method, []).append(entry)
+def _findings(title: str, records: Sequence[RunRecord]) -> Findings:
+    by_method: dict[str, list[RunRecord]] = {}
+    for record in records:
+        by_method.setdefault(record.entry.method, []).append(record)
     summaries = {
-        method: [summarise(scored[entry]) for entry in members]
+        method: [summarise(record.scores) for record in members]
         for method, members in by_method.items()
     }
     seconds = {
-        method: statistics.median(step for entry in members for step in _step_seconds(entry))
+        method: statistics.median(record.seconds_per_step for record in members)
         for method, members in by_method.items()
     }
     found = paired(summaries)
@@ -108,25 +106,3 @@ def paired(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Comparison]:
                 cases.setdefault(case, []).append(dice)
         means[name] = {case: spread(dice).mean for case, dice in cases.items()}
     return compare(means, baseline(means)) if means else {}
-
-
-def _step_seconds(entry: Entry) -> list[float]:
-    rows = read_journal(entry.folder / "journal.jsonl")
-    return [row["seconds"] for row in rows if row["kind"] == "step"]
-
-
-def _scores(entry: Entry) -> Path:
-    return entry.folder / SCORES
-
-
-def _scores_csv(entries: Sequence[Entry]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("study", "group", "method", "seed", *COLUMNS))
-    for entry in entries:
-        if _scores(entry).exists():
-            where = (entry.study.name, entry.group, entry.method, entry.seed)
-            for score in read_scores(_scores(entry)):
-                cells = ("" if value != value else value for value in astuple(score))
-                writer.writerow((*where, *cells))
-    return text.getvalue()

@@ -48,10 +48,15 @@ def read_scores(path: Path | str) -> list[CaseScore]:
             f"{path}: its columns are {', '.join(header) or 'none'}; expected {', '.join(COLUMNS)}."
             " Evaluate the predictions again."
         )
-    return [_score(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], start=2)]
+    return [parse_score(row, f"{path}, line {line}") for line, row in enumerate(rows[1:], start=2)]
 
 
-def _score(row: Sequence[str], place: str) -> CaseScore:
+def parse_score(row: Sequence[str], place: str) -> CaseScore:
+    """One row of such a file, cell by cell in the order of `COLUMNS`.
+
+    Raises:
+        InputError: When a cell is not a number; names ``place``.
+    """
     try:
         case, organ, *numbers = row
         return CaseScore(case, organ, *(float(cell) if cell else math.nan for cell in numbers))
