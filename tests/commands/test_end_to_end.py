@@ -154,6 +154,7 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
     code, out, err = run(capsys, *words)
     assert code == 0, out + err
     assert "Against supervised" in out
+    assert "work: duel. Did the unlabelled scans help cps?" in out
     folder = work / "comparisons" / "duel"
     with (folder / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -168,6 +169,24 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
     assert code == 0
     assert "4 of 4 runs are finished" in out
     assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
+
+
+def test_a_twin_is_trained_scored_and_compared(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("train", study / "work", "--method=mean_teacher", "--name=twins", "--twin",
+             "--device=cpu", "--set=training.iterations=1")  # fmt: skip
+    code, out, err = run(capsys, *words)
+    assert code == 0, out + err
+    assert "Did the unlabelled scans help mean_teacher? Cannot tell" in out
+    folder = study / "work" / "runs" / "twins"
+    assert "left adrenal gland" in (folder / "mean_teacher" / "seed-0" / "twin.md").read_text()
+    before = (folder / "supervised" / "seed-0" / "cases.csv").stat().st_mtime_ns
+    assert run(capsys, *words)[0] == 0
+    assert (folder / "supervised" / "seed-0" / "cases.csv").stat().st_mtime_ns == before
+    code, _, err = run(capsys, "train", study / "work", "--method=supervised", "--twin")
+    assert code == 2
+    assert "--twin: supervised learns from labelled scans alone" in err
 
 
 def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(

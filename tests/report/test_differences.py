@@ -1,7 +1,9 @@
 """The table of paired differences says what the numbers say."""
 
+from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.statistics import compare
-from dvcl.report.differences import difference_table
+from dvcl.evaluation.twin import compare_twins
+from dvcl.report.differences import difference_table, twin_answer, twin_table
 
 CASES = [f"case {number}" for number in range(12)]
 OLD = {case: 0.50 + number / 100 for number, case in enumerate(CASES)}
@@ -34,3 +36,27 @@ def test_without_common_cases_there_are_dashes():
     table = difference_table(compare({"old": OLD, "new": {"other": 0.5}}, "old"), "old")
     assert table.rows[0][1:6] == ("–",) * 5
     assert table.rows[0][-1] == "cannot tell"
+
+
+def test_what_unlabelled_scans_were_worth_in_words_and_by_organ():
+    def scores(gain):
+        return [
+            CaseScore(case, organ, dice + gain[organ], 0.5, 1, 1)
+            for case, dice in OLD.items()
+            for organ in ("liver", "spleen")
+        ]
+
+    twins = compare_twins(
+        [scores({"liver": 0.1, "spleen": 0.0})], [scores({"liver": 0, "spleen": 0})]
+    )
+    answer = twin_answer(twins, "dvcl")
+    assert answer.startswith("Did the unlabelled scans help dvcl? Yes: +5.00 points of mean Dice")
+    assert answer.endswith("12 test cases); by organ: 1 better, 1 cannot tell.")
+    table = twin_table(twins, "dvcl", "supervised")
+    assert [row[0] for row in table.rows] == ["liver", "spleen", "Mean"]
+    assert table.rows[0][1:4] == ("55.50", "65.50", "+10.00")
+    assert table.rows[1][-1] == "cannot tell"
+    worse = compare_twins(
+        [scores({"liver": -0.1, "spleen": -0.1})], [scores({"liver": 0, "spleen": 0})]
+    )
+    assert "No, they did harm: -10.00 points" in twin_answer(worse, "dvcl")

@@ -57,15 +57,20 @@ def train(
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
     device: Device = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
+    twin: Annotated[
+        bool, typer.Option("--twin", help="Also train supervised: did unlabelled scans help?")
+    ] = False,
     allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train one method; the same command continues an interrupted run."""
-    from dvcl.commands.console import console, training_bar
+    from dvcl.commands.console import bars, console, training_bar
     from dvcl.commands.divide import divide, with_division
     from dvcl.commands.project import open_project
     from dvcl.commands.train import train_run
+    from dvcl.commands.twin import TWIN, check_twin, compare_with_twin
     from dvcl.errors import InputError
+    from dvcl.report.tables import to_rich
     from dvcl.splits import read_split
 
     given = {
@@ -83,12 +88,23 @@ def train(
     division = read_split(split) if split else divide(project, settings)
     if division.note:
         console.print(division.note, markup=False)
-    with training_bar(f"Training {method}", settings.training.iterations) as observe:
-        run = train_run(
-            project, settings, method, division,
-            seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
-            allow_overlap=allow_overlap, tell=console.print,
-        )  # fmt: skip
+    if twin:
+        check_twin(method)
+    trained = {}
+    for name_of_method in (method, TWIN) if twin else (method,):
+        title = f"Training {name_of_method}"
+        with training_bar(title, settings.training.iterations) as observe:
+            trained[name_of_method] = train_run(
+                project, settings, name_of_method, division,
+                seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
+                allow_overlap=allow_overlap, tell=console.print,
+            )  # fmt: skip
+    run = trained[method]
+    if twin:
+        with bars() as bar:
+            answer, table = compare_with_twin(run, trained[TWIN], device, bar)
+        console.print(to_rich(table))
+        console.print(answer, markup=False)
     console.print(
         f"Trained: {run.folder}\nNext: dvcl predict {quoted(run.folder)} SCANS --out MASKS",
         markup=False,

@@ -115,6 +115,9 @@ def compare(
         for table in (found.means, found.differences):
             if table:
                 console.print(to_rich(table))
+    for answer, table in outcome.twins:
+        console.print(to_rich(table))
+        console.print(answer, markup=False)
     for title, reason in outcome.failed.items():
         console.print(f"failed: {title}: {reason}", markup=False)
     console.print(outcome.note, markup=False)

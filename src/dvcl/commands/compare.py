@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from dvcl.commands.compare_page import write_comparison_page
-from dvcl.commands.compare_results import Findings, collect, write_findings
+from dvcl.commands.compare_results import Findings, collect, twins_of, write_findings
 from dvcl.commands.comparison import Entry, plan
 from dvcl.commands.console import console, step_bars
 from dvcl.commands.divide import divide, with_division
@@ -24,6 +24,7 @@ from dvcl.errors import InputError
 from dvcl.files import folder_lock, sha256_of_json
 from dvcl.methods import METHODS
 from dvcl.recipe import Recipe
+from dvcl.report.tables import TextTable
 from dvcl.splits import Split
 
 
@@ -94,11 +95,13 @@ class Outcome:
         findings: Tables of the finished runs, by study and group.
         failed: Title and reason of the failed runs.
         note: Where everything is.
+        twins: What the unlabelled scans were worth, in a sentence and by organ, where asked for.
     """
 
     findings: list[Findings]
     failed: dict[str, str]
     note: str
+    twins: Sequence[tuple[str, TextTable]] = ()
 
 
 def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False) -> Outcome:
@@ -129,7 +132,8 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     findings = collect(records)
     write_findings(folder, records, findings)
     page = write_comparison_page(folder, records, findings, _told(entries, records))
-    return Outcome(findings, failed, f"Every score and all tables: {folder}\nOpen {page}.")
+    note = f"Every score and all tables: {folder}\nOpen {page}."
+    return Outcome(findings, failed, note, twins_of(records) if options.twin else ())
 
 
 def _read_all(folders: Sequence[Path]) -> list[RunRecord]:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.commands.records import RunRecord, write_records
+from dvcl.commands.twin import TWIN, twin_report
+from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.statistics import Comparison, compare
-from dvcl.evaluation.summary import Summary, spread, summarise
+from dvcl.evaluation.summary import Summary, case_means, summarise
+from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
 from dvcl.report.differences import difference_table
 from dvcl.report.exports import to_csv, to_latex
 from dvcl.report.seeds import organs_table, seeds_table
 from dvcl.report.tables import TextTable, to_markdown
-
-# What others are held against, where it was run.
-BASELINE = "supervised"
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,30 @@ def _findings(title: str, records: Sequence[RunRecord]) -> Findings:
     )
 
 
+def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
+    """What unlabelled scans were worth to every method that was trained beside supervised."""
+    found = []
+    for title, members in by_label(records).items():
+        seeds: dict[str, list[Sequence[CaseScore]]] = {}
+        for record in members:
+            seeds.setdefault(record.entry.method, []).append(record.scores)
+        twin = seeds.pop(TWIN, None)
+        for method, scores in seeds.items():
+            if twin:
+                answer, table = twin_report(compare_twins(scores, twin), method)
+                found.append((f"{title}. {answer}", table))
+    return found
+
+
 def baseline(methods: Mapping[str, object]) -> str:
     """The method that the others are held against."""
-    return BASELINE if BASELINE in methods else next(iter(methods))
+    return TWIN if TWIN in methods else next(iter(methods))
 
 
 def paired(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Comparison]:
     """Every method against the baseline, case by case, each case averaged over seeds first."""
-    means: dict[str, dict[str, float]] = {}
-    for name, seeds in summaries.items():
-        cases: dict[str, list[float]] = {}
-        for summary in seeds:
-            for case, dice in summary.case_dice.items():
-                cases.setdefault(case, []).append(dice)
-        means[name] = {case: spread(dice).mean for case, dice in cases.items()}
+    means = {
+        name: case_means([summary.case_dice for summary in seeds])
+        for name, seeds in summaries.items()
+    }
     return compare(means, baseline(means)) if means else {}

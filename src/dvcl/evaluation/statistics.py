@@ -92,19 +92,30 @@ def compare(
 ) -> dict[str, Comparison]:
     """Compare every method with ``reference`` on the cases that both have, corrected together.
 
-    Wilcoxon, Biometrics Bulletin 1945; Holm, Scandinavian Journal of Statistics 1979.
-
     Args:
         methods: Name -> case id -> score, higher is better, averaged over seeds; NaN where
             undefined.
         reference: One of the names.
         seed: Of the intervals' resampling.
     """
-    found = {
-        name: _paired(scores, methods[reference], seed)
-        for name, scores in methods.items()
-        if name != reference
+    pairs = {
+        name: (scores, methods[reference]) for name, scores in methods.items() if name != reference
     }
+    return compare_pairs(pairs, seed)
+
+
+def compare_pairs(
+    pairs: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], seed: int = 0
+) -> dict[str, Comparison]:
+    """Compare the first with the second of every pair on the cases that both have, as one family.
+
+    Wilcoxon, Biometrics Bulletin 1945; Holm, Scandinavian Journal of Statistics 1979.
+
+    Args:
+        pairs: Name -> two scorings, each case id -> score, higher is better; NaN where undefined.
+        seed: Of the intervals' resampling.
+    """
+    found = {name: _paired(first, second, seed) for name, (first, second) in pairs.items()}
     adjusted = holm([comparison.p for comparison in found.values()])
     return {
         name: replace(comparison, p_adjusted=p)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +143,12 @@ def spread(values: Sequence[float]) -> Spread:
     defined = _defined(values)
     sd = float(np.std(defined, ddof=1)) if defined.size > 1 else math.nan
     return Spread(_mean(values), sd, defined.size, len(values) - defined.size)
+
+
+def case_means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of every case over the seeds that scored it, NaN values left out."""
+    cases = dict.fromkeys(case for scores in seeds for case in scores)
+    return {case: _mean(scores[case] for scores in seeds if case in scores) for case in cases}
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 
 from dvcl.evaluation.statistics import Comparison, Interval
-from dvcl.report.tables import UNDEFINED, TextTable
+from dvcl.evaluation.twin import Twins
+from dvcl.report.tables import UNDEFINED, TextTable, percent
 
 
 def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTable:
@@ -47,6 +48,46 @@ def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTab
         "in four of five studies. The test is about other cases, not about other trainings: one "
         f"seed may differ from the next by more.{limit}",
     )  # fmt: skip
+
+
+def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
+    """A method against its twin: every organ, and the mean over organs."""
+    found = {**twins.organs, "Mean": twins.mean}
+    rows = tuple(
+        (
+            organ,
+            percent(against.other),
+            percent(against.dice),
+            _points(against.comparison.difference.mean),
+            _interval(against.comparison.difference),
+            _p(against.comparison.p_adjusted),
+            against.comparison.verdict,
+        )
+        for organ, against in found.items()
+    )
+    return TextTable(
+        ("Organ", f"{twin} %", f"{method} %", "Points", "95 % interval", "p", "Verdict"),
+        rows,
+        "Dice of the test cases that have the organ, averaged over seeds, and the mean difference "
+        "with a bootstrap interval over cases; Wilcoxon signed-rank test, corrected for all organs "
+        "(Holm); the mean over organs is one test, without a correction.",
+        means=1,
+    )
+
+
+def twin_answer(twins: Twins, method: str) -> str:
+    """Whether the unlabelled scans helped, in a sentence."""
+    mean = twins.mean.comparison
+    words = {"better": "yes", "worse": "no, they did harm", "cannot tell": "cannot tell"}
+    verdicts = [against.comparison.verdict for against in twins.organs.values()]
+    counts = ", ".join(
+        f"{verdicts.count(verdict)} {verdict}" for verdict in words if verdict in verdicts
+    )
+    return (
+        f"Did the unlabelled scans help {method}? {words[mean.verdict].capitalize()}: "
+        f"{_points(mean.difference.mean)} points of mean Dice (95 % {_interval(mean.difference)}, "
+        f"p {_p(mean.p_adjusted)}, {mean.difference.cases} test cases); by organ: {counts}."
+    )
 
 
 def _points(value: float) -> str:
