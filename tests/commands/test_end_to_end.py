@@ -208,6 +208,9 @@ def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
     assert "2 (1 steps)" not in out
     code, out, _ = run(capsys, *words, "--name=kept", "--labelled-cases=1", "--dry")
     assert "to do: work: kept, 1 labelled, supervised, seed 0 (1 steps)" in out
+    assert run(capsys, *words, "--name=again", "--labelled-cases=2")[0] == 0
+    again = (work / "comparisons" / "again" / "scores.csv").read_text()
+    assert again.replace("again", "kept") == (kept / "scores.csv").read_text(), "the same seed"
 
 
 def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
