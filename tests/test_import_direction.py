@@ -30,6 +30,7 @@ ORDER = (
     "report",
     "recipe",
     "planning",
+    "paper",
     "commands",
     "cli",
 )

@@ -227,10 +227,21 @@ def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
     assert "What training.rate does" in (folder / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_table_of_the_paper_is_planned(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("compare", study / "work", "--table=4", "--name=four", "--labelled-cases=1", "--dry")
+    code, out, err = run(capsys, *words)
+    assert code == 0, err
+    assert out.count("to do: ") == 4
+    assert "to do: work: four, 1 labelled, distance_loss=snclr, dvcl, seed 0 (4 steps)" in out
+    assert "to do: work: four, 1 labelled, dvcl, seed 0 (4 steps)" in out
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (("compare", "WORK", "--methods", "cps,cps"), "each only once"),
+        (("compare", "WORK", "--table", "9"), "no such table"),
+        (("compare", "WORK", "--table", "2", "--vary", "training.rate=1"), "Leave out one"),
         (("compare", "WORK", "--vary", "methods.dvcl.neighbors=5"), "did you mean 'neighbours'"),
         (("compare", "WORK", "--seeds", "a"), "--seeds: 'a' found"),
         (("train", "nowhere"), "dvcl prepare"),

@@ -63,8 +63,9 @@ def evaluate(
 def compare(
     studies: Annotated[list[Path], typer.Argument(help="Folders that `dvcl prepare` made.")],
     methods: Annotated[
-        str, typer.Option(help="Names with commas, or all.")
-    ] = "supervised,cps,dvcl",
+        str | None,
+        typer.Option(help="Names with commas, or all.", show_default="supervised,cps,dvcl"),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0",
     labelled_cases: Annotated[
         str | None, typer.Option(help="Numbers with commas; all without it.", show_default=False)
@@ -73,6 +74,10 @@ def compare(
         list[str], typer.Option(help="Settings to try: methods.dvcl.neighbours=5,10,20.")
     ] = [],  # noqa: B006
     twin: Annotated[bool, typer.Option(help="Also train supervised, for what it shows.")] = False,
+    table: Annotated[
+        str | None,
+        typer.Option(help="Runs of the paper's table instead: 1 to 8, or fig8a to fig8f."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the comparison; the recipe's name.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the studies' own.")] = None,
     validation_share: Annotated[
@@ -104,7 +109,7 @@ def compare(
     options = Options(
         methods=methods, seeds=parse_numbers("--seeds", seeds),
         labelled_cases=parse_numbers("--labelled-cases", labelled_cases),
-        vary=vary, twin=twin, name=name, recipe=recipe, changes=tuple(changes),
+        vary=vary, twin=twin, table=table, name=name, recipe=recipe, changes=tuple(changes),
         validation_share=validation_share, test_share=test_share, split_seed=split_seed,
         jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
         recorded=recorded,
@@ -112,11 +117,11 @@ def compare(
     outcome = compare_studies(studies, options, dry=dry)
     for found in outcome.findings:
         console.print(found.title)
-        for table in (found.means, found.differences):
-            if table:
-                console.print(to_rich(table))
-    for answer, table in outcome.twins:
-        console.print(to_rich(table))
+        for shown in (found.means, found.differences):
+            if shown:
+                console.print(to_rich(shown))
+    for answer, twins in outcome.twins:
+        console.print(to_rich(twins))
         console.print(answer, markup=False)
     for title, reason in outcome.failed.items():
         console.print(f"failed: {title}: {reason}", markup=False)

@@ -19,24 +19,29 @@ from dvcl.commands.evaluate import SCORES
 from dvcl.commands.jobs import Job, Start, run_jobs, start_here, start_submitted
 from dvcl.commands.project import Project, open_project
 from dvcl.commands.records import RUNS, RunRecord, finished, read_records, together
+from dvcl.commands.table_plan import plan_table
 from dvcl.commands.train import check_fit, make_run
 from dvcl.errors import InputError
 from dvcl.files import folder_lock, sha256_of_json
 from dvcl.methods import METHODS
+from dvcl.paper.tables import paper_table
 from dvcl.recipe import Recipe
 from dvcl.report.tables import TextTable
 from dvcl.splits import Split
+
+DEFAULT_METHODS = "supervised,cps,dvcl"
 
 
 @dataclass(frozen=True)
 class Options:
     """What is to be compared, and how to run it; the options of `dvcl compare`."""
 
-    methods: str
+    methods: str | None
     seeds: Sequence[int]
     labelled_cases: Sequence[int] = ()
     vary: Sequence[str] = ()
     twin: bool = False
+    table: str | None = None
     name: str | None = None
     recipe: str | None = None
     changes: tuple[str, ...] = ()
@@ -51,8 +56,30 @@ class Options:
 
     def method_names(self) -> list[str]:
         """In the order asked for; supervised first where a twin is wanted."""
-        names = list(METHODS) if self.methods == "all" else self.methods.split(",")
+        methods = self.methods or DEFAULT_METHODS
+        names = list(METHODS) if methods == "all" else methods.split(",")
         return ["supervised", *names] if self.twin and "supervised" not in names else names
+
+    def plan(self, studies: Sequence[Path], name: str) -> list[Entry]:
+        """All runs.
+
+        Raises:
+            InputError: When the options do not go together, or leave nothing to run.
+        """
+        numbers: Sequence[int | None] = self.labelled_cases or [None]
+        if self.table is None:
+            vary = parse_varied(self.vary)
+            return plan(studies, self.method_names(), self.seeds, numbers, vary, name)
+        if self.methods or self.vary or self.twin:
+            raise InputError(
+                f"--table {self.table}: found with --methods, --vary or --twin; expected without, "
+                "as the table says which runs it has. Leave out one or the other."
+            )
+        table = paper_table(self.table)
+        recipes = {
+            study: open_project(study).load_recipe(self.recipe, self.changes) for study in studies
+        }
+        return plan_table(table, recipes, self.seeds, numbers, name)
 
     def divide(self, project: Project, recipe: Recipe, labelled_cases: int | None) -> Split:
         """As `dvcl train` does with the same options."""
@@ -116,10 +143,7 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     first = open_project(studies[0])
     name = options.name or first.load_recipe(options.recipe, options.changes).name
     folder = studies[0] / "comparisons" / name
-    entries = plan(
-        studies, options.method_names(), options.seeds, options.labelled_cases or [None],
-        parse_varied(options.vary), name,
-    )  # fmt: skip
+    entries = options.plan(studies, name)
     earlier = _read_all([*options.recorded, *([folder] if (folder / RUNS).exists() else [])])
     steps = _missing(entries, options, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"

@@ -77,26 +77,21 @@ def plan(
     Raises:
         InputError: When a list is empty or holds something twice.
     """
-    lists: dict[str, Sequence[object]] = {
-        "studies": studies,
-        "methods": methods,
-        "seeds": seeds,
-        "labelled cases": labelled_cases,
-        **vary,
-    }
-    problems = [
-        f"{what}: {list(values)} found; at least one was expected, and each only once."
-        for what, values in lists.items()
-        if not values or len(set(values)) < len(values)
-    ]
-    if problems:
-        raise InputError(problems, "this comparison cannot be made:")
+    check_lists(
+        {
+            "studies": studies,
+            "methods": methods,
+            "seeds": seeds,
+            "labelled cases": labelled_cases,
+            **vary,
+        }
+    )
     variants = [
         tuple(f"{key}={value}" for key, value in zip(vary, values, strict=True))
         for values in itertools.product(*vary.values())
     ]
     return [
-        Entry(study, method, seed, number, varied, _group(name, number, varied))
+        Entry(study, method, seed, number, varied, group_name(name, number, varied))
         for seed in seeds
         for study in studies
         for number in labelled_cases
@@ -105,7 +100,22 @@ def plan(
     ]
 
 
-def _group(name: str, labelled_cases: int | None, varied: Sequence[str]) -> str:
+def check_lists(lists: Mapping[str, Sequence[object]]) -> None:
+    """Refuse lists that are empty or hold something twice.
+
+    Raises:
+        InputError: With all of them.
+    """
+    problems = [
+        f"{what}: {list(values)} found; at least one was expected, and each only once."
+        for what, values in lists.items()
+        if not values or len(set(values)) < len(values)
+    ]
+    if problems:
+        raise InputError(problems, "this comparison cannot be made:")
+
+
+def group_name(name: str, labelled_cases: int | None, varied: Sequence[str]) -> str:
     """Such as "small-ct, 4 labelled, neighbours=5"; the last part of a key tells it apart."""
     labelled = [] if labelled_cases is None else [f"{labelled_cases} labelled"]
     settings = []
