@@ -104,6 +104,7 @@ def compare(
     """Train and score methods over seeds and settings; say which differences are real."""
     from dvcl.commands.compare import Options, compare_studies, parse_numbers
     from dvcl.commands.console import console
+    from dvcl.report.sections import sections_to_rich
     from dvcl.report.tables import to_rich
 
     options = Options(
@@ -115,7 +116,9 @@ def compare(
         recorded=recorded,
     )  # fmt: skip
     outcome = compare_studies(studies, options, dry=dry)
-    for found in outcome.findings:
+    for made in outcome.tables:
+        console.print(sections_to_rich(made, console))
+    for found in () if table else outcome.findings:
         console.print(found.title)
         for shown in (found.means, found.differences):
             if shown:
@@ -128,6 +131,31 @@ def compare(
     console.print(outcome.note, markup=False)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def tables(
+    folder: Annotated[
+        Path, typer.Argument(help="Of a comparison, or any with runs.json and scores.csv.")
+    ],
+    table: Annotated[
+        str, typer.Option(help="1 to 8, fig8a to fig8f, or all that can be made.")
+    ] = "all",
+    paper: Annotated[bool, typer.Option("--paper", help="The paper's own numbers beside.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also write Markdown, LaTeX and CSV there.", show_default=False),
+    ] = None,
+) -> None:
+    """The paper's tables from recorded runs; nothing is trained."""
+    from dvcl.commands.console import console
+    from dvcl.commands.tables import tables_of_folder
+    from dvcl.report.sections import sections_to_rich
+
+    for made in tables_of_folder(folder, table, paper, out):
+        console.print(sections_to_rich(made, console), "")
+    if out:
+        console.print(f"Written into {out}", markup=False)
 
 
 @app.command()

@@ -20,12 +20,14 @@ from dvcl.commands.jobs import Job, Start, run_jobs, start_here, start_submitted
 from dvcl.commands.project import Project, open_project
 from dvcl.commands.records import RUNS, RunRecord, finished, read_records, together
 from dvcl.commands.table_plan import plan_table
+from dvcl.commands.tables import build_tables, write_tables
 from dvcl.commands.train import check_fit, make_run
 from dvcl.errors import InputError
 from dvcl.files import folder_lock, sha256_of_json
 from dvcl.methods import METHODS
 from dvcl.paper.tables import paper_table
 from dvcl.recipe import Recipe
+from dvcl.report.sections import SectionedTable
 from dvcl.report.tables import TextTable
 from dvcl.splits import Split
 
@@ -123,12 +125,14 @@ class Outcome:
         failed: Title and reason of the failed runs.
         note: Where everything is.
         twins: What the unlabelled scans were worth, in a sentence and by organ, where asked for.
+        tables: The paper's table that was asked for, one per study.
     """
 
     findings: list[Findings]
     failed: dict[str, str]
     note: str
     twins: Sequence[tuple[str, TextTable]] = ()
+    tables: Sequence[SectionedTable] = ()
 
 
 def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False) -> Outcome:
@@ -149,7 +153,9 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
     if dry:
         lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
-        return Outcome(collect(_records(entries, earlier)), {}, "\n".join([*lines, done]))
+        records = _records(entries, earlier)
+        tables = build_tables(records, paper_table(options.table)) if options.table else ()
+        return Outcome(collect(records), {}, "\n".join([*lines, done]), tables=tables)
     console.print(f"{done}.")
     failed = run_comparison(steps, options, folder / "logs")
     records = _records(entries, earlier)
@@ -157,7 +163,8 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     write_findings(folder, records, findings)
     page = write_comparison_page(folder, records, findings, _told(entries, records))
     note = f"Every score and all tables: {folder}\nOpen {page}."
-    return Outcome(findings, failed, note, twins_of(records) if options.twin else ())
+    tables = write_tables(folder, records, paper_table(options.table)) if options.table else ()
+    return Outcome(findings, failed, note, twins_of(records) if options.twin else (), tables)
 
 
 def _read_all(folders: Sequence[Path]) -> list[RunRecord]:

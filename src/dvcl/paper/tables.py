@@ -28,6 +28,11 @@ class Row:
     heading: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its name in ``numbers.csv``: the heading, and the labels with / between them."""
+        return self.heading, "/".join(self.labels)
+
 
 @dataclass(frozen=True)
 class PaperTable:
@@ -36,7 +41,8 @@ class PaperTable:
     Attributes:
         name: "1" to "8", "fig8a" to "fig8f".
         about: What it varies.
-        data: The paper's data set, by its name in `LAYOUTS`.
+        data: The paper's data set.
+        organs: Whether it has a column for every organ.
         columns: Above the labels of the rows.
         rows: In the order of the paper.
     """
@@ -44,6 +50,7 @@ class PaperTable:
     name: str
     about: str
     data: str
+    organs: bool
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
@@ -78,7 +85,7 @@ def _table(name: str, table: Mapping[str, Any], shared: Mapping[str, Any]) -> Pa
     rows = shared[table["rows"]] if isinstance(table["rows"], str) else table["rows"]
     first = [table["first"]] if "first" in table else []
     return PaperTable(
-        name, table["about"], table["data"],
+        name, table["about"], table["data"], table.get("organs", False),
         tuple(table.get("columns", ["Method"])),
         tuple(_row(row, table.get("method", "")) for row in [*first, *rows]),
     )  # fmt: skip

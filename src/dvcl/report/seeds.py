@@ -30,13 +30,13 @@ def seeds_table(runs: Runs, seconds: Mapping[str, float]) -> TextTable:
         for score, *_ in columns.values()
     ]
     cells = [
-        [_shown(found, scale, digits) for found in column]
+        [shown(found, scale, digits) for found in column]
         for column, (_, scale, digits, _) in zip(spreads, columns.values(), strict=True)
     ]
     strong = {
         (row, column + 2)
         for column, (found, (*_, sign)) in enumerate(zip(spreads, columns.values(), strict=True))
-        for row in _best(found, sign)
+        for row in best_rows(found, sign)
     }
     rows = [
         (name, str(len(summaries)), *(column[row] for column in cells), f"{seconds[name]:.2f}")
@@ -58,39 +58,39 @@ def organs_table(runs: Runs) -> TextTable:
             organ.organ for summaries in runs.values() for s in summaries for organ in s.organs
         )
     )
-    found = [
-        [_dice_over_seeds(summaries, organ) for summaries in runs.values()] for organ in organs
-    ]
+    found = [[dice_over_seeds(summaries, organ) for summaries in runs.values()] for organ in organs]
     means = [spread([s.mean_dice for s in summaries]) for summaries in runs.values()]
     columns = [*found, means]
     return TextTable(
         ("Method", *organs, "Mean"),
         tuple(
-            (name, *(_shown(column[row], 100, 2) for column in columns))
+            (name, *(shown(column[row], 100, 2) for column in columns))
             for row, name in enumerate(runs)
         ),
         "Dice in percent, mean over the test cases that have the organ; ± standard deviation over "
         "seeds, where there are several.",
         frozenset(
-            (row, place) for place, column in enumerate(columns, 1) for row in _best(column, 1)
+            (row, place) for place, column in enumerate(columns, 1) for row in best_rows(column, 1)
         ),
     )
 
 
-def _dice_over_seeds(summaries: Sequence[Summary], organ: str) -> Spread:
+def dice_over_seeds(summaries: Sequence[Summary], organ: str) -> Spread:
+    """One organ's Dice: mean over its cases first, then over seeds."""
     return spread(
         [row.dice.mean for summary in summaries for row in summary.organs if row.organ == organ]
     )
 
 
-def _shown(found: Spread, scale: float, digits: int) -> str:
+def shown(found: Spread, scale: float, digits: int) -> str:
+    """Such as "84.11 ± 0.08"; the mean alone where it has no spread, a dash where it is NaN."""
     if math.isnan(found.mean):
         return UNDEFINED
     mean = f"{scale * found.mean:.{digits}f}"
     return mean if math.isnan(found.sd) else f"{mean} ± {scale * found.sd:.{digits}f}"
 
 
-def _best(column: Sequence[Spread], sign: int) -> list[int]:
+def best_rows(column: Sequence[Spread], sign: int) -> list[int]:
     """Rows that share the best printed mean; none where nothing sets them apart."""
     values = {row: sign * found.mean for row, found in enumerate(column) if found.defined}
     printed = {row: percent(value) for row, value in values.items()}

@@ -20,11 +20,13 @@ class TextTable:
     """Finished cells.
 
     Attributes:
-        columns: Headings; the first column holds names, all others numbers.
+        columns: Headings; the first columns hold names, all others numbers.
         rows: One cell per column.
         caption: What the numbers are, their unit and count.
         strong: (row, column) of the cells to stress.
         means: How many rows at the end are means of the rows above.
+        names: How many columns hold names.
+        grouped: Whether rows share their first name, which then stands at the first of them only.
     """
 
     columns: tuple[str, ...]
@@ -32,6 +34,19 @@ class TextTable:
     caption: str = ""
     strong: frozenset[tuple[int, int]] = frozenset()
     means: int = 0
+    names: int = 1
+    grouped: bool = False
+
+    @property
+    def shown_rows(self) -> list[tuple[str, ...]]:
+        """The rows as they are read: a shared first name once."""
+        if not self.grouped:
+            return list(self.rows)
+        before = [None, *(row[0] for row in self.rows)]
+        return [
+            ("" if row[0] == above else row[0], *row[1:])
+            for above, row in zip(before, self.rows, strict=False)
+        ]
 
 
 def summary_table(summary: Summary, caption: str = "") -> TextTable:
@@ -125,12 +140,12 @@ def to_rich(table: TextTable) -> Table:
         heading = column if len(column) <= widest else column.replace(" ", "\n")
         shown.add_column(
             Text(heading),
-            justify="right" if index else "left",
-            no_wrap=not index,
+            justify="left" if index < table.names else "right",
+            no_wrap=index < table.names,
             overflow="fold",
             min_width=max(widest, *map(len, heading.split("\n"))),
         )
-    for index, row in enumerate(table.rows):
+    for index, row in enumerate(table.shown_rows):
         cells = (
             Text(cell, "bold" if (index, column) in table.strong else "")
             for column, cell in enumerate(row)
@@ -142,7 +157,7 @@ def to_rich(table: TextTable) -> Table:
 def to_markdown(table: TextTable) -> str:
     """A GitHub-flavoured pipe table, padded to be read as plain text too."""
     cells = [[_escaped(cell) for cell in table.columns]]
-    for index, row in enumerate(table.rows):
+    for index, row in enumerate(table.shown_rows):
         stressed = ((index, column) in table.strong for column in range(len(row)))
         cells.append(
             [
@@ -151,14 +166,18 @@ def to_markdown(table: TextTable) -> str:
             ]
         )
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
-    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [_line(row, widths) for row in (cells[0], rule, *cells[1:])]
+    names = table.names
+    rule = [":" + "-" * (width - 1) for width in widths[:names]]
+    rule += ["-" * (width - 1) + ":" for width in widths[names:]]
+    lines = [_line(row, widths, names) for row in (cells[0], rule, *cells[1:])]
     return "\n".join([*lines, "", table.caption, ""] if table.caption else [*lines, ""])
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(cells, widths, strict=True)
-    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+def _line(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
+    padded = [
+        cell.ljust(width) if column < names else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
     return f"| {' | '.join(padded)} |"
 
 

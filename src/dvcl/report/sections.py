@@ -1,0 +1,114 @@
+"""Tables in sections, as papers have them: one under the other, with the same columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
+from rich.text import Text
+
+from dvcl.report.exports import LATEX, latex_line, latex_rows
+from dvcl.report.tables import TextTable, to_markdown, to_rich
+
+# Beyond so many columns of numbers, headings are turned to fit a page.
+UPRIGHT = 6
+ROOMY = 10_000
+
+
+@dataclass(frozen=True)
+class SectionedTable:
+    """Finished cells.
+
+    Attributes:
+        title: Above all.
+        parts: Title of a section and its table; all have the same columns, and no caption.
+        caption: What the numbers are, their unit and count.
+    """
+
+    title: str
+    parts: Mapping[str, TextTable]
+    caption: str
+
+    @property
+    def shape(self) -> TextTable:
+        """Any of the parts: its columns are those of all."""
+        return next(iter(self.parts.values()))
+
+
+def sections_to_markdown(table: SectionedTable) -> str:
+    """One pipe table per section."""
+    parts = (f"**{title}**\n\n{to_markdown(part)}" for title, part in table.parts.items())
+    return "\n".join([f"### {table.title}\n", *parts, f"{table.caption}\n"])
+
+
+def sections_to_latex(table: SectionedTable) -> str:
+    """One `tabular` with the rules of booktabs; names that rows share span them."""
+    shape = table.shape
+    numbers = len(shape.columns) - shape.names
+    heads = [column.translate(LATEX) for column in shape.columns]
+    if numbers > UPRIGHT:
+        heads[shape.names :] = [rf"\rotatebox{{90}}{{{head}}}" for head in heads[shape.names :]]
+    lines = [
+        f"% {table.title}",
+        f"% {table.caption}",
+        r"% \usepackage{booktabs, multirow, graphicx, amssymb}",
+        rf"\begin{{tabular}}{{{'l' * shape.names}{'r' * numbers}}}",
+        r"\toprule",
+        latex_line(heads),
+    ]
+    for title, part in table.parts.items():
+        span = rf"\multicolumn{{{len(shape.columns)}}}{{l}}{{{title.translate(LATEX)}}}"
+        lines += [r"\midrule", latex_line([span]), r"\midrule", *latex_rows(part)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def sections_to_csv(table: SectionedTable) -> str:
+    """The cells as they are printed, every row with its section."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["Section", *table.shape.columns])
+    for title, part in table.parts.items():
+        writer.writerows([title, *row] for row in part.rows)
+    return text.getvalue()
+
+
+def sections_to_rich(table: SectionedTable, console: Console) -> Group:
+    """For the terminal; columns that do not fit beside the others follow below them."""
+    shown: list[RenderableType] = [Text(table.title, "bold")]
+    for title, part in table.parts.items():
+        shown.append(Text(f"\n{title}"))
+        shown += [to_rich(piece) for piece in _pieces(part, console)]
+    return Group(*shown, Text(table.caption, "dim"))
+
+
+def _pieces(table: TextTable, console: Console) -> Iterator[TextTable]:
+    """Tables with as many of the columns as fit, each with the names of the rows."""
+    names = list(range(table.names))
+    fitting: list[int] = []
+    for column in range(table.names, len(table.columns)):
+        wider = to_rich(_columns(table, [*names, *fitting, column]))
+        # Measured as if there were all the room it needs.
+        needed = Measurement.get(console, console.options.update(width=ROOMY), wider).minimum
+        if fitting and needed > console.width:
+            yield _columns(table, [*names, *fitting])
+            fitting = []
+        fitting.append(column)
+    yield _columns(table, [*names, *fitting])
+
+
+def _columns(table: TextTable, kept: Sequence[int]) -> TextTable:
+    return replace(
+        table,
+        columns=tuple(table.columns[column] for column in kept),
+        rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
+        strong=frozenset(
+            (row, place)
+            for place, column in enumerate(kept)
+            for row in range(len(table.rows))
+            if (row, column) in table.strong
+        ),
+    )
