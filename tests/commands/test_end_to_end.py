@@ -189,6 +189,29 @@ def test_a_twin_is_trained_scored_and_compared(
     assert "--twin: supervised learns from labelled scans alone" in err
 
 
+def test_a_table_of_the_paper_is_made_of_recorded_runs(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("compare", study / "work", "--name=one", "--device=cpu",
+             "--set=training.iterations=1", "--set=methods.magicnet.cube=[8, 8, 8]")  # fmt: skip
+    assert run(capsys, *words, "--methods=supervised")[0] == 0
+    # The other fourteen methods are left out here, as if they had failed.
+    monkeypatch.setattr("dvcl.commands.compare.run_comparison", lambda *_: {})
+    code, out, err = run(capsys, *words, "--table=1")
+    assert code == 0, err
+    assert "1 of 15 runs are finished" in out
+    folder = study / "work" / "comparisons" / "one"
+    with (folder / "table-1.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["Method"]: row for row in csv.DictReader(file)}
+    assert rows["Fully"]["Section"] == "2 labelled, 3 unlabelled"
+    assert rows["Fully"]["liver"] != "not run"
+    assert rows["Ours"]["liver"] == "not run"
+    code, out, err = run(capsys, "tables", folder, "--table=1", "--paper", "--out", tmp_path)
+    assert code == 0, err
+    assert "paper: FLARE22, 50 %" in out
+    assert (tmp_path / "table-1.tex").exists()
+
+
 def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +264,7 @@ def test_a_table_of_the_paper_is_planned(study: Path, capsys: pytest.CaptureFixt
     [
         (("compare", "WORK", "--methods", "cps,cps"), "each only once"),
         (("compare", "WORK", "--table", "9"), "no such table"),
+        (("tables", "nowhere"), "nowhere/scores.csv: no such file"),
         (("compare", "WORK", "--table", "2", "--vary", "training.rate=1"), "Leave out one"),
         (("compare", "WORK", "--vary", "methods.dvcl.neighbors=5"), "did you mean 'neighbours'"),
         (("compare", "WORK", "--seeds", "a"), "--seeds: 'a' found"),
