@@ -80,14 +80,16 @@ def test_rows_of_an_ablation_are_found_by_their_settings():
     records = [
         record(dice=0.9),
         record(dice=0.8, varied=["outsiders=10"]),
-        record(dice=0.7, varied=["neighbours=5", "outsiders=5"]),
+        *(record(seed=seed, dice=0.7, varied=["neighbours=5", "outsiders=5"]) for seed in (0, 1)),
         record(dice=0.5, varied=["neighbours=15", "anchors=8"]),
         record("cps", dice=0.6),
     ]
     (table,) = build_tables(records, paper_table("3"))
     (part,) = table.parts.values()
     assert part.columns == ("K", "K'", "Mean Dice", "Mean Jaccard")
-    assert [row[2] for row in part.rows] == ["60.00", "not run", "70.00", "80.00", "not run"]
+    means = [row[2] for row in part.rows]
+    assert means == ["60.00 ± 0.00", "not run", "70.00", "80.00", "not run"]
+    assert "(not all of them: K 10, K' 10; K 10, K' 15)" in table.caption
     assert part.strong == {(3, 2), (3, 3)}
 
 
@@ -158,7 +160,7 @@ def test_the_papers_organs_follow_where_they_are_ours():
     assert papers.columns == ours.columns
     assert ours.columns[2:5] == ("liver", "spleen", "stomach"), "in the paper's order"
     assert rows_of(papers)["Ours"][:2] == ("96.75", "94.06")
-    assert rows_of(papers)["Ours"][-4:] == ("83.40 ± 0.32", "72.65 ± 0.47", "–", "–")
+    assert rows_of(papers)["Ours"][-4:] == ("83.40 ± 0.32", "72.65 ± 0.47", "", "")
 
 
 def test_tables_of_a_folder(tmp_path):
@@ -172,5 +174,10 @@ def test_tables_of_a_folder(tmp_path):
     assert "| KL             |     70.00 |" in (tmp_path / "out" / "table-8.md").read_text()
     assert len(tables_of_folder(tmp_path, "6")) == 1
     write_records(tmp_path, [record()])
-    with pytest.raises(InputError, match="no table of the paper has two rows with runs here"):
+    with pytest.raises(InputError, match="--table all: no runs for a table found"):
         tables_of_folder(tmp_path, "all")
+    only = record(steps=600)
+    entry = replace(only.entry, varied=("training.iterations=600",))
+    write_records(tmp_path, [replace(only, entry=entry)])
+    with pytest.raises(InputError, match="--table 1: no runs for a table found"):
+        tables_of_folder(tmp_path, "1")

@@ -28,7 +28,9 @@ def test_cells_and_the_best_of_every_column():
 
 
 def test_without_headings_there_is_no_column_for_them():
-    table = lines_table(["K", "K'"], ["Mean"], [Line("", ("5", "10"), [value(0.5)])])
-    assert table.columns == ("K", "K'", "Mean")
+    line = Line("", ("5", "10"), [value(0.5)])
+    table = lines_table(["K", "K'"], ["Mean", "paper"], [line])
+    assert table.columns == ("K", "K'", "Mean", "paper")
+    assert table.rows == (("5", "10", "50.00", ""),)
     assert not table.strong, "one value is not the best of anything"
     assert (table.names, table.grouped) == (2, False)

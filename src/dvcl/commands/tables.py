@@ -25,7 +25,6 @@ from dvcl.report.tables import TextTable
 
 ALL = "all"
 NOTHING = Spread(float("nan"), float("nan"), 0, 0)
-BESIDE = (NOTHING,) * len(MEANS)
 
 
 def tables_of_folder(
@@ -45,13 +44,15 @@ def tables_of_folder(
     """
     records = read_records(folder)
     chosen = _several_run(records) if name == ALL else [paper_table(name)]
-    if not chosen:
-        raise InputError(
-            f"{folder}: no table of the paper has two rows with runs here; at least one was "
-            "expected. Name a table, as --table 1, or run one: dvcl compare STUDY --table 1."
-        )
     make = partial(write_tables, out) if out else build_tables
-    return [made for table in chosen for made in make(records, table, with_paper)]
+    found = [made for table in chosen for made in make(records, table, with_paper)]
+    if not found:
+        raise InputError(
+            f"{folder}: --table {name}: no runs for a table found; two rows or more of one were "
+            "expected, with nothing but settings of methods varied. Name a table, as --table 1, or "
+            "run one: dvcl compare STUDY --table 1."
+        )
+    return found
 
 
 def build_tables(
@@ -59,11 +60,15 @@ def build_tables(
 ) -> list[SectionedTable]:
     """One table per study, a section for each number of labelled cases.
 
+    A study in all of whose runs more than settings of methods was varied has none.
+
     Raises:
         InputError: When runs cannot stand in one table.
     """
     return [
-        _study(study, members, table, with_paper) for study, members in _by_study(records).items()
+        _study(study, members, table, with_paper)
+        for study, members in _by_study(records).items()
+        if comparable(members)
     ]
 
 
@@ -72,6 +77,8 @@ def write_tables(
 ) -> list[SectionedTable]:
     """As `build_tables`; also writes ``table-N`` as Markdown, LaTeX and CSV."""
     made = build_tables(records, table, with_paper)
+    if not made:
+        return []
     for suffix, form in (
         (".md", sections_to_markdown), (".tex", sections_to_latex), (".csv", sections_to_csv),
     ):  # fmt: skip
@@ -92,19 +99,27 @@ def _study(
     for number in kept:
         first, share = groups[number][0], None
         title = _counts(first)
-        if title in parts:
-            title += f" ({first.entry.group})"
         if with_paper and (share := nearest_share(table.name, _share(first))):
             title += f"; paper: {table.data}, {share}"
+        if title in parts:
+            title += f" ({first.entry.group})"
         parts[title] = _section(table, found[number], organs, share)
         if share and set(organs) & set(printed_organs(table.name)):
             parts[f"paper: {table.data}, {share}"] = _printed_section(table, organs, share)
     runs = {
-        "/".join(row.labels): [record for number in kept for record in found[number][place]]
+        _name(table, row): [record for number in kept for record in found[number][place]]
         for place, row in enumerate(table.rows)
     }
     title = f"{table.title}: {table.about}; {study}"
     return SectionedTable(title, parts, _caption(runs, with_paper))
+
+
+def _name(table: PaperTable, row: Row) -> str:
+    """Of a row in a sentence: "MT", or "K 5, K' 10"."""
+    if len(row.labels) == 1:
+        return row.labels[0]
+    pairs = zip(table.columns, row.labels, strict=True)
+    return ", ".join(f"{column} {label}" for column, label in pairs if label)
 
 
 def _section(
@@ -125,7 +140,7 @@ def _section(
 def _printed_section(table: PaperTable, organs: Sequence[str], share: str) -> TextTable:
     """What the paper prints, organ by organ, in the columns of ours."""
     lines = [
-        Line(row.heading, row.labels, [*_theirs(table, row, share, [*organs, *MEANS]), *BESIDE])
+        Line(row.heading, row.labels, _theirs(table, row, share, [*organs, *MEANS]))
         for row in table.rows
     ]
     return lines_table(table.columns, _columns(organs, MEANS), lines)
@@ -187,7 +202,7 @@ def _caption(runs: Mapping[str, Sequence[RunRecord]], with_paper: bool) -> str:
         for label, members in runs.items()
         if members and {record.entry.seed for record in members} < seeds
     ]
-    not_all = f" (not all of them: {', '.join(fewer)})" if fewer else ""
+    not_all = f" (not all of them: {'; '.join(fewer)})" if fewer else ""
     what = (
         f"mean over {_listed(cases, ' or ')} test cases; {_listed(steps, ' or ')} training steps; "
         f"seed{'s' if len(seeds) > 1 else ''} {_listed(seeds, ', ')}{not_all}. Means are over "

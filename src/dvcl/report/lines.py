@@ -20,7 +20,8 @@ class Line:
     Attributes:
         heading: What rows have in common; empty where there is nothing.
         labels: Its names.
-        values: Fractions; NaN where undefined, None where nothing was run.
+        values: Fractions; NaN where undefined, None where nothing was run. Columns for which there
+            are none stay empty.
     """
 
     heading: str
@@ -39,11 +40,12 @@ def lines_table(names: Sequence[str], numbers: Sequence[str], lines: Sequence[Li
     headed = any(line.heading for line in lines)
     columns = list(zip(*(line.values for line in lines), strict=True))
     names = ["", *names] if headed else list(names)
+    empty = [""] * (len(numbers) - len(columns))
     missing = Spread(math.nan, math.nan, 0, 0)
     return TextTable(
         (*names, *numbers),
         tuple(
-            (*([line.heading] if headed else []), *line.labels, *map(_cell, line.values))
+            (*([line.heading] if headed else []), *line.labels, *map(_cell, line.values), *empty)
             for line in lines
         ),
         strong=frozenset(

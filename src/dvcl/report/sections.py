@@ -90,6 +90,8 @@ def _pieces(table: TextTable, console: Console) -> Iterator[TextTable]:
     names = list(range(table.names))
     fitting: list[int] = []
     for column in range(table.names, len(table.columns)):
+        if not any(row[column] for row in table.rows):
+            continue
         wider = to_rich(_columns(table, [*names, *fitting, column]))
         # Measured as if there were all the room it needs.
         needed = Measurement.get(console, console.options.update(width=ROOMY), wider).minimum
