@@ -1,12 +1,14 @@
 """Diagnostics by hand."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from dvcl.losses.entropy import Selection
 from dvcl.methods.diagnostics import neighbourhood_purity, pseudo_label_quality
+from dvcl.networks.heads import gather_voxels
 
 
 def line(values) -> torch.Tensor:
@@ -41,12 +43,13 @@ def test_separated_classes_have_pure_neighbours_and_foreign_outsiders():
     labels = torch.arange(2).repeat_interleave(32).reshape(1, 4, 4, 4)
     noise = 0.1 * torch.randn((1, 2, 4, 4, 4), generator=torch.Generator().manual_seed(0))
     features = noise + torch.stack([1.0 - labels, labels.float()], dim=1)
+    rows = partial(gather_voxels, features)
     selection = Selection(labels, torch.zeros(labels.shape), torch.zeros(labels.shape).bool())
-    found = neighbourhood_purity(features, torch.nn.Identity(), selection, labels, 5, 6)
+    found = neighbourhood_purity(rows, selection, labels, 5, 6)
     assert found == {
         "neighbours of the same class": 1.0,
         "outsiders of the same class": 0.0,
         "chance": 0.5,
     }
     few = Selection(labels, selection.entropy, torch.arange(64).reshape(labels.shape) >= 11)
-    assert neighbourhood_purity(features, torch.nn.Identity(), few, labels, 5, 6) == {}
+    assert neighbourhood_purity(rows, few, labels, 5, 6) == {}

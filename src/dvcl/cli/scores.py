@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -166,3 +166,33 @@ def report(work: Work) -> None:
     from dvcl.commands.report import write_report
 
     console.print(f"Open {write_report(open_project(work))} in a browser.", markup=False)
+
+
+@app.command()
+def inspect(
+    runs: Annotated[list[Path], typer.Argument(help="Runs' folders, as `dvcl train` prints them.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder; STUDY/inspections/NAME of the first run.", show_default=False),
+    ] = None,
+    names: Annotated[
+        str, typer.Option(help="Of the runs in the figures, with commas.", show_default=False)
+    ] = "",
+    cases: Annotated[Literal["test", "validation"], typer.Option(help="Which.")] = "test",
+    voxels: Annotated[int, typer.Option(min=10, help="Drawn of every class.")] = 200,
+    alpha: Annotated[float, typer.Option(help="Of Eq. 3; larger calls more reliable.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of draw and t-SNE.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Draw what networks believe: reliable voxels per organ, feature space, class distances."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.inspect import Options, inspect_runs
+    from dvcl.commands.run import usable_device
+
+    options = Options(cases, voxels, alpha, seed)
+    given = [name.strip() for name in names.split(",")] if names else []
+    with bars() as bar:
+        page = inspect_runs(
+            runs, options, usable_device(device), names=given, out=out, progress=bar("Inspecting")
+        )
+    console.print(f"Open {page} in a browser; figures and numbers lie beside it.", markup=False)

@@ -212,7 +212,7 @@ def make_validation(
     settings = replace(run.recipe.sampling, unlabelled=0, organ_share=1.0, flips=())
 
     def validate(method: Method) -> dict[str, Any]:
-        scores = [_dice(method, case, run, device) for case in cases]
+        scores = [case_dice(method, case, run, device) for case in cases]
         organs = _nan_mean(scores)
         diagnostics: dict[str, float] = {}
         if complete:
@@ -228,8 +228,8 @@ def make_validation(
     return validate
 
 
-def _dice(method: Method, case: StoredCase, run: Run, device: torch.device) -> np.ndarray:
-    """Dice of every organ on the prepared grid."""
+def case_dice(method: Method, case: StoredCase, run: Run, device: torch.device) -> np.ndarray:
+    """Dice of every organ (K - 1,) on the prepared grid; NaN where the case does not show it."""
     image = normalised(case)
     predicted = predict_volume(method.predict, image, run.recipe.window, device).argmax(0)
     classes = predicted.to(torch.uint8).cpu().numpy()

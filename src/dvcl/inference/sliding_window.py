@@ -94,8 +94,8 @@ def predict_volume(
     """
     depth, height, width = image.shape
     window = window.fitted((depth, height, width))
-    padded, inside = _pad(image.to(device), window.size)
-    places = _places(padded, window)
+    padded, inside = pad_to(window.size, image.to(device))
+    places = window_places(padded, window)
     visits = torch.zeros(padded.shape, device=device)
     wanted: list[Place] = []
     air: list[Place] = []
@@ -106,7 +106,7 @@ def predict_volume(
     # One window is predicted in any case: it tells the number of classes.
     wanted = wanted or [air.pop()]
     total: Tensor | None = None
-    at_once = max(1, VOXELS_AT_ONCE // math.prod(window.size))
+    at_once = windows_at_once(window.size)
     for first in range(0, len(wanted), at_once):
         group = wanted[first : first + at_once]
         probabilities = predict(torch.stack([padded[place][None] for place in group])).float()
@@ -122,7 +122,7 @@ def predict_volume(
     return total.div_(visits)[:, *inside]
 
 
-def _places(padded: Tensor, window: Window) -> list[Place]:
+def window_places(padded: Tensor, window: Window) -> list[Place]:
     """All windows over a volume (D, H, W) that is at least as large as one."""
     starts = map(window_starts, padded.shape, window.size, window.stride)
     return [
@@ -131,13 +131,18 @@ def _places(padded: Tensor, window: Window) -> list[Place]:
     ]
 
 
+def windows_at_once(size: Size) -> int:
+    """How many windows go through the network together."""
+    return max(1, VOXELS_AT_ONCE // math.prod(size))
+
+
 def window_starts(size: int, window: int, stride: int) -> list[int]:
     """First voxels of the windows along one axis; the last one ends at the border."""
     last = max(size - window, 0)
     return sorted({*range(0, last, stride), last})
 
 
-def _pad(image: Tensor, size: Size) -> tuple[Tensor, tuple[slice, ...]]:
+def pad_to(size: Size, image: Tensor) -> tuple[Tensor, tuple[slice, ...]]:
     """Pad symmetrically to at least ``size``, and tell where the image lies."""
     missing = [max(0, wanted - side) for side, wanted in zip(image.shape, size, strict=True)]
     before = [gap // 2 for gap in missing]

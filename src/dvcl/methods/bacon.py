@@ -10,11 +10,12 @@ from dvcl.losses.confident import confident_labels
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.balanced_contrast import BalancedContrast
-from dvcl.methods.method import MakeNetwork, Method, Terms
+from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import strong
 from dvcl.networks import SegmentationNetwork
+from dvcl.networks.heads import gather_voxels
 from dvcl.networks.network import Prediction
 from dvcl.sampling.batch import Batch
 
@@ -162,6 +163,14 @@ class BaCon(Method):
     def after_step(self) -> None:
         """Move the average."""
         self.average.follow(self.student)
+
+    def represent(self, images: Tensor) -> Representation:
+        """The auxiliary classifier, which chooses what is contrasted, and the projection."""
+        logits, maps = self.run(self.student, images)
+        return Representation(
+            logits.chunk(2, 1)[1].log_softmax(1),
+            lambda voxels: self.feature_contrast.projection(gather_voxels(maps, voxels)),
+        )
 
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the averaged auxiliary classifier."""

@@ -14,7 +14,7 @@ from dvcl.losses.confident import Confident, confident_labels
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.supervised import supervised_loss
 from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
-from dvcl.methods.method import MakeNetwork, Method, Terms
+from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.parts import check_at_least, check_at_most, check_choice
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import strong
@@ -129,6 +129,10 @@ class CCL(Method):
     def after_step(self) -> None:
         """Move the average."""
         self.average.follow(self.network)
+
+    def represent(self, images: Tensor) -> Representation:
+        """The network and the projection that learns with it, not the average."""
+        return self.represent_with(self.network, images, self.projection)
 
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the moving average."""

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from dvcl.losses.entropy import Selection
 from dvcl.losses.neighbours import find_neighbours
 from dvcl.losses.voxel_sampling import sample_mask
-from dvcl.networks.heads import gather_voxels
 
 SAMPLE = 2048
 
@@ -40,8 +39,7 @@ def pseudo_label_quality(selection: Selection, labels: Tensor) -> dict[str, floa
 
 
 def neighbourhood_purity(
-    features: Tensor,
-    head: Callable[[Tensor], Tensor],
+    features: Callable[[Tensor], Tensor],
     selection: Selection,
     labels: Tensor,
     neighbours: int,
@@ -50,13 +48,14 @@ def neighbourhood_purity(
     """How often the neighbours and outsiders of unreliable voxels have the voxel's true class.
 
     Good neighbours have it nearly always, good outsiders nearly never; "chance" is the share among
-    random pairs. Empty when there are too few unreliable voxels.
+    random pairs. Empty when there are too few unreliable voxels. ``features`` are those of
+    `methods.method.Representation`.
     """
     random = torch.Generator(labels.device).manual_seed(0)
     voxels = sample_mask(~selection.reliable, SAMPLE, random)
     if len(voxels) <= neighbours + outsiders:
         return {}
-    unit = F.normalize(head(gather_voxels(features, voxels)).float(), dim=1)
+    unit = F.normalize(features(voxels), dim=1)
     itself = torch.arange(len(unit), device=unit.device)
     near, far = find_neighbours(unit, unit, neighbours, outsiders, itself)
     classes = labels.flatten()[voxels]

@@ -23,7 +23,7 @@ from dvcl.methods.distance_losses import (
     build_distance_losses,
     check_distance_loss,
 )
-from dvcl.methods.method import MakeNetwork, Method, Terms
+from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.parts import check_at_least, check_choice, gather_pooled, mean_probabilities
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
@@ -259,16 +259,20 @@ class DVCL(Method):
         logits = [self.run(network, images).logits for network in self.networks]
         return mean_probabilities(logits, self.predict_with)
 
+    def represent(self, images: Tensor) -> Representation:
+        """Network A and its feature head."""
+        return self.represent_with(self.networks[0], images, self.heads[0])
+
     @torch.no_grad()
     def diagnose(self, batch: Batch) -> dict[str, float]:
         """Reliable share, pseudo-label accuracy, purity of neighbours and outsiders."""
         found: dict[str, float] = {}
         for name, network, head in zip("AB", self.networks, self.heads, strict=True):
-            logits, features = self.run(network, batch.labelled)
-            selection = select_reliable(logits.log_softmax(1), self.alpha)
+            seen = self.represent_with(network, batch.labelled, head)
+            selection = select_reliable(seen.log_probabilities, self.alpha)
             quality = pseudo_label_quality(selection, batch.labels)
             purity = neighbourhood_purity(
-                features, head, selection, batch.labels, self.neighbours, self.outsiders
+                seen.features, selection, batch.labels, self.neighbours, self.outsiders
             )
             found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
         return found

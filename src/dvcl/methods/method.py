@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from dvcl.networks import SegmentationNetwork
+from dvcl.networks.heads import gather_voxels
 from dvcl.networks.network import Prediction
 from dvcl.sampling.batch import Batch
 
 Terms = dict[str, Tensor]
 MakeNetwork = Callable[[str], SegmentationNetwork]
+Rows = Callable[[Tensor], Tensor]
+
+
+class Representation(NamedTuple):
+    """How one network of a method sees a batch.
+
+    Attributes:
+        log_probabilities: (B, K, D, H, W) float32.
+        features: From voxels (N,) int64, counted over all B * D * H * W, to their features (N, d)
+            float32, not normalised.
+    """
+
+    log_probabilities: Tensor
+    features: Rows
 
 
 class Method(nn.Module, ABC):
@@ -86,6 +102,27 @@ class Method(nn.Module, ABC):
     def diagnose(self, batch: Batch) -> dict[str, float]:
         """Numbers worth watching, measured on a fully labelled batch without learning from it."""
         return {}
+
+    def represent(self, images: Tensor) -> Representation:
+        """How the network that makes the pseudo-labels sees ``images``; of two networks the first.
+
+        The features are those that the method contrasts. Here, for methods that contrast none, they
+        are rows of the decoder's last map of the first network that the method has built.
+        """
+        networks = (part for part in self.modules() if isinstance(part, SegmentationNetwork))
+        return self.represent_with(next(networks), images)
+
+    def represent_with(
+        self, network: nn.Module, images: Tensor, head: Rows | None = None
+    ) -> Representation:
+        """Run a network; ``head`` turns rows of its last map into features."""
+        logits, maps = self.run(network, images)
+
+        def features(voxels: Tensor) -> Tensor:
+            rows = gather_voxels(maps, voxels)
+            return head(rows) if head else rows
+
+        return Representation(logits.log_softmax(1), features)
 
     def run(self, network: nn.Module, images: Tensor) -> Prediction:
         """Run a network in the training precision; logits come back as float32."""

@@ -10,7 +10,7 @@ from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.reliable_supervision import percentile, reliable_supervision
 from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.cutmix import cut_mix, draw_boxes
-from dvcl.methods.method import MakeNetwork, Method, Terms
+from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.negative_contrast import NegativeContrast
 from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
@@ -156,6 +156,10 @@ class U2PL(Method):
         """Let the teacher and its head follow."""
         self.teacher.follow(self.network)
         self.teacher_head.follow(self.head)
+
+    def represent(self, images: Tensor) -> Representation:
+        """The teacher and its feature head."""
+        return self.represent_with(self.teacher.network, images, self.teacher_head.network)
 
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the teacher."""

@@ -13,9 +13,10 @@ from dvcl.losses.entropy import voxel_entropy
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.losses.supervised import supervised_loss
-from dvcl.methods.method import MakeNetwork, Method, Terms
+from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.organ_contrast import OrganContrast
 from dvcl.methods.parts import check_at_least, check_at_most
+from dvcl.networks.heads import gather_voxels
 from dvcl.networks.two_decoders import TwoDecoders
 from dvcl.sampling.batch import Batch
 
@@ -156,6 +157,18 @@ class UGPCL(Method):
         organs = torch.cat([labels[..., grid, grid, grid], pseudo])
         return organs, hard_labels(first) != organs
 
+    def represent(self, images: Tensor) -> Representation:
+        """The first decoder, and the encoder's contrasted features, one per coarse voxel."""
+        with self.autocast(images.device):
+            first, _, levels = self.networks(images)
+        maps, fine = levels[self.level], (len(images), *images.shape[2:])
+
+        def features(voxels: Tensor) -> Tensor:
+            coarse = _coarsened(voxels, fine, 2**self.level)
+            return self.organ_contrast.head(gather_voxels(maps, coarse))
+
+        return Representation(first.float().log_softmax(1), features)
+
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the first decoder."""
         return self.run(self.networks.network, images).logits.softmax(1)
@@ -166,3 +179,11 @@ def _turned(maps: Tensor, turns: Tensor) -> Tensor:
     return torch.stack(
         [patch.rot90(count, (-2, -1)) for patch, count in zip(maps, turns.tolist(), strict=True)]
     )
+
+
+def _coarsened(voxels: Tensor, shape: tuple[int, ...], factor: int) -> Tensor:
+    """Indices (N,) into a batch (B, D, H, W), on a grid with sides ``factor`` times shorter."""
+    index, *place = torch.unravel_index(voxels, shape)
+    for axis, side in zip(place, shape[1:], strict=True):
+        index = index * (side // factor) + axis // factor
+    return index

@@ -1,0 +1,102 @@
+"""Voxel features in the plane, coloured by true class, one panel per run (DVCL, Fig. 9a)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from dvcl.report.figures import QUIET, organ_colour
+
+PANEL_IN, LEGEND_IN = 2.35, 0.17
+COLUMNS = 3
+BACKGROUND = "#8c8c8c"
+# A cross lies over a dot without hiding it.
+MARKERS = {True: "o", False: "x"}
+
+
+def feature_maps(
+    names: Sequence[str],
+    classes: np.ndarray,
+    places: Mapping[str, np.ndarray],
+    reliable: Mapping[str, np.ndarray],
+) -> Figure:
+    """Draw the same voxels as every run sees them: a dot where reliable, a cross where not.
+
+    A number stands in the middle of every class, for readers who see no colour.
+
+    Args:
+        names: (K,) of the classes, the background first.
+        classes: (N,) true class of the voxels.
+        places: Name of a run -> (N, 2), of `evaluation.embedding.embed`.
+        reliable: Of the same runs -> (N,) bool.
+    """
+    columns = min(COLUMNS, len(places))
+    lines = math.ceil(len(places) / columns)
+    figure = Figure(
+        (max(PANEL_IN * columns, 2 * PANEL_IN), lines * (PANEL_IN + 0.25) + LEGEND_IN * 5),
+        layout="constrained", facecolor="white",
+    )  # fmt: skip
+    grid = figure.subplots(lines, columns, squeeze=False)
+    for axes, run in zip(grid.flat, places, strict=False):
+        _draw(axes, classes, places[run], reliable[run])
+        axes.set_title(run, loc="left", size=10, weight="bold")
+    for axes in list(grid.flat)[len(places) :]:
+        axes.set_visible(False)
+    figure.legend(
+        handles=_legend(names, classes), loc="outside lower center", ncols=4 if columns > 2 else 3,
+        frameon=False, fontsize=8, handletextpad=0.2, columnspacing=1.2,
+    )  # fmt: skip
+    return figure
+
+
+def class_colour(index: int) -> str:
+    """Of the organs as in all figures; grey for the background."""
+    return organ_colour(index) if index else BACKGROUND
+
+
+def _draw(axes: Axes, classes: np.ndarray, places: np.ndarray, reliable: np.ndarray) -> None:
+    for sure, marker in MARKERS.items():
+        chosen = reliable == sure
+        colours = [class_colour(index) for index in classes[chosen]]
+        axes.scatter(
+            places[chosen, 0], places[chosen, 1], c=colours, marker=marker, s=5 if sure else 9,
+            linewidths=0 if sure else 0.7, rasterized=len(places) > 5000,
+        )  # fmt: skip
+    for index in np.unique(classes):
+        x, y = _middle(places[classes == index])
+        axes.text(
+            x, y, str(index), size=8, weight="bold", ha="center",
+            va="center", path_effects=[withStroke(linewidth=2, foreground="white")],
+        )  # fmt: skip
+    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.spines[:].set_color("#cccccc")
+
+
+def _middle(places: np.ndarray) -> np.ndarray:
+    """The feature with the least total distance to the others of its class: never between them."""
+    distances = np.linalg.norm(places[:, None] - places[None], axis=2).sum(1)
+    return places[distances.argmin()]
+
+
+def _legend(names: Sequence[str], classes: np.ndarray) -> list[Line2D]:
+    occurring = set(classes.tolist())
+    entries = [
+        Line2D(
+            [], [], linestyle="", marker="o", markersize=5, markeredgewidth=0,
+            color=class_colour(index),
+            label=f"{index} {name}" + ("" if index in occurring else " (absent)"),
+        )
+        for index, name in enumerate(names)
+    ]  # fmt: skip
+    kinds = [
+        Line2D([], [], linestyle="", marker=marker, markersize=4, color=QUIET, label=label)
+        for marker, label in zip(MARKERS.values(), ("reliable", "unreliable"), strict=True)
+    ]
+    return [*kinds, *entries]
