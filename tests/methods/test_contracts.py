@@ -223,6 +223,35 @@ def test_predictions_are_probabilities(name, build_method, make_batch):
 
 
 @every_method
+def test_a_representation_is_a_network_seen_at_some_voxels(name, build_method, make_batch):
+    method, images = trained(name, build_method, make_batch).eval(), make_batch(side=8).images
+    voxels = torch.tensor([0, 700, 3, 2047])
+    with torch.inference_mode():
+        seen = method.represent(images)
+        rows = seen.features(voxels)
+        torch.testing.assert_close(seen.features(voxels[[2]]), rows[[2]])
+        alone = method.represent(images[1:2]).features(voxels[1:2] - 512)
+    assert seen.log_probabilities.shape == (4, 3, 8, 8, 8)
+    torch.testing.assert_close(seen.log_probabilities.exp().sum(1), torch.ones(4, 8, 8, 8))
+    assert len(rows) == 4
+    assert rows.dtype == torch.float32
+    assert rows.isfinite().all()
+    torch.testing.assert_close(alone, rows[1:2], rtol=1e-4, atol=1e-5)
+
+
+PREDICT_WITH_OTHERS = {"ccl", "bacon"}  # with a moving average
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if n not in PREDICT_WITH_OTHERS])
+def test_what_is_represented_is_what_predicts(name, build_method, make_batch):
+    alone = {"predict_with": "A"} if name in CO_TRAINED else {}
+    method, images = build_method(name, **alone).eval(), make_batch(side=8).images
+    with torch.inference_mode():
+        seen = method.represent(images).log_probabilities.exp()
+        torch.testing.assert_close(seen, method.predict(images))
+
+
+@every_method
 def test_diagnostics_are_numbers_and_change_nothing(name, build_method, make_batch):
     method, batch = build_method(name), make_batch()
     method.losses(batch, 0.5)

@@ -75,6 +75,6 @@ def _draw(axes: Axes, table: np.ndarray, largest: float, cell_in: float) -> Axes
             )  # fmt: skip
     for index in range(len(table)):
         corner = (index - 0.5, index - 0.5)
-        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="white", linewidth=1.2))
+        axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=0.8))
     axes.spines[:].set_visible(False)
     return image

@@ -38,8 +38,10 @@ def feature_maps(
     """
     columns = min(COLUMNS, len(places))
     lines = math.ceil(len(places) / columns)
+    entries, abreast = _legend(names, classes), 4 if columns > 2 else 3
+    legend_in = LEGEND_IN * math.ceil(len(entries) / abreast)
     figure = Figure(
-        (max(PANEL_IN * columns, 2 * PANEL_IN), lines * (PANEL_IN + 0.25) + LEGEND_IN * 5),
+        (max(PANEL_IN * columns, 2 * PANEL_IN), lines * PANEL_IN + legend_in),
         layout="constrained", facecolor="white",
     )  # fmt: skip
     grid = figure.subplots(lines, columns, squeeze=False)
@@ -49,7 +51,7 @@ def feature_maps(
     for axes in list(grid.flat)[len(places) :]:
         axes.set_visible(False)
     figure.legend(
-        handles=_legend(names, classes), loc="outside lower center", ncols=4 if columns > 2 else 3,
+        handles=entries, loc="outside lower center", ncols=abreast,
         frameon=False, fontsize=8, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip
     return figure
