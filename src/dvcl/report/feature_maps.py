@@ -13,8 +13,9 @@ from matplotlib.patheffects import withStroke
 
 from dvcl.report.figures import QUIET, organ_colour
 
-PANEL_IN, LEGEND_IN = 2.35, 0.17
+PANEL_IN, TITLE_IN, LEGEND_IN = 2.4, 0.2, 0.17
 COLUMNS = 3
+CROWD, APART = 20, 0.05
 BACKGROUND = "#8c8c8c"
 # A cross lies over a dot without hiding it.
 MARKERS = {True: "o", False: "x"}
@@ -28,7 +29,7 @@ def feature_maps(
 ) -> Figure:
     """Draw the same voxels as every run sees them: a dot where reliable, a cross where not.
 
-    A number stands in the middle of every class, for readers who see no colour.
+    A number stands where most of a class is, for readers who see no colour.
 
     Args:
         names: (K,) of the classes, the background first.
@@ -38,10 +39,11 @@ def feature_maps(
     """
     columns = min(COLUMNS, len(places))
     lines = math.ceil(len(places) / columns)
+    side_in = PANEL_IN if columns > 1 else 2 * PANEL_IN
     entries, abreast = _legend(names, classes), 4 if columns > 2 else 3
     legend_in = LEGEND_IN * math.ceil(len(entries) / abreast)
     figure = Figure(
-        (max(PANEL_IN * columns, 2 * PANEL_IN), lines * PANEL_IN + legend_in),
+        (side_in * columns, lines * (side_in + TITLE_IN) + legend_in),
         layout="constrained", facecolor="white",
     )  # fmt: skip
     grid = figure.subplots(lines, columns, squeeze=False)
@@ -70,8 +72,7 @@ def _draw(axes: Axes, classes: np.ndarray, places: np.ndarray, reliable: np.ndar
             places[chosen, 0], places[chosen, 1], c=colours, marker=marker, s=5 if sure else 9,
             linewidths=0 if sure else 0.7, rasterized=len(places) > 5000,
         )  # fmt: skip
-    for index in np.unique(classes):
-        x, y = _middle(places[classes == index])
+    for index, (x, y) in _number_places(classes, places).items():
         axes.text(
             x, y, str(index), size=8, weight="bold", ha="center",
             va="center", path_effects=[withStroke(linewidth=2, foreground="white")],
@@ -81,10 +82,21 @@ def _draw(axes: Axes, classes: np.ndarray, places: np.ndarray, reliable: np.ndar
     axes.spines[:].set_color("#cccccc")
 
 
-def _middle(places: np.ndarray) -> np.ndarray:
-    """The feature with the least total distance to the others of its class: never between them."""
-    distances = np.linalg.norm(places[:, None] - places[None], axis=2).sum(1)
-    return places[distances.argmin()]
+def _number_places(classes: np.ndarray, places: np.ndarray) -> dict[int, np.ndarray]:
+    """Where most features of each class lie, none upon another.
+
+    The middle of a scattered class would often be nowhere near it.
+    """
+    room = APART * np.ptp(places, axis=0).max()
+    found: dict[int, np.ndarray] = {}
+    for index in np.unique(classes).tolist():
+        mine = places[classes == index]
+        distances = np.linalg.norm(mine[:, None] - mine[None], axis=2)
+        crowd = np.sort(distances, axis=1)[:, : 1 + CROWD].sum(1)
+        for taken in found.values():
+            crowd[np.linalg.norm(mine - taken, axis=1) < room] = np.inf
+        found[index] = mine[crowd.argmin()]
+    return found
 
 
 def _legend(names: Sequence[str], classes: np.ndarray) -> list[Line2D]:
