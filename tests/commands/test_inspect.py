@@ -115,7 +115,8 @@ def test_figures_numbers_and_a_page(
         assert run["voxels"][3] == 0
         assert run["dice"][3] is run["reliable_share"][3] is run["farthest"][3] is None
         assert run["centres"][3] == [None] * 4
-        assert all(0 <= share <= 1 for share in run["reliable_share"][:3])
+        shares = run["reliable_and_right_share"][:3], run["reliable_share"][:3]
+        assert all(0 <= right <= share <= 1 for right, share in zip(*shares, strict=True))
         assert all(0 < distance <= 2 for distance in run["farthest"][:3])
     with (folder / "voxels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -19,11 +19,16 @@ def texts(axes) -> list[str]:
 
 
 def test_two_bars_per_organ_with_their_percentages() -> None:
-    shares = {"vcl": np.array([0.25, 0.5, math.nan]), "dvcl": np.array([0.3, 0.6, math.nan])}
-    dice = {"vcl": np.array([0.9, 0.7, math.nan]), "dvcl": np.array([0.95, 0.8, math.nan])}
-    figure = reliability_bars(NAMES[1:], shares, dice)
+    values = {"vcl": ([0.25, 0.5], [0.2, 0.4], [0.9, 0.7]),
+              "dvcl": ([0.3, 0.6], [0.1, 0.6], [0.95, 0.8])}  # fmt: skip
+    runs = {
+        name: tuple(np.array([*numbers, math.nan]) for numbers in rows)
+        for name, rows in values.items()
+    }
+    figure = reliability_bars(NAMES[1:], runs)
     first, second = figure.axes
-    assert [bar.get_width() for bar in first.patches] == pytest.approx([0.25, 0.5, 0, 0.9, 0.7, 0])
+    widths = [bar.get_width() for bar in first.patches]
+    assert widths == pytest.approx([0.25, 0.5, 0, 0.2, 0.4, 0, 0.9, 0.7, 0])
     assert texts(second) == ["30", "60", "absent", "95", "80", "absent"]
     assert [label.get_text() for label in first.get_yticklabels()] == list(NAMES[1:])
     assert second.get_title(loc="left") == "dvcl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from dvcl.commands.train import case_dice, normalised
 from dvcl.errors import InputError
 from dvcl.evaluation.embedding import embed, tsne
 from dvcl.evaluation.feature_space import class_distances, draw_equally, unit_length
-from dvcl.evaluation.reliability import reliable_counts, reliable_share
+from dvcl.evaluation.reliability import Reliability, count_reliable
 from dvcl.evaluation.summary import spread
 from dvcl.files import require_writable
 from dvcl.inference.representing import represent_volume
@@ -110,8 +111,7 @@ def _look(
 ) -> Sight:
     """Everything about one run; only what is drawn is kept of the features."""
     method = run.trained_method(device)
-    counts = np.zeros((2, run.labels.classes), dtype=np.int64)
-    dice, features, reliable = [], [], []
+    counts, dice, features, reliable = [], [], [], []
     for step, (case, label, rows) in enumerate(zip(cases, labels, drawn, strict=True)):
         tell(step, case.id)
         voxels = torch.from_numpy(rows[:, 1:])
@@ -119,9 +119,12 @@ def _look(
             method.represent, normalised(case), run.recipe.window, voxels, device
         )
         # One threshold per case: its windows are to it what patches are to a batch of the training.
-        trusted = select_reliable(log_probabilities[None], options.alpha).reliable[0].cpu().numpy()
-        del log_probabilities
-        counts += reliable_counts(trusted, label, run.labels.classes)
+        selection = select_reliable(log_probabilities[None], options.alpha)
+        pseudo, trusted = (
+            maps[0].cpu().numpy() for maps in (selection.pseudo_labels, selection.reliable)
+        )
+        del log_probabilities, selection
+        counts.append(count_reliable(pseudo, trusted, label, run.labels.classes))
         features.append(seen.numpy())
         reliable.append(trusted[tuple(rows[:, 1:].T)])
         with torch.inference_mode():
@@ -130,8 +133,7 @@ def _look(
     unit = unit_length(np.concatenate(features))
     places = embed(unit, options.seed)
     return Sight(
-        counts=counts,
-        shares=reliable_share(counts),
+        reliability=functools.reduce(Reliability.add, counts),
         dice=np.array([spread(organ).mean for organ in np.transpose(dice)]),
         reliable=np.concatenate(reliable),
         places=places,

@@ -23,8 +23,12 @@ def write_inspection(folder: Path, found: Inspection) -> Path:
     figures = {
         "reliability": reliability_bars(
             found.names[1:],
-            {name: sight.shares[1:] for name, sight in sights.items()},
-            {name: sight.dice for name, sight in sights.items()},
+            {
+                name: (
+                    sight.reliability.share[1:], sight.reliability.right_share[1:], sight.dice
+                )
+                for name, sight in sights.items()
+            },
         ),
         "features": feature_maps(
             found.names, found.classes,
@@ -69,8 +73,8 @@ def _captions(found: Inspection) -> dict[str, str]:
         "reliability": (
             "Share of each organ's voxels whose pseudo-label the entropy calls reliable "
             f"(Eq. 1-3, alpha {found.alpha:g}, one threshold per case), of the network that makes "
-            "pseudo-labels, or the first of two; and mean Dice of the method's prediction over "
-            "the cases that have the organ, on the prepared grid."
+            "pseudo-labels, or the first of two; dark, where that label is right. Mean Dice of "
+            "the method's prediction over the cases that have the organ, on the prepared grid."
         ),
         "features": (
             f"t-SNE (perplexity {perplexity(len(found.classes)):.0f}, seed {found.seed}) of the "
@@ -89,22 +93,31 @@ def _captions(found: Inspection) -> dict[str, str]:
 def _runs_table(found: Inspection) -> TextTable:
     rows = []
     for name, sight in found.sights.items():
-        distances = sight.distances
+        distances, (right, reliable, every) = sight.distances, sight.reliability
         values = (distances.between, spread(distances.farthest.tolist()).mean, distances.within,
                   distances.between / distances.within)  # fmt: skip
         rows.append(
             (
                 name,
-                percent(sight.counts[0, 1:].sum() / sight.counts[1, 1:].sum()),
+                *(percent(part[1:].sum() / every[1:].sum()) for part in (reliable, right)),
                 percent(spread(sight.dice.tolist()).mean),
                 *(UNDEFINED if math.isnan(value) else f"{value:.3f}" for value in values),
             )
         )
     return TextTable(
-        ("Run", "Reliable %", "Dice %", "Centres", "Farthest", "Pairs", "Centres / pairs"),
+        (
+            "Run",
+            "Reliable %",
+            "and right %",
+            "Dice %",
+            "Centres",
+            "Farthest",
+            "Pairs",
+            "Centres / pairs",
+        ),
         tuple(rows),
-        "Reliable: share of all organ voxels. Dice: mean over organs. Centres: mean distance "
-        "between the centres of two classes. Farthest: mean over classes of the distance between "
-        "their two farthest features, an extreme value. Pairs: mean distance between two features "
-        f"of a class, which is sturdier. {SCALE}.",
+        "Reliable, and right: shares of all organ voxels. Dice: mean over organs. Centres: mean "
+        "distance between the centres of two classes. Farthest: mean over classes of the distance "
+        "between their two farthest features, an extreme value. Pairs: mean distance between two "
+        f"features of a class, which is sturdier. {SCALE}.",
     )

@@ -14,6 +14,7 @@ import numpy as np
 from dvcl.commands.run import Run
 from dvcl.evaluation.embedding import perplexity
 from dvcl.evaluation.feature_space import FEWEST, ClassDistances
+from dvcl.evaluation.reliability import Reliability
 from dvcl.files import sha256_of_json
 from dvcl.store import StoredCase
 
@@ -25,16 +26,14 @@ class Sight:
     """What one run makes of the cases.
 
     Attributes:
-        counts: (2, K) voxels by true class: reliable ones, and all.
-        shares: (K,) of reliable voxels, NaN where a class does not occur.
+        reliability: Voxels by true class, of all cases together.
         dice: (K - 1,) of the organs, mean over the cases that show them.
         reliable: (N,) bool of the drawn voxels.
         places: (N, 2) of the drawn voxels, by t-SNE.
         distances: Between and within classes, of the drawn voxels.
     """
 
-    counts: np.ndarray
-    shares: np.ndarray
+    reliability: Reliability
     dice: np.ndarray
     reliable: np.ndarray
     places: np.ndarray
@@ -121,8 +120,9 @@ def _sight(run: Run, sight: Sight) -> dict[str, Any]:
         "method": run.method,
         "seed": run.seed,
         "settings_hash": sha256_of_json(run.settings),
-        "voxels": sight.counts[1].tolist(),
-        "reliable_share": _plain(sight.shares),
+        "voxels": sight.reliability.every.tolist(),
+        "reliable_share": _plain(sight.reliability.share),
+        "reliable_and_right_share": _plain(sight.reliability.right_share),
         "dice": _plain(np.array([np.nan, *sight.dice])),
         "farthest": _plain(distances.farthest),
         "mean_pair": _plain(distances.pairs),

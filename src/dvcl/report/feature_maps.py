@@ -13,9 +13,9 @@ from matplotlib.patheffects import withStroke
 
 from dvcl.report.figures import QUIET, organ_colour
 
-PANEL_IN, TITLE_IN, LEGEND_IN = 2.4, 0.2, 0.17
+PANEL_IN, TITLE_IN, LEGEND_IN = 2.4, 0.3, 0.17
 COLUMNS = 3
-CROWD, APART = 20, 0.05
+CROWD, APART = 20, 0.07
 BACKGROUND = "#8c8c8c"
 # A cross lies over a dot without hiding it.
 MARKERS = {True: "o", False: "x"}
@@ -77,8 +77,11 @@ def _draw(axes: Axes, classes: np.ndarray, places: np.ndarray, reliable: np.ndar
             x, y, str(index), size=8, weight="bold", ha="center",
             va="center", path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
-    axes.set(xticks=[], yticks=[])
-    axes.set_aspect("equal", adjustable="datalim")
+    # Square, with one scale on both axes.
+    middle, half = (places.min(0) + places.max(0)) / 2, 0.53 * np.ptp(places, axis=0).max()
+    x, y = middle
+    axes.set(xticks=[], yticks=[], xlim=(x - half, x + half), ylim=(y - half, y + half))
+    axes.set_box_aspect(1)
     axes.spines[:].set_color("#cccccc")
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from dvcl.report.figures import LINE_COLOURS, QUIET, dress
 
 # As in the paper: blue for reliable voxels, orange for the Dice.
-COLOURS = {"Reliable voxels": LINE_COLOURS[0], "Dice": LINE_COLOURS[4]}
+RELIABLE, RIGHT, DICE = LINE_COLOURS[5], LINE_COLOURS[0], LINE_COLOURS[4]
 
 ORGAN_IN, FRAME_IN, PANEL_IN, NAMES_IN = 0.3, 0.85, 1.85, 1.45
 BAR = 0.38
@@ -20,43 +20,50 @@ COLUMNS = 4
 
 
 def reliability_bars(
-    organs: Sequence[str], shares: Mapping[str, np.ndarray], dice: Mapping[str, np.ndarray]
+    organs: Sequence[str], runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]
 ) -> Figure:
     """Draw two bars per organ and run, with their percentages.
 
+    Not in the paper: the part of the reliable voxels whose pseudo-label is right is darker.
+
     Args:
         organs: Names, from top to bottom.
-        shares: Name of a run -> (organs,) share of reliable voxels; NaN where an organ is absent.
-        dice: Of the same runs -> (organs,) mean Dice; NaN likewise.
+        runs: Name of a run -> per organ the share of reliable voxels, that of reliable and right
+            ones, and the mean Dice, each (organs,); NaN where an organ is absent.
     """
-    columns = min(COLUMNS, len(shares))
-    lines = math.ceil(len(shares) / columns)
+    columns = min(COLUMNS, len(runs))
+    lines = math.ceil(len(runs) / columns)
     figure = Figure(
         (NAMES_IN + PANEL_IN * columns, lines * (ORGAN_IN * len(organs) + FRAME_IN)),
         layout="constrained", facecolor="white",
     )  # fmt: skip
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, run in zip(grid.flat, shares, strict=False):
-        _draw(axes, dict(zip(COLOURS, (shares[run], dice[run]), strict=True)))
+    for axes, (run, values) in zip(grid.flat, runs.items(), strict=False):
+        _draw(axes, *values)
         dress(axes, run, percent="x")
         axes.set(xlim=(0, 1), ylim=(len(organs) - 0.5, -0.5), xticks=[0, 0.5, 1])
         axes.set_yticks(range(len(organs)), organs, size=9)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
-    for axes in list(grid.flat)[len(shares) :]:
+    for axes in list(grid.flat)[len(runs) :]:
         axes.set_visible(False)
     handles, names = grid.flat[0].get_legend_handles_labels()
     figure.legend(
-        handles, [f"{name} (%)" for name in names], loc="outside lower center", ncols=2,
+        handles, [f"{name} (%)" for name in names], loc="outside lower center", ncols=3,
         frameon=False, fontsize=9,
     )  # fmt: skip
     return figure
 
 
-def _draw(axes: Axes, bars: Mapping[str, np.ndarray]) -> None:
-    places = np.arange(len(next(iter(bars.values()))))
-    for shift, (name, values) in zip((-BAR / 2, BAR / 2), bars.items(), strict=True):
-        axes.barh(places + shift, np.nan_to_num(values), BAR, label=name, color=COLOURS[name])
+def _draw(axes: Axes, reliable: np.ndarray, right: np.ndarray, dice: np.ndarray) -> None:
+    places = np.arange(len(dice))
+    for name, values, shift, colour in (
+        ("Reliable", reliable, -BAR / 2, RELIABLE),
+        ("and right", right, -BAR / 2, RIGHT),
+        ("Dice", dice, BAR / 2, DICE),
+    ):
+        axes.barh(places + shift, np.nan_to_num(values), BAR, label=name, color=colour)
+    for values, shift in ((reliable, -BAR / 2), (dice, BAR / 2)):
         for place, value in zip(places, values, strict=True):
             _label(axes, place + shift, value)
 
