@@ -44,7 +44,7 @@ def feature_maps(
     legend_in = LEGEND_IN * math.ceil(len(entries) / abreast)
     figure = Figure(
         (side_in * columns, lines * (side_in + TITLE_IN) + legend_in),
-        layout="constrained", facecolor="white",
+        layout="compressed", facecolor="white",
     )  # fmt: skip
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, run in zip(grid.flat, places, strict=False):

@@ -41,7 +41,7 @@ def reliability_bars(
     for axes, (run, values) in zip(grid.flat, runs.items(), strict=False):
         _draw(axes, *values)
         dress(axes, run, percent="x")
-        axes.set(xlim=(0, 1), ylim=(len(organs) - 0.5, -0.5), xticks=[0, 0.5, 1])
+        axes.set(xlim=(0, 1.15), ylim=(len(organs) - 0.5, -0.5), xticks=[0, 0.5, 1])
         axes.set_yticks(range(len(organs)), organs, size=9)
         axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
@@ -69,14 +69,9 @@ def _draw(axes: Axes, reliable: np.ndarray, right: np.ndarray, dice: np.ndarray)
 
 
 def _label(axes: Axes, place: float, value: float) -> None:
-    """The percentage at the end of a bar, inside it where there is no room beside it."""
-    absent, inside = math.isnan(value), value > 0.85
+    """The percentage at the end of a bar."""
+    absent = math.isnan(value)
     axes.text(
-        0.02 if absent else value - 0.02 if inside else value + 0.02,
-        place,
-        "absent" if absent else f"{100 * value:.0f}",
-        ha="right" if inside else "left",
-        va="center",
-        size=6.5,
-        color=QUIET if absent else "white" if inside else "black",
-    )
+        0.02 if absent else value + 0.02, place, "absent" if absent else f"{100 * value:.0f}",
+        va="center", size=6.5, color=QUIET if absent else "black",
+    )  # fmt: skip
