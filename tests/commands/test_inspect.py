@@ -160,6 +160,9 @@ def test_names_tell_runs_apart(study: dict[str, Path], tmp_path: Path) -> None:
         open_runs([study["dvcl"], study["dvcl"]], [])
     with pytest.raises(InputError, match=r"\['a'\] found for 2 runs"):
         open_runs([study["dvcl"], named], ["a"])
+    (named / "best.safetensors").unlink()
+    with pytest.raises(InputError, match=r"vcl/dvcl/seed-0/best\.safetensors: no such checkpoint"):
+        open_runs([study["dvcl"], named], [])
 
 
 def test_runs_on_other_cases_or_voxels_are_refused(study: dict[str, Path], tmp_path: Path) -> None:

@@ -20,9 +20,17 @@ def open_runs(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Run]:
     """Runs by what they are called: ``names``, or their methods, with more where these repeat.
 
     Raises:
-        InputError: When a folder is no run, occurs twice, or the names do not fit.
+        InputError: When a folder is no trained run, occurs twice, or the names do not fit.
     """
     runs = [open_run(folder) for folder in folders]
+    untrained = [run.checkpoint for run in runs if not run.checkpoint.exists()]
+    if untrained:
+        raise InputError(
+            [
+                f"{path}: no such checkpoint. Train first, or leave this run out."
+                for path in untrained
+            ]
+        )
     titles = [run.method for run in runs]
     groups = [f"{run.method}, {run.folder.absolute().parents[1].name}" for run in runs]
     seeds = [f"{group}, seed {run.seed}" for group, run in zip(groups, runs, strict=True)]
