@@ -1,10 +1,11 @@
-"""What this process may use of the machine: cores and memory."""
+"""What this process may use of the machine: cores and memory; who it shares a run with."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 # Where a container's limit stands, in either version of Linux's control groups.
 CGROUP_LIMITS = (
@@ -50,3 +51,27 @@ def peak_ram() -> int | None:
 def _cgroup_limits() -> list[int]:
     texts = [Path(path).read_text().strip() for path in CGROUP_LIMITS if Path(path).exists()]
     return [int(text) for text in texts if text.isdecimal()]
+
+
+class Launch(NamedTuple):
+    """Where this process stands among those that torchrun started for one run.
+
+    Attributes:
+        rank: Its number among all.
+        world_size: All of them.
+        local_rank: Its number among those of this machine.
+        local_world_size: Those of this machine.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
+
+
+def launch() -> Launch:
+    """What torchrun says in the environment; one process alone without it."""
+    told = [os.environ.get(name.upper()) for name in Launch._fields]
+    numbers = [int(value) for value in told if value is not None]
+    place = Launch(*numbers) if len(numbers) == len(told) else Launch()
+    return place if place.world_size > 1 else Launch()

@@ -11,6 +11,7 @@ import typer
 # Commands stand in the help in the order in which these are loaded: that of the work.
 from dvcl.cli import data, learning, scores  # isort: skip
 from dvcl.cli.app import app
+from dvcl.resources import launch
 
 __all__ = ["app", "data", "learning", "main", "scores"]
 
@@ -36,10 +37,16 @@ def _exit_code(error: Exception) -> int:
         error = files.refusal(error.errno, error.filename)
     kind: Any = sys.modules.get("dvcl.errors")
     if kind and isinstance(error, kind.InputError):
-        typer.echo(f"error: {error}", err=True)
+        _tell(f"error: {error}")
         return 2
     stopped: Any = sys.modules.get("dvcl.training.interruption")
     if stopped and isinstance(error, stopped.Interrupted):
-        typer.echo(f"{error}; run the same command again to continue.", err=True)
+        _tell(f"{error}; run the same command again to continue.")
         return 128 + int(error.signal)
     raise error
+
+
+def _tell(message: str) -> None:
+    # Of several processes that train one run the first one speaks; it hears of the others' errors.
+    if launch().rank == 0:
+        typer.echo(message, err=True)

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from dvcl.resources import launch
 from dvcl.training.journal import Row
 
 Steps = Mapping[str, tuple[int, int]]
@@ -34,8 +35,9 @@ class _Console(Console):
         super().print(*objects, **options)
 
 
-# Colour is left to bars and tables; numbers inside a path need none.
-console = _Console(highlight=False)
+# Colour is left to bars and tables; numbers inside a path need none. Of several processes that
+# train one run the first one speaks.
+console = _Console(highlight=False, quiet=launch().rank > 0)
 
 
 @contextmanager

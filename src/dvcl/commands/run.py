@@ -91,8 +91,12 @@ class Run:
             )
         return True
 
-    def save(self, device: torch.device) -> None:
+    def save(self, device: torch.device, processes: int = 1) -> None:
         """Write run.json, where it is not there already.
+
+        Args:
+            device: Of the training.
+            processes: That train together.
 
         Raises:
             InputError: As `is_recorded`.
@@ -107,7 +111,7 @@ class Run:
                 "store": str(self.store.absolute()),
                 "note": self.split.note,
                 "split_seed": self.split.seed,
-                "made_with": made_with(device),
+                "made_with": made_with(device, processes),
             },
         )
 
@@ -191,7 +195,7 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-def made_with(device: torch.device) -> dict[str, str]:
+def made_with(device: torch.device, processes: int = 1) -> dict[str, str]:
     """Versions and machine, for the record."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
     return {
@@ -199,6 +203,7 @@ def made_with(device: torch.device) -> dict[str, str]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "device": f"{device.type} {name}".strip(),
+        "processes": str(processes),
         "threads": str(torch.get_num_threads()),
         **{package: metadata.version(package) for package in VERSIONED},
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,11 @@ from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
+from dvcl.resources import launch
 from dvcl.sampling.streams import Sampler
 from dvcl.splits import Split, check_cases, write_split
 from dvcl.store import Store, StoredCase
+from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
 from dvcl.training.tensorboard import TensorBoard
@@ -49,6 +53,8 @@ def train_run(
 ) -> Run:
     """Train ``method``; the same call continues an interrupted run.
 
+    Under torchrun all its processes train one run; the first one writes and tells.
+
     Args:
         project: Prepared data.
         recipe: All settings.
@@ -68,31 +74,43 @@ def train_run(
     """
     store = project.store(recipe)
     run = make_run(project, recipe, method, split, seed=seed, name=name)
-    guarded, warnings = guard_split(split, store, allow_overlap)
-    run = replace(run, split=guarded)
-    if tell:
-        for warning in (*warnings, *tell_absent(split, store)):
-            tell(warning)
-    chosen = usable_device(device)
-    trained = run.build_method()
-    check_fit(run, trained, store)
-    _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
-    with folder_lock(run.folder):
-        run.save(chosen)
-        write_split(run.folder / "split.json", run.split)
-        train(
-            trained,
-            make_sampler(run, trained, store),
-            recipe.training,
-            run.folder,
-            device=chosen,
-            seed=seed,
-            validate=make_validation(run, store, chosen),
-            observe=_observers(run, observe, tensorboard),
-        )
-        rows = read_journal(run.folder / "journal.jsonl")
-        save_png(training_curves(rows, f"{method}, seed {seed}"), run.folder / "curves.png")
+    with joined(device) as (processes, own_device):
+        guarded, warnings = guard_split(split, store, allow_overlap)
+        run = replace(run, split=guarded)
+        if tell and processes.is_first:
+            for warning in (*warnings, *tell_absent(split, store)):
+                tell(warning)
+        chosen = usable_device(own_device)
+        trained = run.build_method()
+        check_fit(run, trained, store)
+        _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
+        with ExitStack() as held:
+            processes.lead(partial(_take, run, chosen, processes.launch.world_size, held))
+            train(
+                trained,
+                make_sampler(run, trained, store),
+                recipe.training,
+                run.folder,
+                device=chosen,
+                seed=seed,
+                validate=make_validation(run, store, chosen),
+                observe=_observers(run, observe, tensorboard) if processes.is_first else None,
+                processes=processes,
+            )
+            processes.lead(partial(_draw_curves, run))
     return run
+
+
+def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> None:
+    """Keep others out of the run's folder while ``held`` is, and write what the run is."""
+    held.enter_context(folder_lock(run.folder))
+    run.save(device, processes)
+    write_split(run.folder / "split.json", run.split)
+
+
+def _draw_curves(run: Run) -> None:
+    rows = read_journal(run.folder / "journal.jsonl")
+    save_png(training_curves(rows, f"{run.method}, seed {run.seed}"), run.folder / "curves.png")
 
 
 def make_run(
@@ -263,5 +281,5 @@ def _data_hash(store: Store, split: Split) -> str:
 
 def _preload(store: Store, ids: Sequence[str]) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if store.size_bytes(ids) < MEMORY_SHARE * memory:
+    if store.size_bytes(ids) * launch().local_world_size < MEMORY_SHARE * memory:
         store.preload(ids)

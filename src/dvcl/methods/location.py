@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dvcl.networks import SegmentationNetwork
+from dvcl.networks.sharing import gathered
 
 
 class LocationHead(nn.Module):
@@ -50,7 +51,7 @@ def coarsest_maps(network: SegmentationNetwork) -> Iterator[list[Tensor]]:
     """Collect the encoder's last feature maps of every run within the block."""
     maps: list[Tensor] = []
     last = cast("nn.ModuleList", network.encoder)[-1]
-    handle = last.register_forward_hook(lambda _module, _inputs, output: maps.append(output))
+    handle = last.register_forward_hook(lambda _module, _in, out: maps.append(gathered(out)))
     try:
         yield maps
     finally:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dvcl.networks import SegmentationNetwork
 from dvcl.networks.heads import gather_voxels
 from dvcl.networks.network import Prediction
+from dvcl.networks.sharing import divided, gathered
 from dvcl.sampling.batch import Batch
 
 Terms = dict[str, Tensor]
@@ -125,10 +126,13 @@ class Method(nn.Module, ABC):
         return Representation(logits.log_softmax(1), features)
 
     def run(self, network: nn.Module, images: Tensor) -> Prediction:
-        """Run a network in the training precision; logits come back as float32."""
-        with self.autocast(images.device):
-            logits, features = network(images)
-        return Prediction(logits.float(), features)
+        """Run a network in the training precision; logits come back as float32.
+
+        In a run on several processes, each runs it on its share of the images.
+        """
+        with self.autocast(images.device), divided(images) as mine:
+            logits, features = network(mine)
+            return Prediction(gathered(logits).float(), gathered(features))
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """The training precision, for heads and discriminators."""

@@ -17,6 +17,7 @@ from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.organ_contrast import OrganContrast
 from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.networks.heads import gather_voxels
+from dvcl.networks.sharing import divided, gathered
 from dvcl.networks.two_decoders import TwoDecoders
 from dvcl.sampling.batch import Batch
 
@@ -109,9 +110,11 @@ class UGPCL(Method):
         turns = self._draw_turns(batch)
         labels = _turned(batch.labels, turns[:known])
         images = _turned(batch.images, turns)
-        with self.autocast(images.device):
-            first, second, levels = self.networks(images)
-        logs = [logits.float().log_softmax(1) for logits in (first, second)]
+        with self.autocast(images.device), divided(images) as mine:
+            first, second, levels = self.networks(mine)
+            both = gathered(first), gathered(second)
+            embedded, deepest = gathered(levels[self.level]), gathered(levels[-1])
+        logs = [logits.float().log_softmax(1) for logits in both]
         ramp = sigmoid_ramp(progress)
         disagreement = F.mse_loss(logs[0][known:].exp(), logs[1][known:].exp())
         terms = {
@@ -120,12 +123,12 @@ class UGPCL(Method):
             "consistency": self.consistency * ramp * disagreement,
         }
         if self.rotation > 0:
-            guess = self.rotation_head(levels[-1].float().mean((2, 3, 4)))
+            guess = self.rotation_head(deepest.float().mean((2, 3, 4)))
             terms["rotation"] = self.rotation * F.cross_entropy(guess, turns)
         if self.contrast > 0 and progress >= self.contrast_start:
             limit = (self.certainty + (1 - self.certainty) * ramp) * math.log(self.classes)
             organs, wrong = self._certain_organs(logs, labels, limit)
-            found = self.organ_contrast(levels[self.level], organs, wrong, self.random)
+            found = self.organ_contrast(embedded, organs, wrong, self.random)
             terms["contrast"] = self.contrast * found
         return terms
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dvcl.networks.convolution import Convolution
+from dvcl.networks.dropout import Dropout
 from dvcl.networks.network import Prediction, SegmentationNetwork
 from dvcl.networks.normalisation import InstanceNorm
 
@@ -54,7 +55,7 @@ class UNet3d(SegmentationNetwork):
             DoubleConvolution(coarse + fine, fine) for fine, coarse in itertools.pairwise(widths)
         )
         self.segmentation_head = nn.Conv3d(base_channels, classes, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.feature_channels = base_channels
         self.stride = 2 ** (levels - 1)
 

@@ -7,6 +7,7 @@ import itertools
 from torch import Tensor, nn
 
 from dvcl.networks.convolution import Convolution
+from dvcl.networks.dropout import Dropout
 from dvcl.networks.network import Prediction, SegmentationNetwork
 from dvcl.networks.normalisation import InstanceNorm
 
@@ -57,7 +58,7 @@ class VNet(SegmentationNetwork):
             _stage(depth, width, width) for depth, width in zip(depths, widths[:-1], strict=False)
         )
         self.segmentation_head = nn.Conv3d(base_channels, classes, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.feature_channels = base_channels
         self.stride = 2 ** (levels - 1)
 

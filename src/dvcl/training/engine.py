@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dvcl.resources import peak_ram
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler
 from dvcl.training.checkpoint import load_state, save_state, save_weights
+from dvcl.training.distributed import ALONE, Processes
 from dvcl.training.interruption import Interrupted, Interruption
 from dvcl.training.journal import Journal, Row
 from dvcl.training.optimisation import Training, build_optimisers, decayed_rate, gradient_norms
@@ -43,6 +45,7 @@ def train(
     seed: int,
     validate: Validate | None = None,
     observe: Callable[[Row], None] | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train, or continue exactly where ``folder`` stopped.
 
@@ -58,6 +61,8 @@ def train(
         seed: Of dropout and of what the method draws.
         validate: Returns {"mean_dice": in [0, 1], ...} of the method.
         observe: Called with every journal row.
+        processes: Those that train this run together, all with the same arguments; the first one
+            validates and writes.
 
     Raises:
         Interrupted: After SIGINT or SIGTERM, once the state is saved.
@@ -73,7 +78,7 @@ def train(
         facts = load_state(folder / "last.safetensors", method, optimisers)
         sampler.load_state_dict(facts["sampler"])
         done, best = facts["iteration"], facts["best"]
-    journal = Journal(folder / "journal.jsonl", done, observe)
+    journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
     with closing(journal), Interruption() as interruption:
         while done < settings.iterations:
             began = time.perf_counter()
@@ -83,21 +88,23 @@ def train(
             is_milestone = done % settings.validate_every == 0 or done == settings.iterations
             rate = decayed_rate(settings, done - 1)
             progress = (done - 1) / settings.iterations
-            terms, norms = step(method, optimisers, batch, progress, rate, is_milestone)
+            terms, norms = step(method, optimisers, batch, progress, rate, is_milestone, processes)
             seconds = time.perf_counter() - began
             facts = {"peak_mib": peak_memory_mib(device), **norms} if is_milestone else {}
             journal.write(
                 "step", done, terms=terms, rate=rate, seconds=seconds, waited=waited, **facts
             )
             if is_milestone:
-                best = _milestone(method, journal, done, best, folder, validate)
-            if is_milestone or interruption.signal:
-                save_state(
-                    folder / "last.safetensors", method, optimisers,
-                    iteration=done, best=best, sampler=sampler.state_dict(),
-                )  # fmt: skip
-            if interruption.signal:
-                raise Interrupted(interruption.signal, done)
+                best = processes.lead(
+                    partial(_milestone, method, journal, done, best, folder, validate)
+                )
+            signal = processes.agree(interruption.signal, method.random)
+            if is_milestone or signal:
+                state = {"iteration": done, "best": best, "sampler": sampler.state_dict()}
+                path = folder / "last.safetensors"
+                processes.lead(partial(save_state, path, method, optimisers, **state))
+            if signal:
+                raise Interrupted(signal, done)
 
 
 def step(
@@ -107,29 +114,32 @@ def step(
     progress: float,
     rate: float,
     measure: bool = False,
+    processes: Processes = ALONE,
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """One step of every optimiser; returns the terms and, if asked, their gradients' norms."""
     method.train()
     values: dict[str, float] = {}
     norms: dict[str, float] = {}
-    for group, terms in method.updates(batch, progress):
-        optimiser = optimisers[group]
-        total = torch.stack(list(terms.values())).sum()
-        values |= {name: term.item() for name, term in terms.items()}
-        if not torch.isfinite(total):
-            raise InputError(
-                f"the loss is not finite ({_listed(values)}) on a batch of the cases "
-                f"{', '.join(batch.case_ids)}. The last checkpoint is unharmed. Look at these "
-                "cases, lower training.rate, or set training.precision to float32."
-            )
-        if measure:
-            norms |= gradient_norms(terms, method.parameter_groups()[group])
-        if group not in method.adam_rates:
-            for parameters in optimiser.param_groups:
-                parameters["lr"] = rate
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        optimiser.step()
+    with processes.share_batches():
+        for group, terms in method.updates(batch, progress):
+            optimiser, parameters = optimisers[group], method.parameter_groups()[group]
+            total = torch.stack(list(terms.values())).sum()
+            values |= {name: term.item() for name, term in terms.items()}
+            if not torch.isfinite(total):
+                raise InputError(
+                    f"the loss is not finite ({_listed(values)}) on a batch of the cases "
+                    f"{', '.join(batch.case_ids)}. The last checkpoint is unharmed. Look at these "
+                    "cases, lower training.rate, or set training.precision to float32."
+                )
+            if measure:
+                norms |= gradient_norms(terms, parameters, processes.average)
+            if group not in method.adam_rates:
+                for settings in optimiser.param_groups:
+                    settings["lr"] = rate
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()
+            processes.average([w.grad for w in parameters if w.grad is not None])
+            optimiser.step()
     method.after_step()
     return values, {"gradient_norms": norms} if measure else {}
 

@@ -21,21 +21,26 @@ class Journal:
     """Appends rows; each has "iteration" (steps done) and "kind" ("step" or "validation").
 
     Args:
-        path: The ``.jsonl`` file.
+        path: The ``.jsonl`` file; None keeps no diary.
         iteration: Rows beyond this iteration are dropped: the resumed run writes them again.
         observe: Called with every row, for progress displays.
     """
 
     def __init__(
-        self, path: Path, iteration: int, observe: Callable[[Row], None] | None = None
+        self, path: Path | None, iteration: int, observe: Callable[[Row], None] | None = None
     ) -> None:
+        self.observe = observe
+        self.file: TextIO | None = None
+        if path is None:
+            return
         kept = [row for row in read_journal(path) if row["iteration"] <= iteration]
         write_text(path, "".join(f"{_line(row)}\n" for row in kept))
-        self.observe = observe
-        self.file: TextIO = path.open("a", encoding="utf-8")
+        self.file = path.open("a", encoding="utf-8")
 
     def write(self, kind: str, iteration: int, **values: Any) -> None:
         """Append one row; NaN is written as null."""
+        if self.file is None:
+            return
         row = {"kind": kind, "iteration": iteration, **values}
         self.file.write(f"{_line(row)}\n")
         self.file.flush()
@@ -44,7 +49,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self.file.close()
+        if self.file is not None:
+            self.file.close()
 
 
 def read_journal(path: Path) -> list[Row]:

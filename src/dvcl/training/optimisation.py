@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,16 +89,26 @@ def decayed_rate(settings: Training, iteration: int) -> float:
     return settings.rate * decay * warm
 
 
-def gradient_norms(terms: dict[str, Tensor], parameters: list[nn.Parameter]) -> dict[str, float]:
-    """Euclidean norm of each term's own gradient; leaves the graph and ``.grad`` as they are."""
+def gradient_norms(
+    terms: dict[str, Tensor],
+    parameters: list[nn.Parameter],
+    average: Callable[[list[Tensor]], None] = lambda _: None,
+) -> dict[str, float]:
+    """Euclidean norm of each term's own gradient; leaves the graph and ``.grad`` as they are.
+
+    Args:
+        terms: Scalars.
+        parameters: For which the gradients are.
+        average: Called with each term's gradients, to put those of all processes in their place.
+    """
     norms = {}
     for name, term in terms.items():
         if not term.requires_grad:
             norms[name] = 0.0
             continue
-        gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
-        squares = [
-            gradient.float().square().sum() for gradient in gradients if gradient is not None
-        ]
+        found = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        gradients = [gradient for gradient in found if gradient is not None]
+        average(gradients)
+        squares = [gradient.float().square().sum() for gradient in gradients]
         norms[name] = torch.stack(squares).sum().sqrt().item() if squares else 0.0
     return norms
