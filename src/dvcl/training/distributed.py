@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -116,7 +116,7 @@ def joined(device: str = "auto") -> Iterator[tuple[Processes, str]]:
     try:
         yield Processes(place, dist.new_group(backend="gloo", timeout=PATIENCE)), own
     except Exception as error:
-        _raise_first(error, store)
+        _leave_word(error, store, place.rank)
         raise
     finally:
         dist.destroy_process_group()
@@ -152,10 +152,10 @@ def share_cores(place: Launch) -> None:
         torch.set_num_threads(max(1, usable_cores() // place.local_world_size))
 
 
-def _raise_first(error: Exception, store: Any) -> None:
-    """Leave word of an error; raise the one of another process that this one follows from."""
-    # A connection that another process has closed is no cause.
+def _leave_word(error: Exception, store: dist.Store, rank: int) -> None:
+    """Let the other processes know of an error, or raise theirs, if this one follows from it."""
+    # Who waits for a process that has ended gets a RuntimeError that says nothing of the cause.
     if isinstance(error, RuntimeError) and store.check([ERROR]):
-        kind, _, text = store.get(ERROR).decode().partition(":")
-        raise (InputError if kind == "InputError" else RuntimeError)(text) from None
-    store.set(ERROR, f"{type(error).__name__}:{error}")
+        raise InputError(store.get(ERROR).decode()) from None
+    kind = "" if isinstance(error, InputError) else f"process {rank}: {type(error).__name__}: "
+    store.set(ERROR, f"{kind}{error}")
