@@ -16,7 +16,10 @@ import torch
 from safetensors.torch import save_file
 
 from dvcl.methods import METHODS, Method
-from dvcl.networks import Network
+from dvcl.methods.bacon import TwoClassifiers
+from dvcl.networks import Network, SegmentationNetwork
+from dvcl.networks.distance_head import DistanceHead
+from dvcl.networks.two_decoders import TwoDecoders
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler, Sampling
 from dvcl.training.distributed import Processes, joined
@@ -24,7 +27,7 @@ from dvcl.training.engine import train
 from dvcl.training.interruption import Interrupted
 from dvcl.training.optimisation import Training
 
-TRAINING = Training(iterations=5, rate=0.02, validate_every=2, precision="float32")
+TRAINING = Training(iterations=4, rate=0.02, validate_every=2, precision="float32")
 INTERRUPTED = ("dan", "dvcl")  # a second optimiser; two networks, queues and sampled voxels
 STOPPED_AFTER = 3
 SIDE = 16
@@ -68,12 +71,19 @@ def load_small_settings() -> dict:
 def build(name: str) -> Method:
     random = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
-    network = Network("unet3d", base_channels=4, levels=2, dropout=0.3)
+    network = Network("unet3d", base_channels=2, levels=2, dropout=0.3)
     settings = {"start": 0.0} if name == "u2pl" else {}
     settings |= {"contrast_start": 0.2} if name in ("bacon", "ugpcl") else {}
-    return METHODS[name](
-        lambda scheme: network.build(3, scheme, random), 3, **SMALL.get(name, {}) | settings
-    )
+    settings |= SMALL.get(name, {})
+    return precise(METHODS[name](lambda scheme: network.build(3, scheme, random), 3, **settings))
+
+
+def precise(method: Method) -> Method:
+    """The method with networks in float64, whose rounding changes no voxel's choice."""
+    for module in method.modules():
+        if isinstance(module, SegmentationNetwork | TwoClassifiers | TwoDecoders | DistanceHead):
+            module.double().register_forward_pre_hook(lambda _, inputs: (inputs[0].double(),))
+    return method
 
 
 def go_on(name: str, folder: Path, processes: Processes, stop_at: int = 0) -> Method:
