@@ -29,13 +29,18 @@ def test_what_cannot_be_shared_every_process_holds_whole(images, processes):
         assert gathered(batch) is batch
 
 
+def fail_within(batch: torch.Tensor) -> None:
+    with shared_batches(1, 2), divided(batch):
+        raise RuntimeError("broken")
+
+
 def test_nothing_is_shared_outside_of_a_shared_step():
     batch = torch.rand(4, 1, 2, 2, 2)
     with shared_batches(1, 2), divided(batch):
         assert held_share() == Share(1, (2, 2))
     assert held_share() is None
-    with pytest.raises(RuntimeError), shared_batches(1, 2), divided(batch) as mine:
-        mine @ mine
+    with pytest.raises(RuntimeError, match="broken"):
+        fail_within(batch)
     assert held_share() is None
     with divided(batch) as mine:
         assert mine is batch

@@ -95,7 +95,7 @@ def go_on(name: str, folder: Path, processes: Processes, stop_at: int = 0) -> Me
     classes = 3 if method.needs_distance_maps else None
     sampler = StoppedSampler(labelled, unlabelled, sampling, 5, classes)
     # The last process alone receives the signal.
-    sampler.stop_at = stop_at if processes.launch.rank == processes.launch.world_size - 1 else 0
+    sampler.stop_at = stop_at if processes.place.rank == processes.place.world_size - 1 else 0
     images = torch.from_numpy(labelled[0].image).float()[None, None, ..., :SIDE] / 1000
 
     def validate(validated: Method) -> dict[str, float]:
@@ -110,7 +110,7 @@ def go_on(name: str, folder: Path, processes: Processes, stop_at: int = 0) -> Me
 
 
 def main(out: Path, earlier: Path | None, processes: Processes) -> None:
-    rank = processes.launch.rank
+    rank = processes.place.rank
     for name in METHODS:
         method = go_on(name, out / "whole" / name, processes)
         weights = {key: value.contiguous() for key, value in method.state_dict().items()}

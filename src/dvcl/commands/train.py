@@ -85,7 +85,7 @@ def train_run(
         check_fit(run, trained, store)
         _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
         with ExitStack() as held:
-            processes.lead(partial(_take, run, chosen, processes.launch.world_size, held))
+            processes.lead(partial(_take, run, chosen, processes.place.world_size, held))
             train(
                 trained,
                 make_sampler(run, trained, store),

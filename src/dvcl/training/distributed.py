@@ -27,27 +27,25 @@ ERROR = "error"
 
 @dataclass(frozen=True)
 class Processes:
-    """Those that train one run together, each doing the same with the same numbers.
-
-    Only the networks' work is divided. One process alone is its own first one, and every method
-    does nothing.
+    """Those that train one run together. All do the same; only the networks' work is divided.
 
     Attributes:
-        launch: Where this process stands.
-        messages: Group for what is agreed upon, of the CPU's memory and patient; None when alone.
+        place: Of this process among them.
+        messages: Group that carries what they tell each other, and waits for long; None for one
+            process alone, which does everything as if there were no others.
     """
 
-    launch: Launch
+    place: Launch
     messages: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
         """Whether this one validates, writes and speaks for all."""
-        return self.launch.rank == 0
+        return self.place.rank == 0
 
     def share_batches(self) -> AbstractContextManager[None]:
         """Within the block each runs networks on a share of every batch."""
-        return shared_batches(self.launch.rank, self.launch.world_size)
+        return shared_batches(self.place.rank, self.place.world_size)
 
     def average(self, gradients: Sequence[Tensor]) -> None:
         """Put the mean over processes in the place of each gradient."""
@@ -55,7 +53,7 @@ class Processes:
             return
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(flat)
-        flat /= self.launch.world_size
+        flat /= self.place.world_size
         parts = flat.split([gradient.numel() for gradient in gradients])
         for gradient, mean in zip(gradients, parts, strict=True):
             gradient.copy_(mean.view_as(gradient))
@@ -157,5 +155,10 @@ def _leave_word(error: Exception, store: dist.Store, rank: int) -> None:
     # Who waits for a process that has ended gets a RuntimeError that says nothing of the cause.
     if isinstance(error, RuntimeError) and store.check([ERROR]):
         raise InputError(store.get(ERROR).decode()) from None
+    if "by peer" in str(error):
+        raise InputError(
+            "another process of this run has ended without a word; the system may have killed it "
+            "for lack of memory. Run the same command again to continue, or use fewer processes."
+        ) from None
     kind = "" if isinstance(error, InputError) else f"process {rank}: {type(error).__name__}: "
     store.set(ERROR, f"{kind}{error}")
