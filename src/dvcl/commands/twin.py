@@ -14,17 +14,24 @@ from dvcl.files import write_text
 from dvcl.methods import METHODS
 from dvcl.report.differences import twin_answer, twin_table
 from dvcl.report.tables import TextTable, to_markdown
+from dvcl.resources import launch
 
 TWIN = "supervised"
 FILE = "twin.md"
 
 
 def check_twin(method: str) -> None:
-    """Refuse a twin where there is nothing to compare.
+    """Refuse a twin where there is nothing to compare, or where one process is not alone.
 
     Raises:
-        InputError: For a method that learns from labelled scans alone.
+        InputError: For a method that learns from labelled scans alone, and under torchrun.
     """
+    if launch().world_size > 1:
+        raise InputError(
+            f"--twin: {launch().world_size} processes found, one was expected. Train {method} and "
+            f"{TWIN} under torchrun one after the other, then ask `dvcl compare --twin`, which "
+            "does not train again what is there."
+        )
     if method in METHODS and not METHODS[method].needs_unlabelled:
         raise InputError(
             f"--twin: {method} learns from labelled scans alone; a method that learns from "
