@@ -43,6 +43,13 @@ def test_a_setting_has_a_point_per_value_with_its_spread():
     assert axes.get_xlabel() == "methods.dvcl.neighbours"
 
 
+def test_numbers_stand_in_their_order_and_the_unchanged_one_is_marked():
+    line = {value: spread([0.5]) for value in ("sum", "20", "1e1", "5.5")}
+    (axes,) = settings_curve("x", {"dvcl": line}, {"1e1"}).axes
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names == ["5.5", "1e1\n(unchanged)", "20", "sum"]
+
+
 def test_figures_are_written_for_screen_and_paper(tmp_path):
     save_figure(organ_boxes(SCORES), tmp_path / "boxes, 4.5 mm")
     assert (tmp_path / "boxes, 4.5 mm.png").read_bytes().startswith(b"\x89PNG")

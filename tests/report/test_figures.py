@@ -1,5 +1,6 @@
 """Colours that stay apart for colour-blind readers, and PNG files without traces."""
 
+import io
 import subprocess
 import sys
 
@@ -7,9 +8,16 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from dvcl.report.figures import ORGAN_COLOURS, organ_colour, png_bytes, save_png
+from dvcl.report.figures import (
+    ORGAN_COLOURS,
+    organ_colour,
+    png_bytes,
+    save_png,
+    small_png_bytes,
+)
 
 # Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009), severity 1, for linear RGB.
 VISION = {
@@ -69,3 +77,21 @@ def test_no_global_figure_state_is_touched():
     modules = "dvcl.report.curves, dvcl.report.overlays, dvcl.report.html"
     program = f"import sys, {modules}; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_few_colours_keep_the_picture_and_the_smallest_organ():
+    figure = Figure((2, 1), facecolor="black")
+    axes = figure.add_axes((0, 0, 1, 1))
+    grey = np.random.default_rng(0).normal(0.5, 0.1, (40, 80, 1)).repeat(3, axis=2).clip(0, 1)
+    grey[20:22, 40:42] = to_rgb(organ_colour(7))
+    axes.imshow(grey, aspect="auto", interpolation="nearest")
+    axes.set_axis_off()
+    small = small_png_bytes(figure)
+    assert len(small) < 0.5 * len(png_bytes(figure))
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), float)
+        for data in (small, png_bytes(figure))
+    ]
+    assert np.abs(pictures[0] - pictures[1]).mean() < 6
+    close = np.abs(pictures[0] - 255 * np.array(to_rgb(organ_colour(7)))).max(axis=-1) < 30
+    assert close.any()

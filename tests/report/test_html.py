@@ -60,10 +60,12 @@ def test_everything_is_escaped(tmp_path, png):
         html.table(TextTable((NASTY, NASTY), ((NASTY, NASTY),), NASTY, frozenset({(0, 1)}))),
         html.picture(png, NASTY),
         html.settings({NASTY: NASTY}, NASTY),
+        html.facts({NASTY: NASTY}),
+        html.heading(NASTY, level=3),
         title=NASTY,
     )
     assert "script" not in outline.tags
-    assert outline.words.count(NASTY) == 14
+    assert outline.words.count(NASTY) == 17
     assert ("alt", NASTY) in outline.attributes
 
 

@@ -31,11 +31,11 @@ def training_curves(rows: Rows, title: str = "") -> Figure:
     figure = Figure((10.4, 3.6), layout="constrained", facecolor="white")
     losses, mean, organs = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
     _draw_terms(losses, rows)
-    _draw_lines(mean, {"mean of organs": _mean_dice(rows)})
-    _draw_lines(organs, _organ_dice(rows))
-    _dress(losses, "Loss terms")
-    _dress(mean, "Validation Dice, mean (%)", dice=True)
-    _dress(organs, "Validation Dice by organ (%)", dice=True, legend_outside=True)
+    _draw_lines(mean, {"mean of organs": mean_dice(rows)})
+    _draw_lines(organs, organ_dice(rows))
+    dress_curves(losses, "Loss terms")
+    dress_curves(mean, "Validation Dice, mean (%)", dice=True)
+    dress_curves(organs, "Validation Dice by organ (%)", dice=True, legend_outside=True)
     if title:
         figure.suptitle(title, size=12, weight="bold", x=0.01, ha="left")
     return figure
@@ -49,16 +49,20 @@ def validation_curves(runs: Mapping[str, Rows]) -> Figure:
     """
     figure = Figure((7.5, 4.2), layout="constrained", facecolor="white")
     axes = figure.subplots()
-    _draw_lines(axes, {name: _mean_dice(rows) for name, rows in runs.items()})
-    _dress(axes, "Validation Dice, mean over organs (%)", dice=True, legend_outside=len(runs) > 1)
+    _draw_lines(axes, {name: mean_dice(rows) for name, rows in runs.items()})
+    dress_curves(
+        axes, "Validation Dice, mean over organs (%)", dice=True, legend_outside=len(runs) > 1
+    )
     return figure
 
 
-def _mean_dice(rows: Rows) -> np.ndarray:
+def mean_dice(rows: Rows) -> np.ndarray:
+    """(n, 2) iterations and mean Dice of a run's validations."""
     return _points((row["iteration"], row["mean_dice"]) for row in _kind(rows, "validation"))
 
 
-def _organ_dice(rows: Rows) -> dict[str, np.ndarray]:
+def organ_dice(rows: Rows) -> dict[str, np.ndarray]:
+    """The same of every organ, NaN where no validation case has it."""
     return _by_name(_kind(rows, "validation"), "dice")
 
 
@@ -85,7 +89,7 @@ def _draw_terms(axes: Axes, rows: Rows) -> None:
     terms = _by_name(_kind(rows, "step"), "terms")
     crowded = {name: line for name, line in terms.items() if len(line) > CROWDED_POINTS}
     for index, line in enumerate(crowded.values()):
-        axes.plot(*line.T, color=_style(index)["color"], alpha=0.25, linewidth=0.6)
+        axes.plot(*line.T, color=style(index)["color"], alpha=0.25, linewidth=0.6)
     if crowded:
         axes.set_xlabel("Iteration (bold: moving mean)", size=9)
     smooth = {name: _moving_mean(line) if name in crowded else line for name, line in terms.items()}
@@ -97,10 +101,11 @@ def _draw_lines(axes: Axes, lines: Mapping[str, np.ndarray]) -> None:
         if not len(line):
             continue
         marker = "o" if len(line) <= 30 else ""
-        axes.plot(*line.T, label=name, linewidth=1.5, marker=marker, ms=3, **_style(index))
+        axes.plot(*line.T, label=name, linewidth=1.5, marker=marker, ms=3, **style(index))
 
 
-def _style(index: int) -> dict[str, Any]:
+def style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the line in this place."""
     round_, place = divmod(index, len(LINE_COLOURS))
     return {"color": LINE_COLOURS[place], "linestyle": LINE_DASHES[round_ % len(LINE_DASHES)]}
 
@@ -113,7 +118,8 @@ def _moving_mean(line: np.ndarray) -> np.ndarray:
     return np.column_stack([line[half:-half, 0], means])
 
 
-def _dress(axes: Axes, title: str, dice: bool = False, legend_outside: bool = False) -> None:
+def dress_curves(axes: Axes, title: str, dice: bool = False, legend_outside: bool = False) -> None:
+    """The look of a panel over iterations; the legend inside, or in the order of the right ends."""
     dress(axes, title, percent="y" if dice else "")
     axes.set_xlabel(axes.get_xlabel() or "Iteration", size=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

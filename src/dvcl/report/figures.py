@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from PIL import Image  # matplotlib writes its PNGs with it
 
 from dvcl.files import write_atomically
 
@@ -54,6 +55,16 @@ def png_bytes(figure: Figure) -> bytes:
     """Render as PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
     _render(figure, buffer)
+    return buffer.getvalue()
+
+
+def small_png_bytes(figure: Figure) -> bytes:
+    """The same in 256 colours and a fifth of the bytes: for pages with many pictures of scans."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png_bytes(figure))) as picture:
+        # Unlike the median cut, octrees keep the colour of an organ that is a few pixels large.
+        few = picture.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE)
+        few.save(buffer, "png", optimize=True)
     return buffer.getvalue()
 
 

@@ -54,9 +54,9 @@ def write_page(
     )
 
 
-def heading(text: str) -> Section:
-    """A section heading."""
-    return Section(f"<h2>{escape(text)}</h2>")
+def heading(text: str, level: int = 2) -> Section:
+    """A section heading, or one of level 3 within a section."""
+    return Section(f"<h{level}>{escape(text)}</h{level}>")
 
 
 def text(paragraphs: str) -> Section:
@@ -110,11 +110,16 @@ def picture(png: bytes | Path, caption: str) -> Section:
 
 def settings(values: Mapping[str, Any], title: str = "Settings") -> Section:
     """Names and values, folded away until asked for; nested mappings become dotted names."""
+    return folded(title, facts(values))
+
+
+def facts(values: Mapping[str, Any]) -> Section:
+    """Names and values below each other; nested mappings become dotted names."""
     rows = "\n".join(
         f"<dt>{escape(name)}</dt><dd>{escape(_shown(value))}</dd>"
         for name, value in _flat(values).items()
     )
-    return folded(title, Section(f"<dl>\n{rows}\n</dl>"))
+    return Section(f"<dl>\n{rows}\n</dl>")
 
 
 def folded(title: str, *sections: Section) -> Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +23,23 @@ DISPLAY_ORIENTATION = "LPI"
 SOFT_TISSUE_HU = (-160.0, 240.0)
 MR_PERCENTILES = (0.5, 99.5)
 MARGIN_MM = 30.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A case turned to the reader and cropped to its organs.
+
+    Attributes:
+        pixels: (D, H, W) intensities in display orientation, clipped to the window.
+        classes: uint8 class indices on the same voxels, by the name of the label map.
+        spacing_mm: (z, y, x).
+        window: Intensities shown from black to white.
+    """
+
+    pixels: np.ndarray
+    classes: dict[str, np.ndarray]
+    spacing_mm: tuple[float, float, float]
+    window: Sequence[float]
 
 
 def overlay_sheet(
@@ -50,24 +68,41 @@ def overlay_sheet(
         InputError: When a volume lies on another grid or holds unknown integers.
     """
     named = ({"Reference": reference} if reference else {}) | dict(predictions)
-    columns = {name: _displayed(name, volume, image, labels) for name, volume in named.items()}
-    shown = orient(image, DISPLAY_ORIENTATION)
-    columns = columns or {"Image": np.zeros(shown.shape, np.uint8)}
-    box = _box(np.any([classes > 0 for classes in columns.values()], axis=0), shown.spacing_mm)
-    columns = {name: classes[box] for name, classes in columns.items()}
-    window = SOFT_TISSUE_HU if modality == "CT" else np.percentile(shown.array, MR_PERCENTILES)
-    cropped = shown.array[box].clip(*window)
-
-    figure, panels = lay_out(cropped.shape, shown.spacing_mm, list(columns), labels.organs)
+    shown = show_case(image, named, labels, modality)
+    columns = shown.classes or {"Image": np.zeros(shown.pixels.shape, np.uint8)}
+    figure, panels = lay_out(shown.pixels.shape, shown.spacing_mm, list(columns), labels.organs)
     first = next(iter(columns.values()))
     cut = richest_slices(first)
     for classes, column in zip(columns.values(), panels.T, strict=True):
         for plane, axes in zip(PLANES, column, strict=True):
-            draw_slice(axes, np.take(cropped, cut[plane.axis], plane.axis), window)
+            draw_slice(axes, np.take(shown.pixels, cut[plane.axis], plane.axis), shown.window)
             draw_organs(axes, np.take(classes, cut[plane.axis], plane.axis))
             if reference and classes is not first:
-                _outline(axes, np.take(first, cut[plane.axis], plane.axis))
+                outline_organs(axes, np.take(first, cut[plane.axis], plane.axis))
     return figure
+
+
+def show_case(
+    image: Volume,
+    named: Mapping[str, Volume],
+    labels: LabelTable,
+    modality: Modality,
+    margin_mm: float = MARGIN_MM,
+) -> Shown:
+    """Turn a case to the reader, and crop it to all organs of all label maps with a margin.
+
+    Raises:
+        InputError: When a label map lies on another grid or holds unknown integers.
+    """
+    columns = {name: _displayed(name, volume, image, labels) for name, volume in named.items()}
+    turned = orient(image, DISPLAY_ORIENTATION)
+    organs = np.zeros(turned.shape, bool)
+    for classes in columns.values():
+        organs |= classes > 0
+    box = _box(organs, turned.spacing_mm, margin_mm)
+    window = SOFT_TISSUE_HU if modality == "CT" else np.percentile(turned.array, MR_PERCENTILES)
+    cropped = {name: classes[box] for name, classes in columns.items()}
+    return Shown(turned.array[box].clip(*window), cropped, turned.spacing_mm, window)
 
 
 def _displayed(name: str, volume: Volume, image: Volume, labels: LabelTable) -> np.ndarray:
@@ -77,12 +112,12 @@ def _displayed(name: str, volume: Volume, image: Volume, labels: LabelTable) -> 
     return orient(Volume(classes, volume.affine), DISPLAY_ORIENTATION).array
 
 
-def _box(organs: np.ndarray, spacing_mm: Sequence[float]) -> tuple[slice, ...]:
+def _box(organs: np.ndarray, spacing_mm: Sequence[float], margin_mm: float) -> tuple[slice, ...]:
     """Bounding box of a mask with a margin, within the volume; all of it for an empty mask."""
     box = []
     for axis, step in enumerate(spacing_mm):
         filled = np.flatnonzero(organs.any(axis=_others(axis)))
-        margin = round(MARGIN_MM / step)
+        margin = round(margin_mm / step)
         start, stop = (filled[0], filled[-1] + 1) if filled.size else (0, organs.shape[axis])
         box.append(slice(max(0, int(start) - margin), int(stop) + margin))
     return tuple(box)
@@ -122,7 +157,7 @@ def draw_organs(axes: Axes, classes: np.ndarray) -> None:
         axes.contour(x, y, mask, levels=(0.5,), colors=[colour], linewidths=1.1)
 
 
-def _outline(axes: Axes, classes: np.ndarray) -> None:
+def outline_organs(axes: Axes, classes: np.ndarray) -> None:
     """Draw the organs of the reference as thin lines, so that every error shows."""
     for _, x, y, mask in _masks(axes, classes):
         axes.contour(x, y, mask, levels=(0.5,), colors=["#ffffff"], linewidths=0.6)

@@ -112,7 +112,7 @@ def legend_shape(organs: Sequence[str], across: float) -> tuple[int, int]:
     return rows, math.ceil(len(organs) / rows)
 
 
-def add_legend(figure: Figure, organs: Sequence[str], columns: int) -> None:
+def add_legend(figure: Figure, organs: Sequence[str], columns: int, ink: str = INK) -> None:
     """Name the colours of all organs, in class order, along the lower edge."""
     figure.legend(
         handles=[
@@ -123,7 +123,7 @@ def add_legend(figure: Figure, organs: Sequence[str], columns: int) -> None:
         ncols=columns,
         frameon=False,
         fontsize=8.5,
-        labelcolor=INK,
+        labelcolor=ink,
         handlelength=1.0,
         handleheight=1.0,
         columnspacing=1.6,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from matplotlib.figure import Figure
 
@@ -11,16 +11,22 @@ from dvcl.evaluation.summary import Spread
 from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, dress
 
 
-def settings_curve(setting: str, found: Mapping[str, Mapping[str, Spread]]) -> Figure:
+def settings_curve(
+    setting: str,
+    found: Mapping[str, Mapping[str, Spread]],
+    unchanged: Collection[str] = (),
+) -> Figure:
     """Draw a line per method over the values of a setting, with the spread over seeds.
 
     Args:
         setting: Its name, below the axis.
-        found: Method -> value, as it was typed -> mean Dice over seeds.
+        found: Method -> value, as it was typed -> mean Dice over seeds. Numbers stand in their
+            order, before other values.
+        unchanged: Values that runs have which nobody changed; marked.
     """
     figure = Figure((5.2, 3.4), layout="constrained", facecolor="white")
     axes = figure.subplots()
-    values = list(dict.fromkeys(value for line in found.values() for value in line))
+    values = sorted({value for line in found.values() for value in line}, key=number_first)
     for index, (method, line) in enumerate(found.items()):
         known = [place for place, value in enumerate(values) if value in line]
         spreads = [line[values[place]] for place in known]
@@ -31,8 +37,17 @@ def settings_curve(setting: str, found: Mapping[str, Mapping[str, Spread]]) -> F
             linestyle=LINE_DASHES[index // len(LINE_COLOURS) % len(LINE_DASHES)], capsize=3,
         )  # fmt: skip
     dress(axes, "Mean test Dice (%)", percent="y")
-    axes.set_xticks(range(len(values)), values)
+    names = [f"{value}\n(unchanged)" if value in unchanged else value for value in values]
+    axes.set_xticks(range(len(values)), names)
     axes.set_xlabel(setting, size=9)
     if len(found) > 1:
         axes.legend(frameon=False, fontsize=8)
     return figure
+
+
+def number_first(value: str) -> tuple[int, float, str]:
+    """Key to sort values by, as they were typed; equal for the same number."""
+    try:
+        return 0, float(value), ""
+    except ValueError:
+        return 1, 0.0, value
