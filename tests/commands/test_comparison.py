@@ -66,3 +66,13 @@ def test_a_run_is_trained_with_the_options_of_the_comparison():
     assert {("--labelled-cases", "4"), ("--split-seed", "2"), ("--recipe", "small-ct")} <= pairs
     assert words[-2:] == ("--set=training.rate=0.1", "--set=network.levels=3")
     assert "--test-share" not in words
+
+
+def test_variants_know_what_they_are_variants_of() -> None:
+    vary = {"methods.dvcl.distance_loss": ["a/b"], "training.rate": ["0.5"]}
+    (variant,) = plan([Path("study")], ["dvcl"], [0], [4], vary, "five")
+    (unchanged,) = plan([Path("study")], ["dvcl"], [0], [4], {}, "five")
+    assert variant.group == "five, 4 labelled, distance_loss=a-b, rate=0.5"
+    assert variant.base == unchanged.base == unchanged.label == "study: five, 4 labelled"
+    assert variant.row == "dvcl (distance_loss=a-b, rate=0.5)"
+    assert unchanged.row == "dvcl"

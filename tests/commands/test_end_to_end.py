@@ -164,6 +164,11 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
     assert "4 of 4 runs are finished and shown" in page
     assert "Against supervised" in page
     assert (folder / "boxes, work, duel.pdf").exists()
+    (sections,) = folder.glob("sections, work, duel, phantom_*.pdf")
+    assert f"One case: {sections.stem.rpartition(', ')[2]}" in page
+    assert "were compared, by their voxels and by look" in page
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert [row["seeds"] for row in report["groups"][0]["rows"]] == [[0, 1], [0, 1]]
     before = {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")}
     code, out, _ = run(capsys, *words)
     assert code == 0
@@ -212,6 +217,23 @@ def test_a_table_of_the_paper_is_made_of_recorded_runs(
     assert (tmp_path / "table-1.tex").exists()
 
 
+def test_runs_of_earlier_calls_are_shown_too_and_a_case_can_be_chosen(
+    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record keeps a study's name alone, wherever the command is given."""
+    monkeypatch.chdir(study)
+    words = ("--name=calls", "--device=cpu", "--set=training.iterations=1")
+    for method in ("supervised", "mean_teacher"):
+        case = f"--case={max(path.name for path in Path('scans/test/images').iterdir())[:12]}"
+        code, out, err = run(capsys, "compare", "work", f"--methods={method}", case, *words)
+        assert code == 0, out + err
+    page = Path("work/comparisons/calls/index.html").read_text(encoding="utf-8")
+    assert f"One case: {case[7:]}" in page
+    assert f"{case[7:]}, as supervised, mean_teacher with their first seed see it" in page
+    assert "cannot be shown" not in page
+    assert "not here" not in page
+
+
 def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
     study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,7 +268,7 @@ def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
     assert code == 1, out + err
     assert "failed: work: rates, rate=1e38, supervised, seed 0: exit code 2: error: the loss" in out
     folder = work / "comparisons" / "rates"
-    assert (folder / "setting, training.rate.png").exists()
+    assert (folder / "setting, training.rate, work, rates, variants.png").exists()
     assert "What training.rate does" in (folder / "index.html").read_text(encoding="utf-8")
 
 
@@ -268,6 +290,8 @@ def test_a_table_of_the_paper_is_planned(study: Path, capsys: pytest.CaptureFixt
         (("compare", "WORK", "--table", "2", "--vary", "training.rate=1"), "Leave out one"),
         (("compare", "WORK", "--vary", "methods.dvcl.neighbors=5"), "did you mean 'neighbours'"),
         (("compare", "WORK", "--seeds", "a"), "--seeds: 'a' found"),
+        (("compare", "WORK", "--organs", "lung"), "--organs 'lung': expected among liver"),
+        (("compare", "WORK", "--case", "nobody"), "one of the test cases was expected"),
         (("train", "nowhere"), "dvcl prepare"),
         (("train", "WORK", "--method", "dcvl"), "'dcvl'"),
         (("train", "WORK", "--set", "training.rtae=1"), "did you mean 'rate'"),

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from dvcl.commands.comparison import Entry
-from dvcl.commands.records import CASES, RUNS, RunRecord, read_records, together, write_records
+from dvcl.commands.records import (
+    CASES,
+    RUNS,
+    RunRecord,
+    located,
+    read_records,
+    together,
+    write_records,
+)
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import CaseScore
 
@@ -50,6 +58,14 @@ def test_runs_of_a_group_whose_settings_changed_are_left_out() -> None:
     assert [(r.entry.group, r.entry.method) for r in found] == [
         ("other", "cps"), ("five, rate=0.1", "dvcl"),
     ]  # fmt: skip
+
+
+def test_records_find_their_studies_by_name() -> None:
+    here, elsewhere = record(), record("cps")
+    elsewhere = replace(elsewhere, entry=replace(elsewhere.entry, study=Path("other")))
+    found = located([here, elsewhere], [Path("/data/study")])
+    assert [r.entry.study for r in found] == [Path("/data/study"), Path("other")]
+    assert [r.key for r in found] == [here.key, elsewhere.key], "the same runs"
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

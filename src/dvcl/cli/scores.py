@@ -97,12 +97,20 @@ def compare(
     recorded: Annotated[
         list[Path], typer.Option(help="Folder with runs.json and scores.csv of finished runs.")
     ] = [],  # noqa: B006
+    case: Annotated[str | None, typer.Option(help="Test case of the figure of sections.")] = None,
+    show: Annotated[
+        str | None, typer.Option(help="Methods in the pictures, with commas; at most 5.")
+    ] = None,
+    organs: Annotated[
+        str | None, typer.Option(help="Of the validation curves, with commas; the hardest four.")
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry", help="Only show what is done and missing.")] = False,
     device: Device = "auto",
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train and score methods over seeds and settings; say which differences are real."""
     from dvcl.commands.compare import Options, compare_studies, parse_numbers
+    from dvcl.commands.compare_choice import Chosen, names
     from dvcl.commands.console import console
     from dvcl.report.sections import sections_to_rich
     from dvcl.report.tables import to_rich
@@ -113,7 +121,7 @@ def compare(
         vary=vary, twin=twin, table=table, name=name, recipe=recipe, changes=tuple(changes),
         validation_share=validation_share, test_share=test_share, split_seed=split_seed,
         jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
-        recorded=recorded,
+        recorded=recorded, shown=Chosen(case, names(show), names(organs)),
     )  # fmt: skip
     outcome = compare_studies(studies, options, dry=dry)
     for made in outcome.tables:

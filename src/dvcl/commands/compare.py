@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dvcl.commands.compare_choice import UNCHOSEN, Chosen, check_chosen
 from dvcl.commands.compare_page import write_comparison_page
 from dvcl.commands.compare_results import Findings, collect, twins_of, write_findings
 from dvcl.commands.comparison import Entry, plan
@@ -18,7 +19,7 @@ from dvcl.commands.divide import divide, with_division
 from dvcl.commands.evaluate import SCORES
 from dvcl.commands.jobs import Job, Start, run_jobs, start_here, start_submitted
 from dvcl.commands.project import Project, open_project
-from dvcl.commands.records import RUNS, RunRecord, finished, read_records, together
+from dvcl.commands.records import RUNS, RunRecord, finished, located, read_records, together
 from dvcl.commands.table_plan import plan_table
 from dvcl.commands.tables import build_tables, write_tables
 from dvcl.commands.train import check_fit, make_run
@@ -55,6 +56,7 @@ class Options:
     slurm_options: Sequence[str] = ()
     device: str = "auto"
     recorded: Sequence[Path] = ()
+    shown: Chosen = UNCHOSEN
 
     def method_names(self) -> list[str]:
         """In the order asked for; supervised first where a twin is wanted."""
@@ -148,7 +150,9 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     name = options.name or first.load_recipe(options.recipe, options.changes).name
     folder = studies[0] / "comparisons" / name
     entries = options.plan(studies, name)
-    earlier = _read_all([*options.recorded, *([folder] if (folder / RUNS).exists() else [])])
+    check_chosen(options.shown, [open_project(study).dataset for study in studies])
+    folders = [*options.recorded, *([folder] if (folder / RUNS).exists() else [])]
+    earlier = located(_read_all(folders), studies)
     steps = _missing(entries, options, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
     if dry:
@@ -161,7 +165,8 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     records = _records(entries, earlier)
     findings = collect(records)
     write_findings(folder, records, findings)
-    page = write_comparison_page(folder, records, findings, _told(entries, records))
+    told = _told(entries, records)
+    page = write_comparison_page(folder, records, findings, told, options.shown)
     note = f"Every score and all tables: {folder}\nOpen {page}."
     tables = write_tables(folder, records, paper_table(options.table)) if options.table else ()
     return Outcome(findings, failed, note, twins_of(records) if options.twin else (), tables)

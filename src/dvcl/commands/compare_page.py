@@ -1,87 +1,148 @@
-"""One page per comparison: tables, tests, every case, curves, cost, settings; opens offline."""
+"""One page per comparison: answers, tables, every case, pictures, cost, data; opens offline."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dvcl.commands.compare_results import Findings, by_label
+from dvcl.commands.answer import answer
+from dvcl.commands.compare_audit import Audit, audit
+from dvcl.commands.compare_choice import UNCHOSEN, Chosen, hardest_organs
+from dvcl.commands.compare_cost import cost_reference, costs
+from dvcl.commands.compare_json import write_report_json
+from dvcl.commands.compare_pictures import sections_figure, worst_pictures
+from dvcl.commands.compare_results import Findings
 from dvcl.commands.records import RunRecord
+from dvcl.commands.setting_curves import setting_curves
 from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.summary import spread, summarise
 from dvcl.report import html
 from dvcl.report.boxes import organ_boxes
-from dvcl.report.curves import validation_curves
+from dvcl.report.costs import cost_table
 from dvcl.report.figures import png_bytes, save_figure
+from dvcl.report.method_curves import method_curves
 from dvcl.report.settings_curve import settings_curve
 
 
 def write_comparison_page(
-    folder: Path, records: Sequence[RunRecord], findings: Sequence[Findings], done: str
+    folder: Path,
+    records: Sequence[RunRecord],
+    findings: Sequence[Findings],
+    done: str,
+    chosen: Chosen = UNCHOSEN,
 ) -> Path:
-    """Write ``index.html``, and its figures as PNG and PDF, from recorded runs only."""
+    """Write ``index.html``, its figures as PNG and PDF, and ``report.json``.
+
+    Args:
+        folder: Of the comparison.
+        records: All of them.
+        findings: Made from them.
+        done: How far the comparison is.
+        chosen: What the pictures show.
+    """
+    audits: dict[str, Audit] = {}
+    said: dict[str, str] = {}
     sections = []
-    groups = by_label(records)
     for found in findings:
-        sections += _group(folder, found, groups[found.title])
-    sections += _varied(folder, records)
+        said[found.title] = _answer(found)
+        sections += [html.heading(found.title), html.text(said[found.title])]
+        sections += _variants(folder, found) if found.variants else _group(folder, found, chosen)
+        sections += _cost(found)
+        # Variants have the data of their group: told once.
+        if found.base not in audits:
+            audits[found.base] = audit(next(iter(found.runs.values())))
+            sections += _audit(audits[found.base])
     sections += [
         html.heading("Settings and versions"),
-        *(
-            html.settings(_settings(record), f"Settings of {record.entry.title}")
-            for record in records
-        ),
+        *(html.settings(_settings(r), f"Settings of {r.entry.title}") for r in records),
         html.text("Research software: these label maps are not for diagnosis or treatment."),
     ]
+    write_report_json(folder / "report.json", records, findings, said, audits)
     path = folder / "index.html"
     html.write_page(path, f"Comparison {folder.name}", sections, done)
     return path
 
 
-def _group(folder: Path, found: Findings, records: Sequence[RunRecord]) -> list[html.Section]:
-    scores: dict[str, list[CaseScore]] = {}
-    for record in records:
-        scores.setdefault(record.entry.method, []).extend(record.scores)
-    boxes = organ_boxes(scores)
-    curves = validation_curves({record.entry.run_name: record.validation for record in records})
-    for name, figure in (("boxes", boxes), ("validation", curves)):
-        save_figure(figure, folder / f"{name}, {found.title.replace(': ', ', ')}")
-    return [
-        html.heading(found.title),
-        html.table(found.means),
-        *([html.table(found.differences)] if found.differences else []),
-        html.table(found.organs),
-        html.picture(png_bytes(boxes), "Dice of every test case, those of all seeds together."),
-        html.folded(
-            "Validation during training",
-            html.picture(png_bytes(curves), "Mean Dice of the validation cases."),
-        ),
-    ]
+def _answer(found: Findings) -> str:
+    records = [record for runs in found.runs.values() for record in runs]
+    on_validation = any(
+        {score.case for score in record.scores} & set(record.settings["split"]["validation"])
+        for record in records
+    )
+    return answer(found.summaries, found.paired, found.reference, on_validation)
 
 
-def _varied(folder: Path, records: Sequence[RunRecord]) -> list[html.Section]:
-    """The curve of a setting, where a single one was varied."""
-    entries = [record.entry for record in records]
-    names = {change.partition("=")[0] for entry in entries for change in entry.varied}
-    if len(names) != 1 or len({(e.study, e.labelled_cases) for e in entries}) != 1:
-        return []
-    (name,) = names
-    dice: dict[str, dict[str, list[float]]] = {}
-    for record in records:
-        if record.entry.varied:
-            value = record.entry.varied[0].partition("=")[2]
-            mean = summarise(record.scores).mean_dice
-            dice.setdefault(record.entry.method, {}).setdefault(value, []).append(mean)
-    found = {
-        method: {value: spread(means) for value, means in line.items()}
-        for method, line in dice.items()
+def _group(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
+    """Methods with the same settings."""
+    yield from _tables(found)
+    yield from _boxes(folder, found)
+    yield from _curves(folder, found, chosen)
+    yield from sections_figure(folder, found, chosen)
+    yield from worst_pictures(found, chosen)
+
+
+def _variants(folder: Path, found: Findings) -> Iterator[html.Section]:
+    """Methods with settings that were varied."""
+    yield from _tables(found)
+    for name, curve in setting_curves(found).items():
+        figure = settings_curve(name, curve.lines, curve.unchanged)
+        save_figure(figure, folder / f"setting, {name}, {found.file_title}")
+        yield html.heading(f"What {name} does", level=3)
+        yield html.picture(
+            png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds."
+        )
+
+
+def _tables(found: Findings) -> Iterator[html.Section]:
+    for table in (found.means, found.differences, found.organs):
+        if table:
+            yield html.table(table)
+
+
+def _boxes(folder: Path, found: Findings) -> Iterator[html.Section]:
+    scores: dict[str, list[CaseScore]] = {
+        name: [score for record in records for score in record.scores]
+        for name, records in found.runs.items()
     }
-    figure = settings_curve(name, found)
-    save_figure(figure, folder / f"setting, {name}")
+    figure = organ_boxes(scores)
+    save_figure(figure, folder / f"boxes, {found.file_title}")
+    yield html.picture(png_bytes(figure), "Dice of every test case, those of all seeds together.")
+
+
+def _curves(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
+    """Mean validation Dice, and that of chosen organs."""
+    rows = {name: [record.validation for record in records] for name, records in found.runs.items()}
+    known = {organ.organ for seeds in found.summaries.values() for organ in seeds[0].organs}
+    asked = [organ for organ in chosen.organs if organ in known]
+    organs = asked or hardest_organs(found)
+    which = "" if asked else ", those with the lowest test Dice over all methods"
+    band = "a band of one standard deviation where there are several"
+    for kind, figure, caption in (
+        (
+            "validation",
+            method_curves(rows),
+            f"Validation during training: mean over seeds, {band}.",
+        ),
+        (
+            "validation of organs",
+            method_curves(rows, organs),
+            f"The same of {', '.join(organs)}{which}.",
+        ),
+    ):
+        save_figure(figure, folder / f"{kind}, {found.file_title}")
+        yield html.picture(png_bytes(figure), caption)
+
+
+def _cost(found: Findings) -> list[html.Section]:
+    table = cost_table(costs(found), cost_reference(found))
+    return [html.heading("Cost", level=3), html.table(table)]
+
+
+def _audit(data: Audit) -> list[html.Section]:
     return [
-        html.heading(f"What {name} does"),
-        html.picture(png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds."),
+        html.heading("Data", level=3),
+        html.facts(data.facts),
+        html.folded("Organs of the scored cases", html.table(data.table)),
     ]
 
 

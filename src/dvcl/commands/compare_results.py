@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from dvcl.commands.records import RunRecord, write_records
 from dvcl.commands.twin import TWIN, twin_report
 from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.statistics import Comparison, compare
+from dvcl.evaluation.statistics import Comparison, compare, compare_pairs
 from dvcl.evaluation.summary import Summary, case_means, summarise
 from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
@@ -19,35 +21,83 @@ from dvcl.report.exports import to_csv, to_latex
 from dvcl.report.seeds import organs_table, seeds_table
 from dvcl.report.tables import TextTable, to_markdown
 
+UNCHANGED = "the same method unchanged"
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Findings:
-    """Of one study and one group of runs: the same data, labelled cases and settings.
+    """Rows that can be held against each other: the same data and labelled cases.
 
     Attributes:
         title: Name of the group.
-        means: Methods over seeds.
-        organs: Their Dice by organ.
-        differences: Paired against the baseline; None with one method.
+        runs: Method -> its seeds; with ``variants`` the method and what was varied.
+        paired: Every other row against ``reference``, case by case.
+        reference: Its name, or `UNCHANGED`.
+        variants: Whether settings differ, and not only methods.
     """
 
     title: str
-    means: TextTable
-    organs: TextTable
-    differences: TextTable | None
+    runs: Mapping[str, Sequence[RunRecord]]
+    paired: Mapping[str, Comparison]
+    reference: str
+    variants: bool = False
+
+    @property
+    def file_title(self) -> str:
+        """Fit for a file's name."""
+        return self.title.replace(": ", ", ")
+
+    @property
+    def base(self) -> str:
+        """The group itself, or the one of which these are variants."""
+        return next(iter(self.runs.values()))[0].entry.base
+
+    @cached_property
+    def summaries(self) -> dict[str, list[Summary]]:
+        """Of every row, one per seed."""
+        return _summaries(self.runs)
+
+    @property
+    def means(self) -> TextTable:
+        """Means over seeds."""
+        seconds = {
+            name: statistics.median(record.seconds_per_step for record in records)
+            for name, records in self.runs.items()
+        }
+        return seeds_table(self.summaries, seconds)
+
+    @property
+    def organs(self) -> TextTable:
+        """Dice by organ."""
+        return organs_table(self.summaries)
+
+    @property
+    def differences(self) -> TextTable | None:
+        """Paired against the reference; None where there is nothing to compare."""
+        return difference_table(self.paired, self.reference) if self.paired else None
 
 
 def collect(records: Sequence[RunRecord]) -> list[Findings]:
-    """Tables of finished runs, one set per study and group."""
-    return [_findings(title, members) for title, members in by_label(records).items()]
+    """Tables of finished runs: one set per study and group, then one per group with variants.
+
+    A variant of which there is one method has its rows among the variants alone.
+    """
+    found = []
+    bases: dict[str, list[RunRecord]] = {}
+    for title, members in by_label(records).items():
+        runs = _by_name((record.entry.method, record) for record in members)
+        if len(runs) > 1 or not members[0].entry.varied:
+            summaries = _summaries(runs)
+            found.append(Findings(title, runs, paired(summaries), baseline(summaries)))
+        bases.setdefault(members[0].entry.base, []).extend(members)
+    return found + [_variants(base, members) for base, members in bases.items() if _vary(members)]
 
 
 def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     """Records that can be compared with each other, under their common label."""
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        groups.setdefault(record.entry.label, []).append(record)
-    return groups
+    return _by_name((record.entry.label, record) for record in records)
 
 
 def write_findings(
@@ -58,7 +108,7 @@ def write_findings(
     tables = {
         "means": [(found.title, found.means) for found in findings],
         "organs": [(found.title, found.organs) for found in findings],
-        "differences": [(f.title, f.differences) for f in findings if f.differences],
+        "differences": [(f.title, table) for f in findings if (table := f.differences)],
     }
     for name, titled in tables.items():
         for suffix, form, heading in (
@@ -70,34 +120,13 @@ def write_findings(
             write_text(folder / f"{name}{suffix}", "\n".join(parts))
 
 
-def _findings(title: str, records: Sequence[RunRecord]) -> Findings:
-    by_method: dict[str, list[RunRecord]] = {}
-    for record in records:
-        by_method.setdefault(record.entry.method, []).append(record)
-    summaries = {
-        method: [summarise(record.scores) for record in members]
-        for method, members in by_method.items()
-    }
-    seconds = {
-        method: statistics.median(record.seconds_per_step for record in members)
-        for method, members in by_method.items()
-    }
-    found = paired(summaries)
-    return Findings(
-        title,
-        seeds_table(summaries, seconds),
-        organs_table(summaries),
-        difference_table(found, baseline(summaries)) if found else None,
-    )
-
-
 def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
     """What unlabelled scans were worth to every method that was trained beside supervised."""
     found = []
     for title, members in by_label(records).items():
-        seeds: dict[str, list[Sequence[CaseScore]]] = {}
-        for record in members:
-            seeds.setdefault(record.entry.method, []).append(record.scores)
+        seeds: dict[str, list[Sequence[CaseScore]]] = _by_name(
+            (record.entry.method, record.scores) for record in members
+        )
         twin = seeds.pop(TWIN, None)
         for method, scores in seeds.items():
             if twin:
@@ -113,8 +142,48 @@ def baseline(methods: Mapping[str, object]) -> str:
 
 def paired(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Comparison]:
     """Every method against the baseline, case by case, each case averaged over seeds first."""
-    means = {
+    means = dice_by_case(summaries)
+    return compare(means, baseline(means)) if means else {}
+
+
+def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
+    """{method: {case: mean Dice over its organs and over seeds}}."""
+    return {
         name: case_means([summary.case_dice for summary in seeds])
         for name, seeds in summaries.items()
     }
-    return compare(means, baseline(means)) if means else {}
+
+
+def _vary(records: Sequence[RunRecord]) -> list[str]:
+    """Methods of which there are variants."""
+    return list(dict.fromkeys(record.entry.method for record in records if record.entry.varied))
+
+
+def _variants(base: str, records: Sequence[RunRecord]) -> Findings:
+    """Every method that was varied, as it is and then its variants."""
+    runs: dict[str, list[RunRecord]] = {}
+    for method in _vary(records):
+        members = [record for record in records if record.entry.method == method]
+        members.sort(key=lambda record: bool(record.entry.varied))
+        runs |= _by_name((record.entry.row, record) for record in members)
+    means = dice_by_case(_summaries(runs))
+    unchanged = {name: seeds[0].entry.method for name, seeds in runs.items()}
+    pairs = {
+        name: (means[name], means[method])
+        for name, method in unchanged.items()
+        if name != method in means
+    }
+    return Findings(f"{base}, variants", runs, compare_pairs(pairs), UNCHANGED, variants=True)
+
+
+def _summaries(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[Summary]]:
+    return {
+        name: [summarise(record.scores) for record in members] for name, members in runs.items()
+    }
+
+
+def _by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = {}
+    for name, value in pairs:
+        groups.setdefault(name, []).append(value)
+    return groups

@@ -42,6 +42,16 @@ class Entry:
         return f"{self.study.name}: {self.group}"
 
     @property
+    def base(self) -> str:
+        """Label of the runs with the settings as they are, of which this may be a variant."""
+        return self.label.removesuffix("".join(f", {part}" for part in changed(self.varied)))
+
+    @property
+    def row(self) -> str:
+        """Of a table of variants, as "dvcl (neighbours=5)"."""
+        return f"{self.method} ({', '.join(changed(self.varied))})" if self.varied else self.method
+
+    @property
     def run_name(self) -> str:
         """Within them."""
         return self.method if not self.seed else f"{self.method}, seed {self.seed}"
@@ -115,11 +125,13 @@ def check_lists(lists: Mapping[str, Sequence[object]]) -> None:
         raise InputError(problems, "this comparison cannot be made:")
 
 
+def changed(varied: Sequence[str]) -> list[str]:
+    """Such as ["neighbours=5"]; the last part of a key tells it apart. Fit for a folder's name."""
+    pairs = (change.partition("=") for change in varied)
+    return [f"{key.rpartition('.')[2]}={value}".replace("/", "-") for key, _, value in pairs]
+
+
 def group_name(name: str, labelled_cases: int | None, varied: Sequence[str]) -> str:
-    """Such as "small-ct, 4 labelled, neighbours=5"; the last part of a key tells it apart."""
+    """Such as "small-ct, 4 labelled, neighbours=5"."""
     labelled = [] if labelled_cases is None else [f"{labelled_cases} labelled"]
-    settings = []
-    for change in varied:
-        key, _, value = change.partition("=")
-        settings.append(f"{key.rpartition('.')[2]}={value}")
-    return ", ".join([name, *labelled, *settings]).replace("/", "-")
+    return ", ".join([name, *labelled, *changed(varied)]).replace("/", "-")

@@ -6,7 +6,7 @@ import csv
 import io
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,15 @@ def read_records(folder: Path) -> list[RunRecord]:
             f"them: {'; '.join(found)}. {REMEDY}"
         )
     return records
+
+
+def located(records: Iterable[RunRecord], studies: Sequence[Path]) -> list[RunRecord]:
+    """Records that know where their study lies, where it is one of these."""
+    folders = {study.name: study for study in studies}
+    return [
+        replace(r, entry=replace(r.entry, study=folders.get(r.entry.study.name, r.entry.study)))
+        for r in records
+    ]
 
 
 def together(old: Iterable[RunRecord], new: Iterable[RunRecord]) -> list[RunRecord]:

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dvcl.commands.answer import answer
+from dvcl.commands.case_volumes import read_volumes
 from dvcl.commands.compare_results import baseline, paired
-from dvcl.commands.evaluate import SCORES, prediction_of, test_cases
+from dvcl.commands.evaluate import SCORES, test_cases
 from dvcl.commands.project import Project
 from dvcl.commands.run import Run, open_run
-from dvcl.datasets.masks import read_case_label
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
-from dvcl.evaluation.summary import Summary, spread, summarise
+from dvcl.evaluation.summary import Summary, summarise
 from dvcl.files import read_json
 from dvcl.methods import METHODS
 from dvcl.report import html
@@ -24,7 +25,6 @@ from dvcl.report.figures import png_bytes
 from dvcl.report.overlays import overlay_sheet
 from dvcl.report.tables import TextTable, comparison_table, percent
 from dvcl.training.journal import Row, read_journal
-from dvcl.volume import read_label, read_volume
 
 
 def write_report(project: Project, title: str = "") -> Path:
@@ -39,7 +39,7 @@ def write_report(project: Project, title: str = "") -> Path:
     journals = {name: read_journal(run.folder / "journal.jsonl") for name, run in runs.items()}
     sections = [
         html.heading("Result"),
-        html.text(_answer(runs, summaries)),
+        html.text(_result(runs, summaries)),
         html.table(comparison_table(summaries, sd=True)),
         *_differences(runs, summaries),
         html.heading("Every case"),
@@ -50,7 +50,7 @@ def write_report(project: Project, title: str = "") -> Path:
         ),
         *(html.folded(f"Cases of {name}", html.table(case_table(scores[name]))) for name in runs),
         html.heading("Worst and best case"),
-        *_pictures(project, runs, summaries),
+        *_pictures(runs, summaries),
         html.heading("Training"),
         html.table(_runs_table(runs, journals)),
         html.picture(
@@ -110,34 +110,24 @@ def _subtitle(project: Project, runs: Mapping[str, Run]) -> str:
     )
 
 
-def _answer(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
-    """The result in words, without a claim that few runs of few cases cannot bear."""
-    seeds: dict[str, list[float]] = {}
+def _by_variant(
+    runs: Mapping[str, Run], summaries: Mapping[str, Summary]
+) -> dict[str, list[Summary]]:
+    variants: dict[str, list[Summary]] = {}
     for name, run in runs.items():
-        seeds.setdefault(_variant(run), []).append(summaries[name].mean_dice)
-    listed = ", ".join(f"{name} {_over_seeds(means)}" for name, means in seeds.items())
-    cases = {name: set(summary.case_dice) for name, summary in summaries.items()}
-    first = summaries[next(iter(runs))]
-    notes = [f"Mean Dice over {first.organs_defined} organs, in percent: {listed}."]
-    if min(map(len, seeds.values())) == 1 and len(seeds) > 1:
-        notes.append(
-            "With one run of a method, whether a difference holds needs more seeds and cases."
-        )
-    if any(scored != set(first.case_dice) for scored in cases.values()):
-        notes.append("The runs were scored on different cases: their columns do not compare.")
-    if any(cases[name] & set(run.split.validation) for name, run in runs.items()):
-        notes.append(
-            "The scores are of validation cases, which also chose the weights: expect less on "
-            "new scans."
-        )
-    return " ".join(notes)
+        variants.setdefault(_variant(run), []).append(summaries[name])
+    return variants
+
+
+def _result(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
+    variants = _by_variant(runs, summaries)
+    seen = [set(run.split.validation) & set(summaries[n].case_dice) for n, run in runs.items()]
+    return answer(variants, paired(variants), baseline(variants), any(seen))
 
 
 def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:
     """Whether the differences are real, against supervised training or the first variant."""
-    variants: dict[str, list[Summary]] = {}
-    for name, run in runs.items():
-        variants.setdefault(_variant(run), []).append(summaries[name])
+    variants = _by_variant(runs, summaries)
     found = paired(variants)
     if not found:
         return []
@@ -147,16 +137,7 @@ def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> l
     ]
 
 
-def _over_seeds(means: Sequence[float]) -> str:
-    shown = f"{100 * spread(means).mean:.1f}"
-    if len(means) == 1:
-        return shown
-    return f"{shown} ({len(means)} seeds, {100 * min(means):.1f} to {100 * max(means):.1f})"
-
-
-def _pictures(
-    project: Project, runs: Mapping[str, Run], summaries: Mapping[str, Summary]
-) -> list[html.Section]:
+def _pictures(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:
     """Worst and best case of the last run, as every run sees them."""
     last = list(runs)[-1]
     ranking = summaries[last].ranking
@@ -164,16 +145,15 @@ def _pictures(
     sections = []
     for kind, case_id in ((kind, case) for kind, cases in chosen.items() for case in cases):
         case = next(case for case in test_cases(runs[last]) if case.id == case_id)
-        predictions = {
-            f"{name}: {100 * summaries[name].case_dice[case_id]:.1f} %": read_label(path)
+        named = {
+            f"{name}: {100 * summaries[name].case_dice[case_id]:.1f} %": run
             for name, run in runs.items()
-            if (path := prediction_of(run, case)).exists() and case_id in summaries[name].case_dice
+            if case_id in summaries[name].case_dice
         }
-        assert case.label is not None
+        shown = read_volumes(case, named)
         sheet = overlay_sheet(
-            read_volume(case.image), read_case_label(case, project.dataset.labels), predictions,
-            project.dataset.labels, project.dataset.modality,
-        )  # fmt: skip
+            shown.image, shown.reference, shown.predictions, shown.labels, shown.modality
+        )
         caption = (
             f"{kind} case of {last}: {case_id}, with each run's mean Dice. White lines outline "
             "the reference. Click to enlarge."
