@@ -87,11 +87,11 @@ def test_few_colours_keep_the_picture_and_the_smallest_organ():
     axes.imshow(grey, aspect="auto", interpolation="nearest")
     axes.set_axis_off()
     small = small_png_bytes(figure)
-    assert len(small) < 0.5 * len(png_bytes(figure))
+    assert len(small) < 0.6 * len(png_bytes(figure))
     pictures = [
         np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), float)
         for data in (small, png_bytes(figure))
     ]
-    assert np.abs(pictures[0] - pictures[1]).mean() < 6
+    assert np.abs(pictures[0] - pictures[1]).max() < 12, "no steps in the greys"
     close = np.abs(pictures[0] - 255 * np.array(to_rgb(organ_colour(7)))).max(axis=-1) < 30
     assert close.any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,6 +15,9 @@ from PIL import Image  # matplotlib writes its PNGs with it
 from dvcl.files import write_atomically
 
 DPI = 160
+
+# Of 256 colours so many are greys; channels that differ by less are grey.
+GREYS, GREY = 112, 12
 
 # Drawn over grey images. The first six are those of Okabe and Ito (https://jfly.uni-koeln.de/color);
 # each further one lies furthest (CIEDE2000) from all before it and from grey, in normal vision and
@@ -59,13 +63,27 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def small_png_bytes(figure: Figure) -> bytes:
-    """The same in 256 colours and a fifth of the bytes: for pages with many pictures of scans."""
+    """The same in 256 colours and half of the bytes: for pages with many pictures of scans."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png_bytes(figure))) as picture:
-        # Unlike the median cut, octrees keep the colour of an organ that is a few pixels large.
-        few = picture.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE)
+        colours = picture.convert("RGB")
+        few = colours.quantize(palette=_palette(colours), dither=Image.Dither.NONE)
         few.save(buffer, "png", optimize=True)
     return buffer.getvalue()
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """Many greys, or scans would show steps, and those colours that are there."""
+    pixels = np.asarray(picture)
+    coloured = pixels[np.ptp(pixels, axis=-1) > GREY]
+    greys = np.linspace(0, 255, GREYS).round().astype(int).repeat(3).tolist()
+    palette = Image.new("P", (1, 1))
+    if coloured.size:
+        # Unlike the median cut, octrees keep the colour of an organ that is a few pixels large.
+        octree = Image.fromarray(coloured[None]).quantize(256 - GREYS, Image.Quantize.FASTOCTREE)
+        greys += (octree.getpalette() or [])[: 3 * (256 - GREYS)]
+    palette.putpalette(greys)
+    return palette
 
 
 def save_png(figure: Figure, path: Path | str) -> None:
