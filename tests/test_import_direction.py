@@ -31,6 +31,9 @@ ORDER = (
     "recipe",
     "planning",
     "paper",
+    "studies",
+    "comparison",
+    "inspection",
     "commands",
     "cli",
 )

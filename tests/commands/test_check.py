@@ -15,8 +15,6 @@ from dvcl.commands.check import check_scans
 from dvcl.commands.check_tables import check_tables
 from dvcl.commands.console import console
 from dvcl.commands.estimate import estimate_preparation
-from dvcl.commands.leak_guard import guard_split, stored_twins
-from dvcl.commands.project import prepare
 from dvcl.datasets import load_folders, load_nnunet
 from dvcl.datasets.checks import CODES
 from dvcl.datasets.checks.cases import CaseReport
@@ -24,6 +22,8 @@ from dvcl.datasets.dataset import Case
 from dvcl.errors import InputError
 from dvcl.recipe import load_recipe
 from dvcl.splits import Division, make_split
+from dvcl.studies.leak_guard import guard_split, stored_twins
+from dvcl.studies.project import prepare
 from dvcl.volume import Geometry, Volume, read_volume, write_volume
 
 DOCS = Path(__file__).parents[2] / "docs"

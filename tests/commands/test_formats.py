@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from dvcl.commands.predict import find_images, predict_files
-from dvcl.commands.project import open_project, prepare
-from dvcl.commands.run import Run
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.splits import make_split
+from dvcl.studies.project import open_project, prepare
+from dvcl.studies.run import Run
 from dvcl.volume import Volume, read_geometry, read_label, write_volume
 
 pytest.importorskip("SimpleITK")

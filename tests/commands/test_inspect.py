@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from dvcl import cli
-from dvcl.commands.inspect_runs import open_runs, shared_cases, truth
-from dvcl.commands.project import open_project, prepare
-from dvcl.commands.run import open_run
 from dvcl.commands.train import normalised, train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.evaluation.feature_space import NOBODY
 from dvcl.files import read_json
+from dvcl.inspection.runs import open_runs, shared_cases, truth
 from dvcl.losses.entropy import select_reliable
 from dvcl.splits import make_split
 from dvcl.store import open_store
+from dvcl.studies.project import open_project, prepare
+from dvcl.studies.run import open_run
 from dvcl.volume import Volume, write_volume
 
 TINY = (

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from dvcl.commands.evaluate import evaluate_run
-from dvcl.commands.project import Project, open_project, prepare
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.splits import make_split
+from dvcl.studies.project import Project, open_project, prepare
 from dvcl.volume import Volume, write_volume
 
 TINY = (

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from dvcl.commands.plan import fingerprint_path, make_plan, plan_table, warnings
-from dvcl.commands.project import prepare
 from dvcl.datasets.phantom import make_phantom
 from dvcl.errors import InputError
 from dvcl.planning.cost import Cost
 from dvcl.planning.machine import GIB
 from dvcl.recipe import load_recipe
+from dvcl.studies.project import prepare
 
 CPU = torch.device("cpu")
 

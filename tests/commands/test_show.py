@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dvcl import cli
-from dvcl.commands.project import prepare
 from dvcl.commands.show import show, subject_of_dataset, subject_of_path
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.datasets.phantom import make_phantom
+from dvcl.studies.project import prepare
 from dvcl.volume import Volume, read_volume, write_volume
 
 COARSE = ("preprocessing.spacing_mm=[12.0, 10.0, 10.0]",)

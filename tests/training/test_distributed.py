@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dvcl.commands.project import Project, open_project, prepare
 from dvcl.commands.train import train_run
 from dvcl.datasets.phantom import make_phantom
 from dvcl.errors import InputError
 from dvcl.methods import METHODS
 from dvcl.resources import Launch, launch
 from dvcl.splits import make_split
+from dvcl.studies.project import Project, open_project, prepare
 from dvcl.training.distributed import own_device
 from dvcl.training.journal import read_journal
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dvcl.commands.project import open_project, prepare
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.splits import make_split
+from dvcl.studies.project import open_project, prepare
 from dvcl.training.interruption import SIGNALS, Interrupted, Interruption
 from dvcl.training.journal import read_journal
 from dvcl.volume import Volume, write_volume

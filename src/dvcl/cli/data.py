@@ -142,8 +142,8 @@ def plan(
     """Look at scans and machine, and propose a recipe with reasons."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.plan import fingerprint_path, make_plan, plan_table, warnings
-    from dvcl.commands.run import usable_device
     from dvcl.commands.sources import find_dataset
+    from dvcl.studies.run import usable_device
 
     dataset = find_dataset(
         labelled, unlabelled, validation, test, labels,
@@ -251,8 +251,8 @@ def prepare(
 ) -> None:
     """Check scans and prepare them for training, once."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.project import prepare as prepare_project
     from dvcl.commands.sources import find_dataset
+    from dvcl.studies.project import prepare as prepare_project
 
     dataset = find_dataset(
         labelled, unlabelled, validation, test, labels,

@@ -65,13 +65,14 @@ def train(
 ) -> None:
     """Train one method; the same command continues an interrupted run."""
     from dvcl.commands.console import bars, console, training_bar
-    from dvcl.commands.divide import divide, with_division
-    from dvcl.commands.project import open_project
     from dvcl.commands.train import train_run
-    from dvcl.commands.twin import TWIN, check_twin, compare_with_twin
+    from dvcl.commands.twin import check_twin, compare_with_twin
     from dvcl.errors import InputError
+    from dvcl.methods import BASELINE
     from dvcl.report.tables import to_rich
     from dvcl.splits import read_split
+    from dvcl.studies.divide import divide, with_division
+    from dvcl.studies.project import open_project
 
     given = {
         "labelled_cases": labelled_cases, "validation_share": validation_share,
@@ -91,7 +92,7 @@ def train(
     if twin:
         check_twin(method)
     trained = {}
-    for name_of_method in (method, TWIN) if twin else (method,):
+    for name_of_method in (method, BASELINE) if twin else (method,):
         title = f"Training {name_of_method}"
         with training_bar(title, settings.training.iterations) as observe:
             trained[name_of_method] = train_run(
@@ -102,7 +103,7 @@ def train(
     run = trained[method]
     if twin:
         with bars() as bar:
-            answer, table = compare_with_twin(run, trained[TWIN], device, bar)
+            answer, table = compare_with_twin(run, trained[BASELINE], device, bar)
         console.print(to_rich(table))
         console.print(answer, markup=False)
     console.print(
@@ -126,7 +127,7 @@ def predict(
     """Segment new scans; results lie on the scans' own voxels."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
-    from dvcl.commands.run import open_run, usable_device
+    from dvcl.studies.run import open_run, usable_device
 
     opened = open_run(run)
     window = opened.recipe.window.fast() if fast else None

@@ -31,11 +31,12 @@ def evaluate(
 ) -> None:
     """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.evaluate import SCORES, evaluate_run, score_folder
-    from dvcl.commands.run import open_run, usable_device
+    from dvcl.commands.evaluate import evaluate_run, score_folder
     from dvcl.errors import InputError
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import summary_table, to_rich
+    from dvcl.studies.run import open_run, usable_device
+    from dvcl.studies.test_cases import SCORES
 
     if not reference and (labels or out):
         raise InputError(
@@ -110,8 +111,8 @@ def compare(
 ) -> None:
     """Train and score methods over seeds and settings; say which differences are real."""
     from dvcl.commands.compare import Options, compare_studies, parse_numbers
-    from dvcl.commands.compare_choice import Chosen, names
     from dvcl.commands.console import console
+    from dvcl.comparison.choice import Chosen, names
     from dvcl.report.sections import sections_to_rich
     from dvcl.report.tables import to_rich
 
@@ -157,7 +158,7 @@ def tables(
 ) -> None:
     """The paper's tables from recorded runs; nothing is trained."""
     from dvcl.commands.console import console
-    from dvcl.commands.tables import tables_of_folder
+    from dvcl.comparison.tables import tables_of_folder
     from dvcl.report.sections import sections_to_rich
 
     for made in tables_of_folder(folder, table, paper, out):
@@ -170,8 +171,8 @@ def tables(
 def report(work: Work) -> None:
     """Write one page that compares all evaluated runs of a study."""
     from dvcl.commands.console import console
-    from dvcl.commands.project import open_project
     from dvcl.commands.report import write_report
+    from dvcl.studies.project import open_project
 
     console.print(f"Open {write_report(open_project(work))} in a browser.", markup=False)
 
@@ -195,7 +196,7 @@ def inspect(
     """Draw what networks believe: reliable voxels per organ, feature space, class distances."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.inspect import Options, inspect_runs
-    from dvcl.commands.run import usable_device
+    from dvcl.studies.run import usable_device
 
     options = Options(cases, voxels, alpha, seed)
     given = [name.strip() for name in names.split(",")] if names else []

@@ -10,19 +10,16 @@ from pathlib import Path
 
 import torch
 
-from dvcl.commands.compare_choice import UNCHOSEN, Chosen, check_chosen
-from dvcl.commands.compare_page import write_comparison_page
-from dvcl.commands.compare_results import Findings, collect, twins_of, write_findings
-from dvcl.commands.comparison import Entry, plan
 from dvcl.commands.console import console, step_bars
-from dvcl.commands.divide import divide, with_division
-from dvcl.commands.evaluate import SCORES
-from dvcl.commands.jobs import Job, Start, run_jobs, start_here, start_submitted
-from dvcl.commands.project import Project, open_project
-from dvcl.commands.records import RUNS, RunRecord, finished, located, read_records, together
-from dvcl.commands.table_plan import plan_table
-from dvcl.commands.tables import build_tables, write_tables
 from dvcl.commands.train import check_fit, make_run
+from dvcl.comparison.choice import UNCHOSEN, Chosen, check_chosen
+from dvcl.comparison.findings import Findings, collect, twins_of, write_findings
+from dvcl.comparison.jobs import Job, Start, run_jobs, start_here, start_submitted
+from dvcl.comparison.page import write_comparison_page
+from dvcl.comparison.plan import Entry, plan
+from dvcl.comparison.records import RUNS, RunRecord, finished, located, read_records, together
+from dvcl.comparison.table_plan import plan_table
+from dvcl.comparison.tables import build_tables, write_tables
 from dvcl.errors import InputError
 from dvcl.files import folder_lock, sha256_of_json
 from dvcl.methods import METHODS
@@ -31,6 +28,9 @@ from dvcl.recipe import Recipe
 from dvcl.report.sections import SectionedTable
 from dvcl.report.tables import TextTable
 from dvcl.splits import Split
+from dvcl.studies.divide import divide, with_division
+from dvcl.studies.project import Project, open_project
+from dvcl.studies.test_cases import SCORES
 
 DEFAULT_METHODS = "supervised,cps,dvcl"
 

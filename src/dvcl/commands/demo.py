@@ -6,15 +6,15 @@ from pathlib import Path
 
 from dvcl.commands.console import bars, console, training_bar
 from dvcl.commands.evaluate import evaluate_run
-from dvcl.commands.project import open_project, prepare
 from dvcl.commands.report import write_report
-from dvcl.commands.run import usable_device
 from dvcl.commands.train import train_run
 from dvcl.datasets.phantom import make_phantom
 from dvcl.evaluation.summary import Summary, summarise
 from dvcl.recipe import load_recipe
 from dvcl.report.tables import comparison_table, to_rich
 from dvcl.splits import make_split
+from dvcl.studies.project import open_project, prepare
+from dvcl.studies.run import usable_device
 
 RECIPE = "demo"
 METHODS = ("supervised", "dvcl")

@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dvcl.commands.inspect_page import write_inspection
-from dvcl.commands.inspect_runs import Role, default_folder, open_runs, shared_cases, truth
-from dvcl.commands.inspection import Inspection, Sight
-from dvcl.commands.run import Run
 from dvcl.commands.train import case_dice, normalised
 from dvcl.errors import InputError
 from dvcl.evaluation.embedding import embed, tsne
@@ -22,8 +18,12 @@ from dvcl.evaluation.reliability import Reliability, count_reliable
 from dvcl.evaluation.summary import spread
 from dvcl.files import require_writable
 from dvcl.inference.representing import represent_volume
+from dvcl.inspection.findings import Inspection, Sight
+from dvcl.inspection.page import write_inspection
+from dvcl.inspection.runs import Role, default_folder, open_runs, shared_cases, truth
 from dvcl.losses.entropy import select_reliable
 from dvcl.store import StoredCase
+from dvcl.studies.run import Run
 
 Progress = Callable[[int, int, str], None]
 

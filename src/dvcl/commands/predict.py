@@ -8,8 +8,6 @@ from pathlib import Path
 
 import torch
 
-from dvcl.commands.project import Progress
-from dvcl.commands.run import Run
 from dvcl.errors import InputError
 from dvcl.files import require_writable
 from dvcl.inference.predict import segment
@@ -18,6 +16,8 @@ from dvcl.methods import Method
 from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
 from dvcl.store import open_store
+from dvcl.studies.project import Progress
+from dvcl.studies.run import Run
 from dvcl.volume import is_volume, read_volume, volume_stem, write_volume
 from dvcl.volume.names import files_below, is_dicom, own_suffix
 

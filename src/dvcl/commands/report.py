@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dvcl.commands.answer import answer
-from dvcl.commands.case_volumes import read_volumes
-from dvcl.commands.compare_results import baseline, paired
-from dvcl.commands.evaluate import SCORES, test_cases
-from dvcl.commands.project import Project
-from dvcl.commands.run import Run, open_run
+from dvcl.comparison.findings import baseline, paired
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.summary import Summary, summarise
 from dvcl.files import read_json
 from dvcl.methods import METHODS
 from dvcl.report import html
+from dvcl.report.answer import answer
 from dvcl.report.cases import case_dots, case_table
 from dvcl.report.curves import training_curves, validation_curves
 from dvcl.report.differences import difference_table
 from dvcl.report.figures import png_bytes
 from dvcl.report.overlays import overlay_sheet
 from dvcl.report.tables import TextTable, comparison_table, percent
+from dvcl.studies.case_volumes import read_volumes
+from dvcl.studies.project import Project
+from dvcl.studies.run import Run, open_run
+from dvcl.studies.test_cases import SCORES, test_cases
 from dvcl.training.journal import Row, read_journal
 
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from dvcl.commands.predict import find_images
-from dvcl.commands.project import Progress, open_project
 from dvcl.datasets import load_folders, load_nnunet
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import read_label_table
@@ -22,6 +21,7 @@ from dvcl.report.montage import montages
 from dvcl.report.scan import Scan, lone_scan, scan_of_case, scan_of_stored_case
 from dvcl.report.tiles import Tile, failed_tile, mark_odd, tile_of
 from dvcl.store import StoredCase, open_store
+from dvcl.studies.project import Progress, open_project
 from dvcl.volume import is_volume, volume_stem
 
 MAX_WORKERS = 4  # each holds one scan and its label

@@ -12,10 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dvcl.commands.divide import run_name, tell_absent
-from dvcl.commands.leak_guard import guard_split
-from dvcl.commands.project import Project
-from dvcl.commands.run import Run, usable_device
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice
 from dvcl.files import folder_lock, sha256_of_json
@@ -28,6 +24,10 @@ from dvcl.resources import launch
 from dvcl.sampling.streams import Sampler
 from dvcl.splits import Split, check_cases, write_split
 from dvcl.store import Store, StoredCase
+from dvcl.studies.divide import run_name, tell_absent
+from dvcl.studies.leak_guard import guard_split
+from dvcl.studies.project import Project
+from dvcl.studies.run import Run, usable_device
 from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dvcl.commands.evaluate import SCORES, evaluate_run
-from dvcl.commands.project import Progress
-from dvcl.commands.run import Run, usable_device
+from dvcl.commands.evaluate import evaluate_run
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
-from dvcl.evaluation.twin import Twins, compare_twins
+from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
-from dvcl.methods import METHODS
-from dvcl.report.differences import twin_answer, twin_table
+from dvcl.methods import BASELINE, METHODS
+from dvcl.report.differences import twin_report
 from dvcl.report.tables import TextTable, to_markdown
 from dvcl.resources import launch
+from dvcl.studies.project import Progress
+from dvcl.studies.run import Run, usable_device
+from dvcl.studies.test_cases import SCORES
 
-TWIN = "supervised"
 FILE = "twin.md"
 
 
@@ -29,7 +29,7 @@ def check_twin(method: str) -> None:
     if launch().world_size > 1:
         raise InputError(
             f"--twin: {launch().world_size} processes found, one was expected. Train {method} and "
-            f"{TWIN} under torchrun one after the other, then ask `dvcl compare --twin`, which "
+            f"{BASELINE} under torchrun one after the other, then ask `dvcl compare --twin`, which "
             "does not train again what is there."
         )
     if method in METHODS and not METHODS[method].needs_unlabelled:
@@ -62,11 +62,6 @@ def compare_with_twin(
         if not scored.exists() or scored.stat().st_mtime < each.checkpoint.stat().st_mtime:
             evaluate_run(each, device=usable_device(device), progress=bar(f"Scoring {each.method}"))
         scores.append([read_scores(scored)])
-    answer, table = twin_report(compare_twins(*scores), run.method)
+    answer, table = twin_report(compare_twins(*scores), run.method, BASELINE)
     write_text(run.folder / FILE, f"{answer}\n\n{to_markdown(table)}")
     return answer, table
-
-
-def twin_report(twins: Twins, method: str) -> tuple[str, TextTable]:
-    """The answer in a sentence, and the table behind it."""
-    return twin_answer(twins, method), twin_table(twins, method, TWIN)

@@ -34,3 +34,6 @@ METHODS: dict[str, type[Method]] = {
     "ccl": CCL,
     "dvcl": DVCL,
 }
+
+# What the others are held against.
+BASELINE = "supervised"

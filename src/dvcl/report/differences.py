@@ -50,6 +50,11 @@ def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTab
     )  # fmt: skip
 
 
+def twin_report(twins: Twins, method: str, twin: str) -> tuple[str, TextTable]:
+    """The answer in a sentence, and the table behind it."""
+    return twin_answer(twins, method), twin_table(twins, method, twin)
+
+
 def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
     """A method against its twin: every organ, and the mean over organs."""
     found = {**twins.organs, "Mean": twins.mean}

@@ -1,0 +1,43 @@
+"""What the runs of a comparison took."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+from dvcl.comparison.findings import Findings
+from dvcl.comparison.records import RunRecord
+from dvcl.report.costs import Cost
+
+
+def costs(found: Findings) -> dict[str, Cost]:
+    """Of every row, relative to the reference where it is one of them, else to the first row."""
+    against = _seconds(found.runs[cost_reference(found)])
+    return {name: _cost(records, against) for name, records in found.runs.items()}
+
+
+def cost_reference(found: Findings) -> str:
+    """Name of the row that the others are held against."""
+    return found.reference if found.reference in found.runs else next(iter(found.runs))
+
+
+def _cost(records: Sequence[RunRecord], against: float) -> Cost:
+    seconds = _seconds(records)
+    machines = (f"{r.made_with['device']}, {_threads(r.made_with['threads'])}" for r in records)
+    return Cost(
+        len(records),
+        median(record.minutes for record in records),
+        seconds,
+        seconds / against if against else math.nan,
+        max((record.peak_mib for record in records if record.peak_mib), default=math.nan),
+        tuple(dict.fromkeys(machines)),
+    )
+
+
+def _seconds(records: Sequence[RunRecord]) -> float:
+    return median(record.seconds_per_step for record in records)
+
+
+def _threads(count: str) -> str:
+    return "1 thread" if count == "1" else f"{count} threads"

@@ -1,0 +1,189 @@
+"""What a comparison found: scores of all its runs, tables, differences; only from recorded runs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from dvcl.comparison.records import RunRecord, write_records
+from dvcl.evaluation.cases import CaseScore
+from dvcl.evaluation.statistics import Comparison, compare, compare_pairs
+from dvcl.evaluation.summary import Summary, case_means, summarise
+from dvcl.evaluation.twin import compare_twins
+from dvcl.files import write_text
+from dvcl.methods import BASELINE
+from dvcl.report.differences import difference_table, twin_report
+from dvcl.report.exports import to_csv, to_latex
+from dvcl.report.seeds import organs_table, seeds_table
+from dvcl.report.tables import TextTable, to_markdown
+
+UNCHANGED = "the same method unchanged"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Rows that can be held against each other: the same data and labelled cases.
+
+    Attributes:
+        title: Name of the group.
+        runs: Method -> its seeds; with ``variants`` the method and what was varied.
+        paired: Every other row against ``reference``, case by case.
+        reference: Its name, or `UNCHANGED`.
+        variants: Whether settings differ, and not only methods.
+    """
+
+    title: str
+    runs: Mapping[str, Sequence[RunRecord]]
+    paired: Mapping[str, Comparison]
+    reference: str
+    variants: bool = False
+
+    @property
+    def file_title(self) -> str:
+        """Fit for a file's name."""
+        return self.title.replace(": ", ", ")
+
+    @property
+    def base(self) -> str:
+        """The group itself, or the one of which these are variants."""
+        return next(iter(self.runs.values()))[0].entry.base
+
+    @cached_property
+    def summaries(self) -> dict[str, list[Summary]]:
+        """Of every row, one per seed."""
+        return _summaries(self.runs)
+
+    @property
+    def means(self) -> TextTable:
+        """Means over seeds."""
+        seconds = {
+            name: statistics.median(record.seconds_per_step for record in records)
+            for name, records in self.runs.items()
+        }
+        return seeds_table(self.summaries, seconds)
+
+    @property
+    def organs(self) -> TextTable:
+        """Dice by organ."""
+        return organs_table(self.summaries)
+
+    @property
+    def differences(self) -> TextTable | None:
+        """Paired against the reference; None where there is nothing to compare."""
+        return difference_table(self.paired, self.reference) if self.paired else None
+
+
+def collect(records: Sequence[RunRecord]) -> list[Findings]:
+    """Tables of finished runs: one set per study and group, then one per group with variants.
+
+    A variant of which there is one method has its rows among the variants alone.
+    """
+    found = []
+    bases: dict[str, list[RunRecord]] = {}
+    for title, members in by_label(records).items():
+        runs = _by_name((record.entry.method, record) for record in members)
+        if len(runs) > 1 or not members[0].entry.varied:
+            summaries = _summaries(runs)
+            found.append(Findings(title, runs, paired(summaries), baseline(summaries)))
+        bases.setdefault(members[0].entry.base, []).extend(members)
+    return found + [_variants(base, members) for base, members in bases.items() if _vary(members)]
+
+
+def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Records that can be compared with each other, under their common label."""
+    return _by_name((record.entry.label, record) for record in records)
+
+
+def write_findings(
+    folder: Path, records: Sequence[RunRecord], findings: Sequence[Findings]
+) -> None:
+    """Write the records, and every table as Markdown, LaTeX and CSV."""
+    write_records(folder, records)
+    tables = {
+        "means": [(found.title, found.means) for found in findings],
+        "organs": [(found.title, found.organs) for found in findings],
+        "differences": [(f.title, table) for f in findings if (table := f.differences)],
+    }
+    for name, titled in tables.items():
+        for suffix, form, heading in (
+            (".md", to_markdown, "## {}\n\n"),
+            (".tex", to_latex, "% {}\n"),
+            (".csv", to_csv, "# {}\n"),
+        ):
+            parts = [heading.format(title) + form(table) for title, table in titled]
+            write_text(folder / f"{name}{suffix}", "\n".join(parts))
+
+
+def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
+    """What unlabelled scans were worth to every method that was trained beside supervised."""
+    found = []
+    for title, members in by_label(records).items():
+        seeds: dict[str, list[Sequence[CaseScore]]] = _by_name(
+            (record.entry.method, record.scores) for record in members
+        )
+        twin = seeds.pop(BASELINE, None)
+        for method, scores in seeds.items():
+            if twin:
+                answer, table = twin_report(compare_twins(scores, twin), method, BASELINE)
+                found.append((f"{title}. {answer}", table))
+    return found
+
+
+def baseline(methods: Mapping[str, object]) -> str:
+    """The method that the others are held against."""
+    return BASELINE if BASELINE in methods else next(iter(methods))
+
+
+def paired(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Comparison]:
+    """Every method against the baseline, case by case, each case averaged over seeds first."""
+    means = dice_by_case(summaries)
+    return compare(means, baseline(means)) if means else {}
+
+
+def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
+    """{method: {case: mean Dice over its organs and over seeds}}."""
+    return {
+        name: case_means([summary.case_dice for summary in seeds])
+        for name, seeds in summaries.items()
+    }
+
+
+def _vary(records: Sequence[RunRecord]) -> list[str]:
+    """Methods of which there are variants."""
+    return list(dict.fromkeys(record.entry.method for record in records if record.entry.varied))
+
+
+def _variants(base: str, records: Sequence[RunRecord]) -> Findings:
+    """Every method that was varied, as it is and then its variants."""
+    runs: dict[str, list[RunRecord]] = {}
+    for method in _vary(records):
+        members = [record for record in records if record.entry.method == method]
+        members.sort(key=lambda record: bool(record.entry.varied))
+        runs |= _by_name((record.entry.row, record) for record in members)
+    means = dice_by_case(_summaries(runs))
+    unchanged = {name: seeds[0].entry.method for name, seeds in runs.items()}
+    pairs = {
+        name: (means[name], means[method])
+        for name, method in unchanged.items()
+        if name != method in means
+    }
+    return Findings(f"{base}, variants", runs, compare_pairs(pairs), UNCHANGED, variants=True)
+
+
+def _summaries(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[Summary]]:
+    return {
+        name: [summarise(record.scores) for record in members] for name, members in runs.items()
+    }
+
+
+def _by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = {}
+    for name, value in pairs:
+        groups.setdefault(name, []).append(value)
+    return groups

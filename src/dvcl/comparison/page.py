@@ -1,0 +1,152 @@
+"""One page per comparison: answers, tables, every case, pictures, cost, data; opens offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dvcl.comparison.audit import Audit, audit
+from dvcl.comparison.choice import UNCHOSEN, Chosen, hardest_organs
+from dvcl.comparison.cost import cost_reference, costs
+from dvcl.comparison.findings import Findings
+from dvcl.comparison.pictures import sections_figure, worst_pictures
+from dvcl.comparison.records import RunRecord
+from dvcl.comparison.report_json import write_report_json
+from dvcl.comparison.setting_curves import setting_curves
+from dvcl.evaluation.cases import CaseScore
+from dvcl.report import html
+from dvcl.report.answer import answer
+from dvcl.report.boxes import organ_boxes
+from dvcl.report.costs import cost_table
+from dvcl.report.figures import png_bytes, save_figure
+from dvcl.report.method_curves import method_curves
+from dvcl.report.settings_curve import settings_curve
+
+
+def write_comparison_page(
+    folder: Path,
+    records: Sequence[RunRecord],
+    findings: Sequence[Findings],
+    done: str,
+    chosen: Chosen = UNCHOSEN,
+) -> Path:
+    """Write ``index.html``, its figures as PNG and PDF, and ``report.json``.
+
+    Args:
+        folder: Of the comparison.
+        records: All of them.
+        findings: Made from them.
+        done: How far the comparison is.
+        chosen: What the pictures show.
+    """
+    audits: dict[str, Audit] = {}
+    said: dict[str, str] = {}
+    sections = []
+    for found in findings:
+        said[found.title] = _answer(found)
+        sections += [html.heading(found.title), html.text(said[found.title])]
+        sections += _variants(folder, found) if found.variants else _group(folder, found, chosen)
+        sections += _cost(found)
+        # Variants have the data of their group: told once.
+        if found.base not in audits:
+            audits[found.base] = audit(next(iter(found.runs.values())))
+            sections += _audit(audits[found.base])
+    sections += [
+        html.heading("Settings and versions"),
+        *(html.settings(_settings(r), f"Settings of {r.entry.title}") for r in records),
+        html.text("Research software: these label maps are not for diagnosis or treatment."),
+    ]
+    write_report_json(folder / "report.json", records, findings, said, audits)
+    path = folder / "index.html"
+    html.write_page(path, f"Comparison {folder.name}", sections, done)
+    return path
+
+
+def _answer(found: Findings) -> str:
+    records = [record for runs in found.runs.values() for record in runs]
+    on_validation = any(
+        {score.case for score in record.scores} & set(record.settings["split"]["validation"])
+        for record in records
+    )
+    return answer(found.summaries, found.paired, found.reference, on_validation)
+
+
+def _group(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
+    """Methods with the same settings."""
+    yield from _tables(found)
+    yield from _boxes(folder, found)
+    yield from _curves(folder, found, chosen)
+    yield from sections_figure(folder, found, chosen)
+    yield from worst_pictures(found, chosen)
+
+
+def _variants(folder: Path, found: Findings) -> Iterator[html.Section]:
+    """Methods with settings that were varied."""
+    yield from _tables(found)
+    for name, curve in setting_curves(found).items():
+        figure = settings_curve(name, curve.lines, curve.unchanged)
+        save_figure(figure, folder / f"setting, {name}, {found.file_title}")
+        yield html.heading(f"What {name} does", level=3)
+        yield html.picture(
+            png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds."
+        )
+
+
+def _tables(found: Findings) -> Iterator[html.Section]:
+    for table in (found.means, found.differences, found.organs):
+        if table:
+            yield html.table(table)
+
+
+def _boxes(folder: Path, found: Findings) -> Iterator[html.Section]:
+    scores: dict[str, list[CaseScore]] = {
+        name: [score for record in records for score in record.scores]
+        for name, records in found.runs.items()
+    }
+    figure = organ_boxes(scores)
+    save_figure(figure, folder / f"boxes, {found.file_title}")
+    yield html.picture(png_bytes(figure), "Dice of every test case, those of all seeds together.")
+
+
+def _curves(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
+    """Mean validation Dice, and that of chosen organs."""
+    rows = {name: [record.validation for record in records] for name, records in found.runs.items()}
+    known = {organ.organ for seeds in found.summaries.values() for organ in seeds[0].organs}
+    asked = [organ for organ in chosen.organs if organ in known]
+    organs = asked or hardest_organs(found)
+    which = "" if asked else ", those with the lowest test Dice over all methods"
+    band = "a band of one standard deviation where there are several"
+    for kind, figure, caption in (
+        (
+            "validation",
+            method_curves(rows),
+            f"Validation during training: mean over seeds, {band}.",
+        ),
+        (
+            "validation of organs",
+            method_curves(rows, organs),
+            f"The same of {', '.join(organs)}{which}.",
+        ),
+    ):
+        save_figure(figure, folder / f"{kind}, {found.file_title}")
+        yield html.picture(png_bytes(figure), caption)
+
+
+def _cost(found: Findings) -> list[html.Section]:
+    table = cost_table(costs(found), cost_reference(found))
+    return [html.heading("Cost", level=3), html.table(table)]
+
+
+def _audit(data: Audit) -> list[html.Section]:
+    return [
+        html.heading("Data", level=3),
+        html.facts(data.facts),
+        html.folded("Organs of the scored cases", html.table(data.table)),
+    ]
+
+
+def _settings(record: RunRecord) -> Mapping[str, Any]:
+    entry = record.entry
+    told = {"hash": record.hash, "method": entry.method, "seed": entry.seed}
+    return {**record.made_with, **told, **record.settings}

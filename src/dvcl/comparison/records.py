@@ -1,0 +1,188 @@
+"""Finished runs as two small files, from which tables and figures are made again without them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dvcl.comparison.plan import Entry
+from dvcl.errors import InputError
+from dvcl.evaluation.cases import CaseScore
+from dvcl.evaluation.score_file import COLUMNS, parse_score, read_scores
+from dvcl.files import read_json, read_record, sha256_of_json, write_json, write_text
+from dvcl.studies.test_cases import SCORES
+from dvcl.training.journal import read_journal
+
+RUNS, CASES = "runs.json", "scores.csv"
+KEY = ("study", "group", "method", "seed")
+REMEDY = "Restore the file from a copy, or compare again."
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run: what it was, what it cost, and how it did.
+
+    Attributes:
+        entry: Its place in a comparison.
+        hash: Of all its settings, as in its run.json.
+        settings: All that decides the result, but for the method and the seed.
+        made_with: Versions, device, threads.
+        seconds_per_step: Median.
+        minutes: Of training with validation.
+        peak_mib: Most memory, of the GPU if there was one; None where the run did not tell.
+        validation: Journal rows of the validations, without what only the method's author reads.
+        scores: Of its test cases.
+    """
+
+    entry: Entry
+    hash: str
+    settings: Mapping[str, Any]
+    made_with: Mapping[str, Any]
+    seconds_per_step: float
+    minutes: float
+    peak_mib: float | None
+    validation: Sequence[Mapping[str, Any]]
+    scores: Sequence[CaseScore]
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What tells it apart within a comparison."""
+        entry = self.entry
+        return entry.study.name, entry.group, entry.method, entry.seed
+
+
+def finished(entry: Entry) -> RunRecord | None:
+    """The record of a run that has been trained and scored, else None."""
+    if not (entry.folder / SCORES).exists():
+        return None
+    run = read_json(entry.folder / "run.json")
+    rows = read_journal(entry.folder / "journal.jsonl")
+    steps = [row for row in rows if row["kind"] == "step"]
+    return RunRecord(
+        entry, run["hash"],
+        {key: value for key, value in run["settings"].items() if key not in ("method", "seed")},
+        run["made_with"],
+        statistics.median(row["seconds"] for row in steps),
+        sum(row["seconds"] for row in rows) / 60,
+        max((row["peak_mib"] for row in steps if row.get("peak_mib")), default=None),
+        [
+            {key: row[key] for key in ("kind", "iteration", "mean_dice", "dice")}
+            for row in rows if row["kind"] == "validation"
+        ],
+        read_scores(entry.folder / SCORES),
+    )  # fmt: skip
+
+
+def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
+    """Write ``runs.json`` and ``scores.csv``; settings that runs share are written once."""
+    shared: dict[str, Mapping[str, Any]] = {}
+    runs = []
+    for record in records:
+        key = sha256_of_json(record.settings)[:12]
+        shared[key] = record.settings
+        runs.append(
+            {
+                **dict(zip(KEY, record.key, strict=True)),
+                "labelled_cases": record.entry.labelled_cases,
+                "varied": list(record.entry.varied),
+                "hash": record.hash,
+                "settings": key,
+                "made_with": record.made_with,
+                "seconds_per_step": record.seconds_per_step,
+                "minutes": record.minutes,
+                "peak_mib": record.peak_mib,
+                "validation": record.validation,
+            }
+        )
+    write_text(folder / CASES, _scores_csv(records))
+    write_json(folder / RUNS, {"runs": runs, "settings": shared})
+
+
+def read_records(folder: Path) -> list[RunRecord]:
+    """Read what `write_records` wrote.
+
+    Raises:
+        InputError: When a file is missing or damaged, or the two do not belong together.
+    """
+    scores = _read_scores(folder / CASES)
+    with read_record(folder / RUNS, REMEDY) as written:
+        records = [
+            RunRecord(
+                Entry(
+                    Path(run["study"]), run["method"], run["seed"], run["labelled_cases"],
+                    tuple(run["varied"]), run["group"],
+                ),
+                run["hash"], written["settings"][run["settings"]], run["made_with"],
+                run["seconds_per_step"], run["minutes"], run["peak_mib"], run["validation"],
+                scores.pop(tuple(str(run[key]) for key in KEY), ()),
+            )
+            for run in written["runs"]
+        ]  # fmt: skip
+    without = [record.entry.title for record in records if not record.scores]
+    if without or scores:
+        found = [*without, *(", ".join(key) for key in scores)]
+        raise InputError(
+            f"{folder}: {RUNS} and {CASES} do not tell of the same runs; these are only in one of "
+            f"them: {'; '.join(found)}. {REMEDY}"
+        )
+    return records
+
+
+def located(records: Iterable[RunRecord], studies: Sequence[Path]) -> list[RunRecord]:
+    """Records that know where their study lies, where it is one of these."""
+    folders = {study.name: study for study in studies}
+    return [
+        replace(r, entry=replace(r.entry, study=folders.get(r.entry.study.name, r.entry.study)))
+        for r in records
+    ]
+
+
+def together(old: Iterable[RunRecord], new: Iterable[RunRecord]) -> list[RunRecord]:
+    """Records of several calls; a run that was made again counts as it is now.
+
+    Older runs of a group whose settings have changed since are left out: they would be compared
+    with what they cannot be compared with.
+    """
+    new = list(new)
+    settings = {record.entry.label: sha256_of_json(record.settings) for record in new}
+    kept = {
+        record.key: record
+        for record in old
+        if settings.get(record.entry.label, sha256_of_json(record.settings))
+        == sha256_of_json(record.settings)
+    }
+    return list((kept | {record.key: record for record in new}).values())
+
+
+def _scores_csv(records: Iterable[RunRecord]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*KEY, *COLUMNS))
+    for record in records:
+        for score in record.scores:
+            cells = ("" if value != value else value for value in astuple(score))
+            writer.writerow((*record.key, *cells))
+    return text.getvalue()
+
+
+def _read_scores(path: Path) -> dict[tuple[str, ...], list[CaseScore]]:
+    if not path.exists():
+        raise InputError(f"{path}: no such file; scores of a comparison were expected there.")
+    found: dict[tuple[str, ...], list[CaseScore]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = tuple(next(rows, ()))
+        if header != (*KEY, *COLUMNS):
+            raise InputError(
+                f"{path}: its columns are {', '.join(header) or 'none'}; expected "
+                f"{', '.join((*KEY, *COLUMNS))}. {REMEDY}"
+            )
+        for line, row in enumerate(rows, start=2):
+            key, score = tuple(row[: len(KEY)]), row[len(KEY) :]
+            found.setdefault(key, []).append(parse_score(score, f"{path}, line {line}"))
+    return found

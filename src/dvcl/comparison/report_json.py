@@ -1,0 +1,118 @@
+"""``report.json``: what the page of a comparison says, for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dvcl import __version__
+from dvcl.comparison.audit import Audit
+from dvcl.comparison.cost import costs
+from dvcl.comparison.findings import Findings, dice_by_case
+from dvcl.comparison.records import RunRecord
+from dvcl.comparison.setting_curves import setting_curves
+from dvcl.evaluation.statistics import Comparison
+from dvcl.evaluation.summary import Summary, spread
+from dvcl.files import sha256_of_json, write_json
+
+# Of `Summary`: fractions, and mm.
+MEANS = ("mean_dice", "mean_jaccard", "mean_nsd", "mean_hd95_mm", "mean_assd_mm")
+
+
+def write_report_json(
+    path: Path,
+    records: Sequence[RunRecord],
+    findings: Sequence[Findings],
+    said: Mapping[str, str],
+    audits: Mapping[str, Audit],
+) -> None:
+    """Write all numbers; fractions as such, what is not defined as null.
+
+    Args:
+        path: The JSON file.
+        records: All runs.
+        findings: Made from them.
+        said: Each one's answer in words, by title.
+        audits: Data of each base.
+    """
+    groups = [
+        {
+            "title": found.title,
+            "variants": found.variants,
+            "answer": said[found.title],
+            "reference": found.reference,
+            "rows": _rows(found),
+            "setting_curves": _curves(found),
+            "audit": asdict(audits[found.base]),
+        }
+        for found in findings
+    ]
+    runs = [_run(record) for record in records]
+    write_json(path, _finite({"dvcl": __version__, "groups": groups, "runs": runs}))
+
+
+def _rows(found: Findings) -> list[dict[str, Any]]:
+    cost, cases = costs(found), dice_by_case(found.summaries)
+    return [
+        {
+            "name": name,
+            "method": found.runs[name][0].entry.method,
+            "varied": list(found.runs[name][0].entry.varied),
+            "seeds": [record.entry.seed for record in found.runs[name]],
+            **{score: _over_seeds([getattr(s, score) for s in seeds]) for score in MEANS},
+            "organ_dice": _organs(seeds),
+            "case_dice": cases[name],
+            "difference": _difference(found.paired[name]) if name in found.paired else None,
+            "cost": asdict(cost[name]),
+        }
+        for name, seeds in found.summaries.items()
+    ]
+
+
+def _over_seeds(values: Sequence[float]) -> dict[str, float]:
+    found = spread(values)
+    return {"mean": found.mean, "sd": found.sd}
+
+
+def _organs(seeds: Sequence[Summary]) -> dict[str, dict[str, float]]:
+    dice: dict[str, list[float]] = {}
+    for organ in (organ for summary in seeds for organ in summary.organs):
+        dice.setdefault(organ.organ, []).append(organ.dice.mean)
+    return {organ: _over_seeds(values) for organ, values in dice.items()}
+
+
+def _difference(found: Comparison) -> dict[str, Any]:
+    return {**asdict(found), "verdict": found.verdict}
+
+
+def _curves(found: Findings) -> dict[str, Any]:
+    return (
+        {name: asdict(curve) for name, curve in setting_curves(found).items()}
+        if (found.variants)
+        else {}
+    )
+
+
+def _run(record: RunRecord) -> dict[str, Any]:
+    study, group, method, seed = record.key
+    return {
+        "study": study, "group": group, "method": method, "seed": seed,
+        "hash": record.hash, "settings_sha256": sha256_of_json(record.settings),
+        "data": record.settings["data"], "made_with": dict(record.made_with),
+    }  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    """The same in what JSON has: NaN and infinity as None, sets as sorted lists."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, set):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return value

@@ -1,0 +1,1 @@
+"""What an inspection of runs looks at, finds and writes."""

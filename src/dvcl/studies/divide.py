@@ -1,0 +1,67 @@
+"""Which prepared case is for what: by the recipe's section [split] and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dvcl.recipe import Recipe
+from dvcl.splits import Split, make_split
+from dvcl.splits.strata import absent_organs
+from dvcl.store import Store
+from dvcl.studies.project import Project
+
+
+def with_division(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
+    """A recipe whose section [split] has the values that were given; None is not given.
+
+    Raises:
+        InputError: When the values do not fit each other.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if "labelled_cases" in given:
+        # The number stands for all that the recipe says about who is labelled and who is not.
+        others = ("labelled_share", "unlabelled_cases", "unlabelled_per_labelled")
+        given = {**dict.fromkeys(others), **given}
+    return replace(recipe, split=replace(recipe.split, **given))
+
+
+def run_name(recipe: Recipe) -> str:
+    """Where runs are kept: the recipe's name, with the fold in a cross-validation."""
+    division = recipe.split
+    return recipe.name if division.folds is None else f"{recipe.name}-fold-{division.fold}"
+
+
+def divide(project: Project, recipe: Recipe) -> Split:
+    """Divide a study's data set as the recipe says.
+
+    Raises:
+        InputError: When the data set cannot be divided so, or is not prepared for the recipe.
+    """
+    organs = {}
+    if recipe.split.stratify:
+        cases = (*project.dataset.with_role("labelled"), *project.dataset.with_role(None))
+        with_label = (case.id for case in cases if case.label)
+        organs = shown_organs(project.store(recipe), with_label)
+    return make_split(project.dataset, recipe.split, organs)
+
+
+def shown_organs(store: Store, ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """{case id: organs that its prepared label map shows}, of the cases that have one."""
+    cases = (store.case(case_id) for case_id in ids)
+    return {
+        case.id: frozenset(
+            store.labels.names[index] for index in np.unique(case.organ_voxels[:, 0])
+        )
+        for case in cases
+        if case.label_source
+    }
+
+
+def tell_absent(split: Split, store: Store) -> list[str]:
+    """One line per part of a split in which organs are missing; other labels are not looked at."""
+    used = shown_organs(store, (*split.labelled, *split.validation, *split.test))
+    return list(absent_organs(split, used, store.labels.organs))

@@ -1,0 +1,131 @@
+"""A study's folder: the data set it was made from, its stores, splits and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvcl.datasets.checks import check_dataset
+from dvcl.datasets.dataset import Dataset
+from dvcl.errors import InputError
+from dvcl.files import read_record, require_writable, write_json
+from dvcl.recipe import Recipe, load_recipe
+from dvcl.store import Store, build_store, open_store, store_folder
+from dvcl.studies.leak_guard import stored_twins
+
+Progress = Callable[[int, int, str], None]
+
+WARNINGS_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Project:
+    """``folder/{project.json, store/<hash>/, runs/<name>/<method>/seed-<n>/, report/}``.
+
+    Attributes:
+        folder: The study's folder.
+        dataset: What was prepared.
+        recipe: Name or file of the recipe it was prepared with, the default for training.
+        changes: Settings changed for the preparation; they hold for training too.
+    """
+
+    folder: Path
+    dataset: Dataset
+    recipe: str
+    changes: tuple[str, ...] = ()
+
+    def load_recipe(self, name: str | None = None, changes: Sequence[str] = ()) -> Recipe:
+        """The study's recipe, or another one, with the study's changes and then ``changes``."""
+        return load_recipe(name or self.recipe, (*self.changes, *changes))
+
+    def store(self, recipe: Recipe) -> Store:
+        """The store prepared with the recipe's preprocessing.
+
+        Raises:
+            InputError: When the data have not been prepared with these settings; says which differ.
+        """
+        folder = store_folder(self.folder / "store", self.dataset, recipe.preprocessing)
+        prepared = self.load_recipe().preprocessing.to_json()
+        asked = recipe.preprocessing.to_json()
+        if asked != prepared and not (folder / "store.json").exists():
+            raise InputError(
+                [
+                    f"preprocessing.{name}: {prepared[name]} there, {value} asked for"
+                    for name, value in asked.items()
+                    if value != prepared[name]
+                ],
+                f"{self.folder}: is prepared with other settings. Leave them as they are, or "
+                "prepare the same folders once more, with the same --recipe or --set as here:",
+            )
+        return open_store(folder)
+
+    def run_folder(self, name: str, method: str, seed: int) -> Path:
+        """Where a run is kept.
+
+        Raises:
+            InputError: When ``name`` is not that of a folder.
+        """
+        if Path(name).name != name or name.startswith("."):
+            raise InputError(
+                f"--name {name!r}: the name of one folder was expected, without / and a dot in "
+                "front. Runs stay in the study's own folder."
+            )
+        return self.folder / "runs" / name / method / f"seed-{seed}"
+
+    def runs(self) -> list[Path]:
+        """Folders of all runs, sorted."""
+        return sorted(path.parent for path in self.folder.glob("runs/*/*/*/run.json"))
+
+
+def open_project(folder: Path) -> Project:
+    """Open what `prepare` made.
+
+    Raises:
+        InputError: When there is no project, or its record is damaged.
+    """
+    path = folder / "project.json"
+    if not path.exists():
+        raise InputError(
+            f"{folder}: no prepared data there (project.json is missing). Run `dvcl prepare "
+            f"{folder} --labelled DIR --unlabelled DIR` first."
+        )
+    with read_record(path, "Run `dvcl prepare` again, as before.") as value:
+        dataset = Dataset.from_json(value["dataset"])
+        return Project(folder, dataset, value["recipe"], tuple(value["changes"]))
+
+
+def prepare(
+    folder: Path,
+    dataset: Dataset,
+    recipe_name: str,
+    *,
+    changes: tuple[str, ...] = (),
+    workers: int | None = None,
+    checked: Progress | None = None,
+    prepared: Progress | None = None,
+    compared: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Store:
+    """Check a data set and prepare all its cases; an interrupted preparation continues.
+
+    ``tell`` is called with what the check warns of.
+
+    Raises:
+        InputError: With everything that is wrong with the data, before any work.
+    """
+    recipe = load_recipe(recipe_name, changes)
+    require_writable(folder)
+    warnings = check_dataset(dataset, checked).of("warning")
+    if tell and warnings:
+        for finding in warnings[:WARNINGS_TOLD]:
+            tell(f"Warning: {finding.problem}")
+        tell(f"{len(warnings)} to look at; `dvcl check` with the same scans lists them all.")
+    store = build_store(dataset, recipe.preprocessing, folder / "store", workers, prepared)
+    # Training looks for one scan in two parts; found now, it need not wait for that.
+    stored_twins(store, compared)
+    write_json(
+        folder / "project.json",
+        {"recipe": recipe_name, "changes": list(changes), "dataset": dataset.to_json()},
+    )
+    return store

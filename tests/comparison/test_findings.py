@@ -1,0 +1,56 @@
+"""Groups and variants of a comparison, and what is held against what."""
+
+import pytest
+
+from dvcl.comparison.findings import UNCHANGED, collect
+from dvcl.evaluation.statistics import compare_pairs
+
+LOW = {f"c{i}": 0.5 + i / 100 for i in range(6)}
+HIGH = {case: dice + 0.1 + i / 1000 for i, (case, dice) in enumerate(LOW.items())}
+BEST = {case: dice + 0.2 + i / 1000 for i, (case, dice) in enumerate(LOW.items())}
+FIVE = ("methods.dvcl.neighbours=5",)
+NONE = ("methods.dvcl.contrast=0.0",)
+
+
+def test_methods_are_held_against_supervised_and_seeds_are_averaged_first(make_record):
+    records = [
+        make_record("dvcl", HIGH), make_record("dvcl", BEST, seed=1), make_record("supervised", LOW)
+    ]  # fmt: skip
+    (found,) = collect(records)
+    assert found.title == "study: five"
+    assert found.reference == "supervised"
+    mean = {case: (HIGH[case] + BEST[case]) / 2 for case in LOW}
+    assert found.paired["dvcl"].difference.mean == pytest.approx(
+        sum(mean[case] - LOW[case] for case in LOW) / len(LOW)
+    )
+
+
+def test_variants_of_one_method_are_one_table_against_the_unchanged_one(make_record):
+    records = [
+        make_record("supervised", LOW), make_record("dvcl", LOW),
+        make_record("dvcl", HIGH, varied=FIVE), make_record("dvcl", BEST, varied=NONE),
+    ]  # fmt: skip
+    group, variants = collect(records)
+    assert not group.variants
+    assert list(group.runs) == ["supervised", "dvcl"]
+    assert (variants.title, variants.base) == ("study: five, variants", group.base)
+    assert list(variants.runs) == ["dvcl", "dvcl (neighbours=5)", "dvcl (contrast=0.0)"]
+    assert variants.reference == UNCHANGED
+    expected = compare_pairs(
+        {"dvcl (neighbours=5)": (HIGH, LOW), "dvcl (contrast=0.0)": (BEST, LOW)}
+    )
+    assert variants.paired == expected
+    assert "Against the same method unchanged" in variants.differences.caption
+
+
+def test_several_methods_with_a_varied_setting_are_also_compared_with_each_other(make_record):
+    rate = ("training.rate=0.5",)
+    records = [
+        make_record("supervised", LOW, varied=rate), make_record("dvcl", HIGH, varied=rate)
+    ]  # fmt: skip
+    group, variants = collect(records)
+    assert group.title == "study: five, rate=0.5"
+    assert list(group.paired) == ["dvcl"]
+    assert list(variants.runs) == ["supervised (rate=0.5)", "dvcl (rate=0.5)"]
+    assert variants.paired == {}, "the unchanged runs are not there"
+    assert variants.differences is None
