@@ -52,7 +52,7 @@ class Camera:
         return down, right
 
 
-def camera_for(organs: np.ndarray, spacing_mm: Sequence[float], pixels: int = 640) -> Camera:
+def camera_for(organs: np.ndarray, spacing_mm: Sequence[float], pixels: int = 420) -> Camera:
     """The camera whose picture a mask fills.
 
     Args:
