@@ -1,4 +1,4 @@
-"""The recorded results: all tables beside them follow from them, and they name no machine's paths."""
+"""The recorded results: the tables beside them follow from them, and name no machine's paths."""
 
 import re
 from pathlib import Path

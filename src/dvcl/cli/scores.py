@@ -36,7 +36,7 @@ def evaluate(
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import summary_table, to_rich
     from dvcl.studies.run import open_run, usable_device
-    from dvcl.studies.test_cases import SCORES
+    from dvcl.studies.scored import SCORES
 
     if not reference and (labels or out):
         raise InputError(

@@ -30,7 +30,7 @@ from dvcl.report.tables import TextTable
 from dvcl.splits import Split
 from dvcl.studies.divide import divide, with_division
 from dvcl.studies.project import Project, open_project
-from dvcl.studies.test_cases import SCORES
+from dvcl.studies.scored import SCORES
 
 DEFAULT_METHODS = "supervised,cps,dvcl"
 

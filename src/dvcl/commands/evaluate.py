@@ -18,7 +18,7 @@ from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
-from dvcl.studies.test_cases import SCORES, test_cases
+from dvcl.studies.scored import SCORES, test_cases
 from dvcl.volume import is_volume, read_label
 
 

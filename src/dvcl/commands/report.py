@@ -23,7 +23,7 @@ from dvcl.report.tables import TextTable, comparison_table, percent
 from dvcl.studies.case_volumes import read_volumes
 from dvcl.studies.project import Project
 from dvcl.studies.run import Run, open_run
-from dvcl.studies.test_cases import SCORES, test_cases
+from dvcl.studies.scored import SCORES, test_cases
 from dvcl.training.journal import Row, read_journal
 
 

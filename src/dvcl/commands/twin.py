@@ -15,7 +15,7 @@ from dvcl.report.tables import TextTable, to_markdown
 from dvcl.resources import launch
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run, usable_device
-from dvcl.studies.test_cases import SCORES
+from dvcl.studies.scored import SCORES
 
 FILE = "twin.md"
 

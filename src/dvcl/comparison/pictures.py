@@ -27,7 +27,7 @@ from dvcl.report.overlays import overlay_sheet
 from dvcl.report.tables import percent
 from dvcl.studies.case_volumes import read_volumes
 from dvcl.studies.run import open_run
-from dvcl.studies.test_cases import test_cases
+from dvcl.studies.scored import test_cases
 
 
 def sections_figure(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:

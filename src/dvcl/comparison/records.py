@@ -15,7 +15,7 @@ from dvcl.errors import InputError
 from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import COLUMNS, parse_score, read_scores
 from dvcl.files import read_json, read_record, sha256_of_json, write_json, write_text
-from dvcl.studies.test_cases import SCORES
+from dvcl.studies.scored import SCORES
 from dvcl.training.journal import read_journal
 
 RUNS, CASES = "runs.json", "scores.csv"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dvcl.datasets.dataset import Case, LabelTable, Modality
 from dvcl.datasets.masks import read_case_label
 from dvcl.studies.run import Run
-from dvcl.studies.test_cases import prediction_of
+from dvcl.studies.scored import prediction_of
 from dvcl.volume import Volume, read_label, read_volume
 
 
