@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ import pytest
 
 from dvcl import cli
 from dvcl.commands import demo
+from dvcl.training.journal import last_iteration, read_journal
 from dvcl.volume import Volume, read_geometry, read_label, read_volume, write_volume
 
 TINY = (
@@ -174,6 +179,35 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
     assert code == 0
     assert "4 of 4 runs are finished" in out
     assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
+
+
+def test_a_killed_comparison_continues_where_it_was(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = study / "work"
+    words = ("compare", work, "--methods=supervised,mean_teacher", "--name=killed", "--device=cpu",
+             "--set=training.iterations=60", "--set=training.validate_every=20")  # fmt: skip
+    folder = work / "runs" / "killed"
+    lock = folder / "mean_teacher" / "seed-0" / "lock.json"
+    journal = lock.with_name("journal.jsonl")
+    process = subprocess.Popen([sys.executable, "-m", "dvcl.cli", *map(str, words)])
+    while last_iteration(journal) < 25:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    assert 25 <= last_iteration(journal) < 60
+    first = {path: path.stat().st_mtime_ns for path in folder.glob("supervised/*/*")}
+    seconds = [row["seconds"] for row in read_journal(journal)][:20]
+    code, out, err = run(capsys, *words)
+    assert code == 0, out + err
+    assert "1 of 2 runs are finished" in out
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("supervised/*/*")} == first
+    rows = read_journal(journal)
+    assert [row["seconds"] for row in rows][:20] == seconds, "steps before the checkpoint are kept"
+    assert rows[-1]["iteration"] == 60
+    assert (work / "comparisons" / "killed" / "index.html").exists()
 
 
 def test_a_twin_is_trained_scored_and_compared(
