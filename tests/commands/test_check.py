@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dvcl import cli
 from dvcl.commands.check import check_scans
 from dvcl.commands.check_tables import check_tables
 from dvcl.commands.console import console
@@ -26,19 +25,9 @@ from dvcl.studies.leak_guard import guard_split, stored_twins
 from dvcl.studies.project import prepare
 from dvcl.volume import Geometry, Volume, read_volume, write_volume
 
+Run = Callable[..., tuple[int, str, str]]
+
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """Run the command line in this process: exit code, standard output, standard error."""
-    sys.argv = ["dvcl", *map(str, words)]
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def body(seed: int) -> np.ndarray:
@@ -91,8 +80,8 @@ def spoil(scans: Path) -> None:
     write_volume(scans / "train/labels/b.nii.gz", label)
 
 
-def test_sound_scans(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "check", *options(scans))
+def test_sound_scans(scans: Path, run: Run) -> None:
+    code, out, err = run("check", *options(scans))
     assert code == 0, err
     assert "0 errors, 0 warnings" in out
     assert "5 CT scans: 2 labelled, 2 unlabelled, 1 test" in out
@@ -101,11 +90,9 @@ def test_sound_scans(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "prepared with small-ct" in out
 
 
-def test_errors_end_with_1_and_are_all_listed(
-    scans: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_errors_end_with_1_and_are_all_listed(scans: Path, run: Run) -> None:
     spoil(scans)
-    code, out, _ = run(capsys, "check", *options(scans))
+    code, out, _ = run("check", *options(scans))
     assert code == 1
     assert "2 errors" in out
     assert "cannot be used as it is" in out
@@ -114,11 +101,9 @@ def test_errors_end_with_1_and_are_all_listed(
     assert f"paths below {scans}" in out
 
 
-def test_json_on_standard_output_is_nothing_but_json(
-    scans: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_json_on_standard_output_is_nothing_but_json(scans: Path, run: Run) -> None:
     spoil(scans)
-    code, out, _ = run(capsys, "check", *options(scans), "--json", "-")
+    code, out, _ = run("check", *options(scans), "--json", "-")
     assert code == 1
     told = json.loads(out)
     assert told["counts"]["error"] == 2
@@ -128,37 +113,33 @@ def test_json_on_standard_output_is_nothing_but_json(
     assert told["preparation"]["cases"] == 5
 
 
-def test_json_into_a_file_beside_the_table(
-    scans: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    code, out, _ = run(capsys, "check", *options(scans), "--json", tmp_path / "out.json")
+def test_json_into_a_file_beside_the_table(scans: Path, run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("check", *options(scans), "--json", tmp_path / "out.json")
     assert code == 0
     assert "can be prepared" in out
     assert json.loads((tmp_path / "out.json").read_text())["counts"]["error"] == 0
 
 
-def test_warnings_count_with_strict(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_count_with_strict(scans: Path, run: Run) -> None:
     path = scans / "clinic/d.nii.gz"
     volume = read_volume(path, np.int16)
     write_volume(path, Volume((volume.array + 1024).astype(np.int16), volume.affine))
-    code, out, _ = run(capsys, "check", *options(scans))
+    code, out, _ = run("check", *options(scans))
     assert code == 0
     assert "1 warning" in out
-    assert run(capsys, "check", *options(scans), "--strict")[0] == 1
+    assert run("check", *options(scans), "--strict")[0] == 1
 
 
-def test_what_loaders_refuse_is_in_the_same_table(
-    scans: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_loaders_refuse_is_in_the_same_table(scans: Path, run: Run) -> None:
     (scans / "train/labels/a.nii.gz").unlink()
-    code, out, _ = run(capsys, "check", *options(scans), "--json", "-")
+    code, out, _ = run("check", *options(scans), "--json", "-")
     assert code == 1
     (finding,) = json.loads(out)["findings"]
     assert finding["code"] == "layout"
     assert finding["where"].endswith("train/images/a.nii.gz")
     assert finding["text"].startswith("has no label; expected")
     assert finding["remedy"].startswith("Add the label")
-    code, out, _ = run(capsys, "check", *options(scans))
+    code, out, _ = run("check", *options(scans))
     assert code == 1
     assert "has no label" in out
 
@@ -174,19 +155,19 @@ def test_what_loaders_refuse_is_in_the_same_table(
     ],
 )
 def test_wrong_commands_end_with_2(
-    scans: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], expected: str
+    scans: Path, run: Run, words: tuple[str, ...], expected: str
 ) -> None:
     words = tuple(word.replace("TRAIN", str(scans / "train")) for word in words)
-    code, _, err = run(capsys, "check", *words)
+    code, _, err = run("check", *words)
     assert code == 2
     assert expected in err
 
 
-def test_fix_writes_a_copy_that_passes(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fix_writes_a_copy_that_passes(scans: Path, run: Run) -> None:
     spoil(scans)
     before = {path: path.read_bytes() for path in scans.rglob("*") if path.is_file()}
     out = scans / "mended"
-    code, told, _ = run(capsys, "check", *options(scans), "--fix", out, "--fill-nan")
+    code, told, _ = run("check", *options(scans), "--fix", out, "--fill-nan")
     assert code == 1, "the scans themselves are as they were"
     assert "left out b: label-values" in told
     assert "4 of 5 cases written" in told
@@ -195,7 +176,7 @@ def test_fix_writes_a_copy_that_passes(scans: Path, capsys: pytest.CaptureFixtur
     assert len(changes["changes"]) == 1
     assert list(changes["left_out"]) == ["b"]
     next_command = told[told.index("dvcl check --labelled") :].replace("\n", " ").split()
-    assert run(capsys, *next_command[1:])[0] == 0
+    assert run(*next_command[1:])[0] == 0
 
 
 def copy_of_a(scans: Path, turned: bool) -> None:
@@ -209,26 +190,24 @@ def copy_of_a(scans: Path, turned: bool) -> None:
 
 @pytest.mark.parametrize(("turned", "code"), [(False, "same-voxels"), (True, "same-scan")])
 def test_one_scan_in_two_parts_is_refused_unless_allowed(
-    scans: Path, capsys: pytest.CaptureFixture[str], turned: bool, code: str
+    scans: Path, run: Run, turned: bool, code: str
 ) -> None:
     copy_of_a(scans, turned)
-    status, out, _ = run(capsys, "check", *options(scans), "--json", "-")
+    status, out, _ = run("check", *options(scans), "--json", "-")
     assert status == 1
     errors = [f for f in json.loads(out)["findings"] if f["severity"] == "error"]
     assert [(f["code"], f["case"], f["numbers"]["other"]) for f in errors] == [(code, "z", "a")]
-    status, out, _ = run(capsys, "check", *options(scans), "--json", "-", "--allow-overlap")
+    status, out, _ = run("check", *options(scans), "--json", "-", "--allow-overlap")
     assert status == 0
     assert "allowed-overlap" in out
 
 
-def test_training_refuses_a_leak_before_anything_else(
-    scans: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_refuses_a_leak_before_anything_else(scans: Path, run: Run) -> None:
     copy_of_a(scans, turned=True)
     tiny = ["--workers=1", "--set=preprocessing.spacing_mm=[6.0, 4.0, 4.0]"]
-    code, _, err = run(capsys, "prepare", scans / "work", *options(scans), *tiny)
+    code, _, err = run("prepare", scans / "work", *options(scans), *tiny)
     assert code == 0, err
-    code, _, err = run(capsys, "train", scans / "work", "--device=cpu")
+    code, _, err = run("train", scans / "work", "--device=cpu")
     assert code == 2
     assert "a (labelled) and z (test): likeness" in err
     assert "--allow-overlap" in err
@@ -257,12 +236,12 @@ def test_an_allowed_overlap_is_told_and_kept_in_the_note(scans: Path) -> None:
     assert len(stored_twins(store)) == 1, "a damaged record is made anew"
 
 
-def test_preparation_tells_warnings(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_preparation_tells_warnings(scans: Path, run: Run) -> None:
     for path in (scans / "clinic").iterdir():
         volume = read_volume(path, np.int16)
         write_volume(path, Volume((volume.array + 1024).astype(np.int16), volume.affine))
     code, out, err = run(
-        capsys, "prepare", scans / "work", *options(scans), "--workers=1",
+        "prepare", scans / "work", *options(scans), "--workers=1",
         "--set=preprocessing.window=none",
     )  # fmt: skip
     assert code == 0, err
@@ -301,11 +280,11 @@ def test_the_real_data_sets(real_data: Path) -> None:
     assert len(list(check_tables(checked))) == 5
 
 
-def test_a_mess_is_listed_with_long_names(scans: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mess_is_listed_with_long_names(scans: Path, run: Run) -> None:
     """Brackets are no markup, and a hundred notes of one kind do not fill the screen."""
     for number in range(12):
         shutil.copy(scans / "clinic/d.nii.gz", scans / f"clinic/copy [bold]{number:02}.nii.gz")
-    code, out, _ = run(capsys, "check", *options(scans))
+    code, out, _ = run("check", *options(scans))
     assert code == 0
     assert "copy [bold]00.nii.gz" in out
     assert "more same-voxels-one-part: --json FILE has all" in " ".join(out.split())

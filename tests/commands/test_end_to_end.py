@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from dvcl import cli
 from dvcl.commands import demo
 from dvcl.training.journal import last_iteration, read_journal
 from dvcl.volume import Volume, read_geometry, read_label, read_volume, write_volume
+
+Run = Callable[..., tuple[int, str, str]]
 
 TINY = (
     "--set=preprocessing.spacing_mm=[12.0, 10.0, 10.0]",
@@ -33,18 +36,6 @@ TINY = (
     "--set=window.stride=[16, 32, 32]",
     "--set=methods.dvcl.queries=32",
 )
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """Run the command line in this process: exit code, standard output, standard error."""
-    sys.argv = ["dvcl", *map(str, words)]
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 @pytest.fixture(scope="module")
@@ -66,32 +57,30 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_train_predict_evaluate_report(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_predict_evaluate_report(study: Path, run: Run) -> None:
     work = study / "work"
     for method in ("supervised", "dvcl"):
-        code, out, err = run(capsys, "train", work, "--method", method, "--device=cpu")
+        code, out, err = run("train", work, "--method", method, "--device=cpu")
         assert code == 0, err
         folder = work / "runs" / "small-ct" / method / "seed-0"
         assert str(folder) in out.replace("\n", "")
         assert {path.name for path in folder.iterdir()} >= {
             "run.json", "journal.jsonl", "last.safetensors", "best.safetensors", "curves.png",
         }  # fmt: skip
-        code, out, err = run(capsys, "evaluate", folder, "--device=cpu")
+        code, out, err = run("evaluate", folder, "--device=cpu")
         assert code == 0, err
         assert "liver" in out
         rows = list(csv.DictReader((folder / "cases.csv").read_text().splitlines()))
         assert len(rows) == 2 * 13
-    code, out, err = run(capsys, "report", work)
+    code, out, err = run("report", work)
     assert code == 0, err
     page = (work / "report" / "index.html").read_text()
     assert "left adrenal gland" in page
     assert not re.search(r'(src|href)="http', page), "the page must open offline"
 
 
-def test_prediction_lies_on_the_voxels_of_any_scan(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+def test_prediction_lies_on_the_voxels_of_any_scan(study: Path, run: Run, tmp_path: Path) -> None:
+    run("train", study / "work", "--method=supervised", "--device=cpu")
     source = next((study / "scans" / "test" / "images").iterdir())
     turned = read_volume(source, np.int16)
     odd = Volume(np.ascontiguousarray(turned.array[::-1, :, ::2].transpose(2, 0, 1)), np.eye(4))
@@ -100,7 +89,7 @@ def test_prediction_lies_on_the_voxels_of_any_scan(
     out = tmp_path / "masks"
     folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
     code, _, err = run(
-        capsys, "predict", folder, tmp_path / "scans", "--out", out, "--fast", "--device=cpu"
+        "predict", folder, tmp_path / "scans", "--out", out, "--fast", "--device=cpu"
     )
     assert code == 0, err
     mask = read_geometry(out / "ödd scan.nii.gz")
@@ -112,13 +101,11 @@ def test_prediction_lies_on_the_voxels_of_any_scan(
     assert (out / "ödd scan.png").stat().st_size > 0
 
 
-def test_labels_of_unlabelled_cases_change_nothing(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_labels_of_unlabelled_cases_change_nothing(study: Path, run: Run) -> None:
     """With --labelled-cases 1 the other labelled case joins the unlabelled ones, label unread."""
     work = study / "work"
     arguments = ("train", work, "--method=dvcl", "--labelled-cases=1", "--device=cpu")
-    assert run(capsys, *arguments, "--name=before")[0] == 0
+    assert run(*arguments, "--name=before")[0] == 0
     record = json.loads((work / "runs/before/dvcl/seed-0/run.json").read_text())
     (hidden,) = [
         case for case in record["settings"]["split"]["unlabelled"] if case <= "phantom_0002"
@@ -127,7 +114,7 @@ def test_labels_of_unlabelled_cases_change_nothing(
     label = np.load(stored)
     np.save(stored, (label + 1) % 14)
     try:
-        assert run(capsys, *arguments, "--name=after")[0] == 0
+        assert run(*arguments, "--name=after")[0] == 0
     finally:
         np.save(stored, label)
     before, after = (
@@ -137,26 +124,22 @@ def test_labels_of_unlabelled_cases_change_nothing(
     assert before == after
 
 
-def test_score_a_folder_of_masks(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_score_a_folder_of_masks(study: Path, run: Run, tmp_path: Path) -> None:
     labels = study / "scans" / "test" / "labels"
     code, out, err = run(
-        capsys, "evaluate", labels, "--reference", study / "scans" / "test", "--labels",
+        "evaluate", labels, "--reference", study / "scans" / "test", "--labels",
         study / "scans" / "labels.json", "--out", tmp_path / "scores.csv",
     )  # fmt: skip
     assert code == 0, err
     assert "100.00" in out
 
 
-def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, run: Run) -> None:
     work = study / "work"
     words = ("compare", work, "--methods=cps", "--twin", "--name=duel", "--seeds=0,1", "--jobs=2",
              "--device=cpu", "--set=training.iterations=1")  # fmt: skip
-    assert "to do: work: duel, cps, seed 1 (1 steps)" in run(capsys, *words, "--dry")[1]
-    code, out, err = run(capsys, *words)
+    assert "to do: work: duel, cps, seed 1 (1 steps)" in run(*words, "--dry")[1]
+    code, out, err = run(*words)
     assert code == 0, out + err
     assert "Against supervised" in out
     assert "work: duel. Did the unlabelled scans help cps?" in out
@@ -175,15 +158,13 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert [row["seeds"] for row in report["groups"][0]["rows"]] == [[0, 1], [0, 1]]
     before = {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")}
-    code, out, _ = run(capsys, *words)
+    code, out, _ = run(*words)
     assert code == 0
     assert "4 of 4 runs are finished" in out
     assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
 
 
-def test_a_killed_comparison_continues_where_it_was(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_killed_comparison_continues_where_it_was(study: Path, run: Run) -> None:
     work = study / "work"
     words = ("compare", work, "--methods=supervised,mean_teacher", "--name=killed", "--device=cpu",
              "--set=training.iterations=60", "--set=training.validate_every=20")  # fmt: skip
@@ -200,7 +181,7 @@ def test_a_killed_comparison_continues_where_it_was(
     assert 25 <= last_iteration(journal) < 60
     first = {path: path.stat().st_mtime_ns for path in folder.glob("supervised/*/*")}
     seconds = [row["seconds"] for row in read_journal(journal)][:20]
-    code, out, err = run(capsys, *words)
+    code, out, err = run(*words)
     assert code == 0, out + err
     assert "1 of 2 runs are finished" in out
     assert {path: path.stat().st_mtime_ns for path in folder.glob("supervised/*/*")} == first
@@ -210,33 +191,31 @@ def test_a_killed_comparison_continues_where_it_was(
     assert (work / "comparisons" / "killed" / "index.html").exists()
 
 
-def test_a_twin_is_trained_scored_and_compared(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_twin_is_trained_scored_and_compared(study: Path, run: Run) -> None:
     words = ("train", study / "work", "--method=mean_teacher", "--name=twins", "--twin",
              "--device=cpu", "--set=training.iterations=1")  # fmt: skip
-    code, out, err = run(capsys, *words)
+    code, out, err = run(*words)
     assert code == 0, out + err
     assert "Did the unlabelled scans help mean_teacher? Cannot tell" in out
     folder = study / "work" / "runs" / "twins"
     assert "left adrenal gland" in (folder / "mean_teacher" / "seed-0" / "twin.md").read_text()
     before = (folder / "supervised" / "seed-0" / "cases.csv").stat().st_mtime_ns
-    assert run(capsys, *words)[0] == 0
+    assert run(*words)[0] == 0
     assert (folder / "supervised" / "seed-0" / "cases.csv").stat().st_mtime_ns == before
-    code, _, err = run(capsys, "train", study / "work", "--method=supervised", "--twin")
+    code, _, err = run("train", study / "work", "--method=supervised", "--twin")
     assert code == 2
     assert "--twin: supervised learns from labelled scans alone" in err
 
 
 def test_a_table_of_the_paper_is_made_of_recorded_runs(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    study: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("compare", study / "work", "--name=one", "--device=cpu",
              "--set=training.iterations=1", "--set=methods.magicnet.cube=[8, 8, 8]")  # fmt: skip
-    assert run(capsys, *words, "--methods=supervised")[0] == 0
+    assert run(*words, "--methods=supervised")[0] == 0
     # The other fourteen methods are left out here, as if they had failed.
     monkeypatch.setattr("dvcl.commands.compare.run_comparison", lambda *_: {})
-    code, out, err = run(capsys, *words, "--table=1")
+    code, out, err = run(*words, "--table=1")
     assert code == 0, err
     assert "1 of 15 runs are finished" in out
     folder = study / "work" / "comparisons" / "one"
@@ -245,21 +224,21 @@ def test_a_table_of_the_paper_is_made_of_recorded_runs(
     assert rows["Fully"]["Section"] == "2 labelled, 3 unlabelled"
     assert rows["Fully"]["liver"] != "not run"
     assert rows["Ours"]["liver"] == "not run"
-    code, out, err = run(capsys, "tables", folder, "--table=1", "--paper", "--out", tmp_path)
+    code, out, err = run("tables", folder, "--table=1", "--paper", "--out", tmp_path)
     assert code == 0, err
     assert "paper: FLARE22, 50 %" in out
     assert (tmp_path / "table-1.tex").exists()
 
 
 def test_runs_of_earlier_calls_are_shown_too_and_a_case_can_be_chosen(
-    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    study: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The record keeps a study's name alone, wherever the command is given."""
     monkeypatch.chdir(study)
     words = ("--name=calls", "--device=cpu", "--set=training.iterations=1")
     for method in ("supervised", "mean_teacher"):
         case = f"--case={max(path.name for path in Path('scans/test/images').iterdir())[:12]}"
-        code, out, err = run(capsys, "compare", "work", f"--methods={method}", case, *words)
+        code, out, err = run("compare", "work", f"--methods={method}", case, *words)
         assert code == 0, out + err
     page = Path("work/comparisons/calls/index.html").read_text(encoding="utf-8")
     assert f"One case: {case[7:]}" in page
@@ -269,36 +248,36 @@ def test_runs_of_earlier_calls_are_shown_too_and_a_case_can_be_chosen(
 
 
 def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
-    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    study: Path, tmp_path: Path, run: Run
 ) -> None:
     work = study / "work"
     words = ("compare", work, "--methods=supervised", "--device=cpu", "--set=training.iterations=1")
-    assert run(capsys, *words, "--name=kept", "--labelled-cases=2")[0] == 0
+    assert run(*words, "--name=kept", "--labelled-cases=2")[0] == 0
     recorded = work / "comparisons" / "kept"
     means = (recorded / "means.csv").read_text()
     kept = shutil.copytree(recorded, tmp_path / "kept")
     shutil.rmtree(work / "runs" / "kept, 2 labelled")
     shutil.rmtree(recorded)
-    code, out, err = run(capsys, *words, "--name=kept", "--labelled-cases=2", "--recorded", kept)
+    code, out, err = run(*words, "--name=kept", "--labelled-cases=2", "--recorded", kept)
     assert code == 0, out + err
     assert "1 of 1 runs are finished" in out
     assert not (work / "runs" / "kept, 2 labelled").exists()
     assert (recorded / "means.csv").read_text() == means
     assert "2 (1 steps)" not in out
-    code, out, _ = run(capsys, *words, "--name=kept", "--labelled-cases=1", "--dry")
+    code, out, _ = run(*words, "--name=kept", "--labelled-cases=1", "--dry")
     assert "to do: work: kept, 1 labelled, supervised, seed 0 (1 steps)" in out
-    assert run(capsys, *words, "--name=again", "--labelled-cases=2")[0] == 0
+    assert run(*words, "--name=again", "--labelled-cases=2")[0] == 0
     again = (work / "comparisons" / "again" / "scores.csv").read_text()
     assert again.replace("again", "kept") == (kept / "scores.csv").read_text(), "the same seed"
 
 
 def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
-    study: Path, capsys: pytest.CaptureFixture[str]
+    study: Path, run: Run
 ) -> None:
     work = study / "work"
     words = ("compare", work, "--methods=supervised", "--name=rates", "--device=cpu",
              "--vary=training.rate=0.1,1e38", "--set=training.iterations=3")  # fmt: skip
-    code, out, err = run(capsys, *words)
+    code, out, err = run(*words)
     assert code == 1, out + err
     assert "failed: work: rates, rate=1e38, supervised, seed 0: exit code 2: error: the loss" in out
     folder = work / "comparisons" / "rates"
@@ -306,9 +285,9 @@ def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
     assert "What training.rate does" in (folder / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_table_of_the_paper_is_planned(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_the_paper_is_planned(study: Path, run: Run) -> None:
     words = ("compare", study / "work", "--table=4", "--name=four", "--labelled-cases=1", "--dry")
-    code, out, err = run(capsys, *words)
+    code, out, err = run(*words)
     assert code == 0, err
     assert out.count("to do: ") == 4
     assert "to do: work: four, 1 labelled, distance_loss=snclr, dvcl, seed 0 (4 steps)" in out
@@ -367,7 +346,7 @@ def test_a_table_of_the_paper_is_planned(study: Path, capsys: pytest.CaptureFixt
     ],
 )
 def test_wrong_input_ends_with_code_2_and_says_what_to_do(
-    study: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], expected: str
+    study: Path, run: Run, words: tuple[str, ...], expected: str
 ) -> None:
     split = study / "split.json"
     parts = {"labelled": ["nobody"], "unlabelled": [], "validation": [], "test": [], "seed": 0}
@@ -375,71 +354,67 @@ def test_wrong_input_ends_with_code_2_and_says_what_to_do(
     places = {"WORK": str(study / "work"), "SCANS": str(study / "scans"), "SPLIT": str(split)}
     for place, path in places.items():
         words = tuple(word.replace(place, path) for word in words)
-    code, _, err = run(capsys, *words)
+    code, _, err = run(*words)
     assert code == 2
     assert expected in err
     assert err.count("error: ") == 1 or "Usage: " in err
     assert "Traceback" not in err
 
 
-def test_no_unlabelled_scans(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_no_unlabelled_scans(study: Path, run: Run, tmp_path: Path) -> None:
     """A supervised method trains without them, a semi-supervised one is refused at once."""
     scans = study / "scans"
     code, _, err = run(
-        capsys, "prepare", tmp_path, f"--labelled={scans / 'labelled'}", "--workers=1", *TINY
+        "prepare", tmp_path, f"--labelled={scans / 'labelled'}", "--workers=1", *TINY
     )
     assert code == 0, err
-    code, _, err = run(capsys, "train", tmp_path, "--method=dvcl", "--device=cpu")
+    code, _, err = run("train", tmp_path, "--method=dvcl", "--device=cpu")
     assert code == 2
     assert "no unlabelled case" in err
-    code, out, err = run(capsys, "train", tmp_path, "--method=supervised", "--device=cpu")
+    code, out, err = run("train", tmp_path, "--method=supervised", "--device=cpu")
     assert code == 0, err
     assert "No validation" in out.replace("\n", " ")
 
 
-def test_background_alone(study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_background_alone(study: Path, run: Run, tmp_path: Path) -> None:
     """Label maps, and a record, without any organ."""
     scans, work = tmp_path / "scans", tmp_path / "work"
     shutil.copytree(study / "scans" / "labelled", scans)
     for path in (scans / "labels").iterdir():
         label = read_volume(path)
         write_volume(path, Volume(np.zeros(label.array.shape, dtype=np.uint8), label.affine))
-    code, _, err = run(capsys, "prepare", work, f"--labelled={scans}", "--workers=1", *TINY)
+    code, _, err = run("prepare", work, f"--labelled={scans}", "--workers=1", *TINY)
     assert code == 2
     assert "nothing but background (0); organs were expected" in err
     shutil.copytree(study / "work", work)
     record = json.loads((work / "project.json").read_text())
     record["dataset"]["labels"] = {"0": "background"}
     (work / "project.json").write_text(json.dumps(record))
-    code, _, err = run(capsys, "train", work, "--device=cpu")
+    code, _, err = run("train", work, "--device=cpu")
     assert code == 2
     assert "0 organs; between 1 and 254 were expected" in err
 
 
-def test_unreadable_checkpoint(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "train", study / "work", "--method=cps", "--device=cpu")
+def test_unreadable_checkpoint(study: Path, run: Run) -> None:
+    run("train", study / "work", "--method=cps", "--device=cpu")
     folder = study / "work" / "runs" / "small-ct" / "cps" / "seed-0"
     weights = folder / "best.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     scan = next((study / "scans" / "test" / "images").iterdir())
-    code, _, err = run(capsys, "predict", folder, scan, "--out", folder / "masks", "--device=cpu")
+    code, _, err = run("predict", folder, scan, "--out", folder / "masks", "--device=cpu")
     assert code == 2
     assert "best.safetensors" in err
 
 
-def test_results_never_replace_what_was_put_in(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_results_never_replace_what_was_put_in(study: Path, run: Run, tmp_path: Path) -> None:
     """Neither the scans themselves nor the label maps that the study was prepared from."""
-    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+    run("train", study / "work", "--method=supervised", "--device=cpu")
     folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
     for role in ("images", "labels"):
         out = study / "scans" / "test" / role
         before = {path: path.read_bytes() for path in out.iterdir()}
         code, _, err = run(
-            capsys, "predict", folder, study / "scans" / "test", "--out", out, "--device=cpu"
+            "predict", folder, study / "scans" / "test", "--out", out, "--device=cpu"
         )
         assert code == 2
         assert err.count("take its place") == len(before)
@@ -447,29 +422,27 @@ def test_results_never_replace_what_was_put_in(
 
 
 def test_predicting_into_a_file_or_two_names_that_some_disks_take_for_one(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    study: Path, run: Run, tmp_path: Path
 ) -> None:
-    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+    run("train", study / "work", "--method=supervised", "--device=cpu")
     folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
     scan = next((study / "scans" / "test" / "images").iterdir())
     (tmp_path / "file").touch()
-    code, _, err = run(capsys, "predict", folder, scan, "--out", tmp_path / "file")
+    code, _, err = run("predict", folder, scan, "--out", tmp_path / "file")
     assert code == 2
     assert "file: cannot be" in err
     volume = read_volume(scan)
     for name in ("a/Scan.nii.gz", "b/scan.nii.gz"):
         write_volume(tmp_path / name, volume)
     code, _, err = run(
-        capsys, "predict", folder, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "masks"
+        "predict", folder, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "masks"
     )
     assert code == 2
     assert "another image is called 'Scan' too" in err
 
 
-def test_test_cases_that_are_gone_are_all_named(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    run(capsys, "train", study / "work", "--method=supervised", "--device=cpu")
+def test_test_cases_that_are_gone_are_all_named(study: Path, run: Run, tmp_path: Path) -> None:
+    run("train", study / "work", "--method=supervised", "--device=cpu")
     work, scans = tmp_path / "work", tmp_path / "scans"
     shutil.copytree(study / "work", work)
     folder = work / "runs" / "small-ct" / "supervised" / "seed-0"
@@ -481,40 +454,40 @@ def test_test_cases_that_are_gone_are_all_named(
     (work / "project.json").write_text(json.dumps(project))
     for path in (scans / "images").iterdir():
         path.write_bytes(b"<html>")
-    code, _, err = run(capsys, "evaluate", folder, "--device=cpu")
+    code, _, err = run("evaluate", folder, "--device=cpu")
     assert code == 2
     assert err.count("cannot be read as NIfTI") == 2
     project["dataset"]["cases"] = [
         case for case in project["dataset"]["cases"] if case["role"] != "test"
     ]
     (work / "project.json").write_text(json.dumps(project))
-    code, _, err = run(capsys, "evaluate", folder, "--device=cpu")
+    code, _, err = run("evaluate", folder, "--device=cpu")
     assert code == 2
     assert "no longer has its cases" in err
     shutil.copytree(folder, tmp_path / "moved")
-    code, _, err = run(capsys, "evaluate", tmp_path / "moved", "--device=cpu")
+    code, _, err = run("evaluate", tmp_path / "moved", "--device=cpu")
     assert code == 2
     assert "does not lie in its study" in err
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
 def test_damaged_records_end_in_a_named_error(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+    study: Path, run: Run, tmp_path: Path, content: str
 ) -> None:
     (tmp_path / "project.json").write_text(content)
-    code, _, err = run(capsys, "train", tmp_path)
+    code, _, err = run("train", tmp_path)
     assert code == 2
     assert "project.json: " in err
     assert "Run `dvcl prepare` again" in err
     (tmp_path / "run.json").write_text(content)
-    code, _, err = run(capsys, "predict", tmp_path, "x.nii.gz", "--out", tmp_path / "masks")
+    code, _, err = run("predict", tmp_path, "x.nii.gz", "--out", tmp_path / "masks")
     assert code == 2
     assert "run.json: " in err
     assert "train again" in err
 
 
 def test_a_refusal_of_the_system_is_no_bug_report(
-    study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    study: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For example a journal that grows on a full disk."""
 
@@ -522,28 +495,24 @@ def test_a_refusal_of_the_system_is_no_bug_report(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("dvcl.commands.report.write_report", fill)
-    code, _, err = run(capsys, "report", study / "work")
+    code, _, err = run("report", study / "work")
     assert code == 2
     assert "no space left on the disk" in err
 
 
-def test_paths_are_shown_as_they_are(
-    study: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_paths_are_shown_as_they_are(study: Path, run: Run, tmp_path: Path) -> None:
     """Brackets are no markup; the command to give next can be copied, spaces and all."""
     work = tmp_path / "a [bold]" / "[/b] c"
     code, out, err = run(
-        capsys, "prepare", work, f"--labelled={study / 'scans' / 'labelled'}", "--workers=1", *TINY
+        "prepare", work, f"--labelled={study / 'scans' / 'labelled'}", "--workers=1", *TINY
     )
     assert code == 0, err
     assert f"dvcl train '{work}'" in out.replace("\n", "")
 
 
-def test_demo(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "CASES", (2, 2, 1, 1))
-    code, out, err = run(capsys, "demo", f"--out={tmp_path}", "--device=cpu", *TINY)
+    code, out, err = run("demo", f"--out={tmp_path}", "--device=cpu", *TINY)
     assert code == 0, err
     assert "supervised" in out
     assert "dvcl" in out

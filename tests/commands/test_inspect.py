@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from dvcl import cli
 from dvcl.commands.train import normalised, train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
@@ -25,6 +24,8 @@ from dvcl.store import open_store
 from dvcl.studies.project import open_project, prepare
 from dvcl.studies.run import open_run
 from dvcl.volume import Volume, write_volume
+
+Run = Callable[..., tuple[int, str, str]]
 
 TINY = (
     "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
@@ -80,23 +81,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"work": work, **runs}
 
 
-def inspect(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    sys.argv = ["dvcl", "inspect", *map(str, words)]
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def test_figures_numbers_and_a_page(
-    study: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_figures_numbers_and_a_page(study: dict[str, Path], run: Run) -> None:
     runs = [study[name] for name in ("supervised", "ccl", "dvcl")]
-    code, out, err = inspect(
-        capsys, *runs, "--device=cpu", "--voxels=40", "--names=base, complementary,distance"
+    code, out, err = run(
+        "inspect", *runs, "--device=cpu", "--voxels=40", "--names=base, complementary,distance"
     )
     assert code == 0, err
     folder = study["work"] / "inspections" / "small-ct"
@@ -129,11 +117,11 @@ def test_figures_numbers_and_a_page(
 
 
 def test_the_share_is_that_of_the_networks_own_entropy(
-    study: dict[str, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    study: dict[str, Path], run: Run, tmp_path: Path
 ) -> None:
     """A case is one window here, so that the network can be asked directly."""
-    code, _, err = inspect(
-        capsys, study["dvcl"], "--device=cpu", "--cases=validation", f"--out={tmp_path}",
+    code, _, err = run(
+        "inspect", study["dvcl"], "--device=cpu", "--cases=validation", f"--out={tmp_path}",
         "--alpha=0.2",
     )  # fmt: skip
     assert code == 0, err
@@ -196,11 +184,9 @@ def test_runs_on_other_cases_or_voxels_are_refused(study: dict[str, Path], tmp_p
         (("DVCL", "--voxels=5"), "--voxels"),
     ],
 )
-def test_wrong_input(
-    study: dict[str, Path], capsys: pytest.CaptureFixture[str], words: tuple, expected: str
-) -> None:
+def test_wrong_input(study: dict[str, Path], run: Run, words: tuple, expected: str) -> None:
     given = [word.replace("DVCL", str(study["dvcl"])) for word in words]
-    code, _, err = inspect(capsys, *given)
+    code, _, err = run("inspect", *given)
     assert code == 2
     assert expected in err
 

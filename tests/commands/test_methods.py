@@ -1,12 +1,11 @@
 """The table of methods and their settings: complete, true to the classes, and on the page."""
 
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from dvcl import cli
 from dvcl.commands.methods import (
     BEGIN,
     COMMAND,
@@ -21,6 +20,8 @@ from dvcl.commands.methods import (
 from dvcl.errors import InputError
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import load_recipe, method_settings
+
+Run = Callable[..., tuple[int, str, str]]
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 
@@ -42,17 +43,6 @@ class Documented(Method):
     Attributes:
         third: Not an argument.
     """
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    sys.argv = ["dvcl", "methods", *words]
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 0
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_the_page_is_up_to_date():
@@ -129,9 +119,9 @@ def test_networks_are_counted_without_teachers_and_discriminators():
 
 
 def test_the_list_has_every_method_with_all_its_facts(
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
-    code, out, err = run(capsys)
+    code, out, err = run("methods")
     assert code == 0, err
     text = " ".join(out.split())
     assert [line.split()[0] for line in out.splitlines() if line[1:2].islower()][1:] == [*METHODS]
@@ -140,14 +130,14 @@ def test_the_list_has_every_method_with_all_its_facts(
             assert fact in text
 
 
-def test_one_method_is_shown_with_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, err = run(capsys, "magicnet")
+def test_one_method_is_shown_with_its_settings(run: Run) -> None:
+    code, out, err = run("methods", "magicnet")
     assert code == 0, err
     text = " ".join(out.split())
     assert "Magic-cube partition and recovery (Chen et al., CVPR 2023)." in text
     assert "cube [int, int, int] [32, 32, 32] Voxels of a cube" in text
     assert "--set methods.magicnet.SETTING=VALUE" in text
-    code, out, err = run(capsys, "supervised")
+    code, out, err = run("methods", "supervised")
     assert code == 0, err
     assert "It has no settings." in out
 
@@ -156,10 +146,8 @@ def test_one_method_is_shown_with_its_settings(capsys: pytest.CaptureFixture[str
     ("name", "hint"),
     [("mean-teacher", "did you mean 'mean_teacher'?"), ("xyz", "one of supervised, dan, ")],
 )
-def test_an_unknown_method_comes_with_the_nearest_one(
-    name: str, hint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _, err = run(capsys, name)
+def test_an_unknown_method_comes_with_the_nearest_one(name: str, hint: str, run: Run) -> None:
+    code, _, err = run("methods", name)
     assert code == 2
     assert f"method {name!r}: no such method; {hint}" in err
     with pytest.raises(InputError):

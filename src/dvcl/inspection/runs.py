@@ -87,13 +87,8 @@ def default_folder(run: Run) -> Path:
     Raises:
         InputError: When the run does not lie in its study.
     """
-    parents = run.folder.absolute().parents
-    if len(parents) < 4 or not (parents[3] / "project.json").exists():
-        raise InputError(
-            f"{run.folder}: does not lie in its study, WORK/runs/<name>/<method>/seed-<n>. Say "
-            "with --out where the figures shall go."
-        )
-    return parents[3] / "inspections" / parents[1].name
+    study = run.study("Say with --out where the figures shall go.")
+    return study / "inspections" / run.folder.absolute().parents[1].name
 
 
 def _cases(run: Run, role: Role) -> list[StoredCase]:

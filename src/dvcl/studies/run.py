@@ -72,6 +72,23 @@ class Run:
         """The weights that predict: the best validated ones."""
         return self.folder / "best.safetensors"
 
+    def study(self, remedy: str) -> Path:
+        """The study's folder, in which the run lies.
+
+        Args:
+            remedy: What to do where it has been moved out of it.
+
+        Raises:
+            InputError: When it has.
+        """
+        parents = self.folder.absolute().parents
+        if len(parents) < 4 or not (parents[3] / "project.json").exists():
+            raise InputError(
+                f"{self.folder}: does not lie in its study, WORK/runs/<name>/<method>/seed-<n>. "
+                f"{remedy}"
+            )
+        return parents[3]
+
     def is_recorded(self) -> bool:
         """Whether the folder holds this run, finished or not.
 

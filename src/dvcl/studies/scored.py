@@ -19,14 +19,12 @@ def project_of(run: Run) -> Project:
     Raises:
         InputError: When the run has been moved out of it.
     """
-    parents = run.folder.absolute().parents
-    if len(parents) < 4 or not (parents[3] / "project.json").exists():
-        raise InputError(
-            f"{run.folder}: does not lie in its study, WORK/runs/<name>/<method>/seed-<n>, so its "
-            "test cases are unknown. Move it back, or predict the scans and score them with "
+    return open_project(
+        run.study(
+            "Its test cases are unknown: move it back, or predict the scans and score them with "
             "--reference DIR."
         )
-    return open_project(parents[3])
+    )
 
 
 def test_cases(run: Run) -> list[Case]:
