@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dvcl.commands.compare import Options, parse_numbers, parse_varied
+from dvcl.commands.compare_options import Options, parse_numbers, parse_varied
 from dvcl.comparison.plan import plan
 from dvcl.errors import InputError
 from dvcl.methods import METHODS

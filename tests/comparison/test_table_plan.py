@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dvcl.commands.compare import Options
+from dvcl.commands.compare_options import Options
 from dvcl.comparison.plan import plan
 from dvcl.comparison.table_plan import changes, plan_table
 from dvcl.errors import InputError

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from dvcl.cli.app import app
-from dvcl.cli.options import AllowOverlap, Changes, Device, Fast, Work, quoted
+from dvcl.cli.options import (
+    AllowOverlap,
+    Changes,
+    Device,
+    Fast,
+    SplitSeed,
+    TestShare,
+    ValidationShare,
+    Work,
+    quoted,
+)
 
 
 @app.command()
@@ -35,16 +45,9 @@ def train(
     labelled_cases: Annotated[
         int | None, typer.Option(help="Keep so many labelled, use the rest unlabelled.")
     ] = None,
-    validation_share: Annotated[
-        float | None,
-        typer.Option(help="Of labelled cases, where none are given for validation; the recipe's."),
-    ] = None,
-    test_share: Annotated[
-        float | None, typer.Option(help="Of labelled cases without a role; the recipe's.")
-    ] = None,
-    split_seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the division into parts; the recipe's.")
-    ] = None,
+    validation_share: ValidationShare = None,
+    test_share: TestShare = None,
+    split_seed: SplitSeed = None,
     stratify: Annotated[
         bool | None, typer.Option(help="Each organ in each part, where possible; the recipe's.")
     ] = None,
@@ -64,14 +67,9 @@ def train(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train one method; the same command continues an interrupted run."""
-    from dvcl.commands.console import bars, console, training_bar
-    from dvcl.commands.train import train_run
-    from dvcl.commands.twin import check_twin, compare_with_twin
-    from dvcl.errors import InputError
-    from dvcl.methods import BASELINE
-    from dvcl.report.tables import to_rich
-    from dvcl.splits import read_split
-    from dvcl.studies.divide import divide, with_division
+    from dvcl.commands.console import console
+    from dvcl.commands.twin import train_and_tell
+    from dvcl.studies.divide import division_of
     from dvcl.studies.project import open_project
 
     given = {
@@ -79,33 +77,14 @@ def train(
         "test_share": test_share, "seed": split_seed, "stratify": stratify,
         "folds": folds, "fold": fold,
     }  # fmt: skip
-    if split and any(value is not None for value in given.values()):
-        raise InputError(
-            "train: --split says what each case is for; leave out the options that divide the "
-            "data set (--labelled-cases, shares, --split-seed, --stratify, folds), or --split."
-        )
     project = open_project(work)
-    settings = with_division(project.load_recipe(recipe, changes), given)
-    division = read_split(split) if split else divide(project, settings)
+    settings, division = division_of(project, project.load_recipe(recipe, changes), split, given)
     if division.note:
         console.print(division.note, markup=False)
-    if twin:
-        check_twin(method)
-    trained = {}
-    for name_of_method in (method, BASELINE) if twin else (method,):
-        title = f"Training {name_of_method}"
-        with training_bar(title, settings.training.iterations) as observe:
-            trained[name_of_method] = train_run(
-                project, settings, name_of_method, division,
-                seed=seed, name=name, device=device, observe=observe, tensorboard=tensorboard,
-                allow_overlap=allow_overlap, tell=console.print,
-            )  # fmt: skip
-    run = trained[method]
-    if twin:
-        with bars() as bar:
-            answer, table = compare_with_twin(run, trained[BASELINE], device, bar)
-        console.print(to_rich(table))
-        console.print(answer, markup=False)
+    run = train_and_tell(
+        project, settings, method, division, twin=twin,
+        seed=seed, name=name, device=device, tensorboard=tensorboard, allow_overlap=allow_overlap,
+    )  # fmt: skip
     console.print(
         f"Trained: {run.folder}\nNext: dvcl predict {quoted(run.folder)} SCANS --out MASKS",
         markup=False,

@@ -55,6 +55,18 @@ AllowOverlap = Annotated[
     bool, typer.Option("--allow-overlap", help="Even if one scan is in two parts.")
 ]
 
+# Which case is for what, where a data set leaves it open.
+ValidationShare = Annotated[
+    float | None,
+    typer.Option(help="Of labelled cases, where none are given for validation; the recipe's."),
+]
+TestShare = Annotated[
+    float | None, typer.Option(help="Of labelled cases without a role; the recipe's.")
+]
+SplitSeed = Annotated[
+    int | None, typer.Option(min=0, help="Of the division into parts; the recipe's.")
+]
+
 
 def quoted(path: Path) -> str:
     """A path as a shell takes it, spaces and all."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dvcl.cli.app import app
-from dvcl.cli.options import Changes, Device, Fast, Work
+from dvcl.cli.options import Changes, Device, Fast, SplitSeed, TestShare, ValidationShare, Work
 
 
 @app.command()
@@ -81,15 +81,9 @@ def compare(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Of the comparison; the recipe's name.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the studies' own.")] = None,
-    validation_share: Annotated[
-        float | None, typer.Option(help="As for `dvcl train`.", show_default=False)
-    ] = None,
-    test_share: Annotated[
-        float | None, typer.Option(help="As for `dvcl train`.", show_default=False)
-    ] = None,
-    split_seed: Annotated[
-        int | None, typer.Option(min=0, help="As for `dvcl train`.", show_default=False)
-    ] = None,
+    validation_share: ValidationShare = None,
+    test_share: TestShare = None,
+    split_seed: SplitSeed = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
     slurm: Annotated[bool, typer.Option(help="Submit runs to Slurm (needs submitit).")] = False,
     slurm_options: Annotated[
@@ -110,11 +104,10 @@ def compare(
     changes: Changes = [],  # noqa: B006
 ) -> None:
     """Train and score methods over seeds and settings; say which differences are real."""
-    from dvcl.commands.compare import Options, compare_studies, parse_numbers
-    from dvcl.commands.console import console
+    from dvcl.commands.compare import compare_studies
+    from dvcl.commands.compare_options import Options, parse_numbers
+    from dvcl.commands.compare_outcome import show_outcome
     from dvcl.comparison.choice import Chosen, names
-    from dvcl.report.sections import sections_to_rich
-    from dvcl.report.tables import to_rich
 
     options = Options(
         methods=methods, seeds=parse_numbers("--seeds", seeds),
@@ -125,19 +118,7 @@ def compare(
         recorded=recorded, shown=Chosen(case, names(show), names(organs)),
     )  # fmt: skip
     outcome = compare_studies(studies, options, dry=dry)
-    for made in outcome.tables:
-        console.print(sections_to_rich(made, console))
-    for found in () if table else outcome.findings:
-        console.print(found.title)
-        for shown in (found.means, found.differences):
-            if shown:
-                console.print(to_rich(shown))
-    for answer, twins in outcome.twins:
-        console.print(to_rich(twins))
-        console.print(answer, markup=False)
-    for title, reason in outcome.failed.items():
-        console.print(f"failed: {title}: {reason}", markup=False)
-    console.print(outcome.note, markup=False)
+    show_outcome(outcome)
     if outcome.failed:
         raise typer.Exit(1)
 

@@ -75,11 +75,7 @@ def train_run(
     store = project.store(recipe)
     run = make_run(project, recipe, method, split, seed=seed, name=name)
     with joined(device) as (processes, own_device):
-        guarded, warnings = guard_split(split, store, allow_overlap)
-        run = replace(run, split=guarded)
-        if tell and processes.is_first:
-            for warning in (*warnings, *tell_absent(split, store)):
-                tell(warning)
+        run = _guarded(run, store, allow_overlap, tell if processes.is_first else None)
         chosen = usable_device(own_device)
         trained = run.build_method()
         check_fit(run, trained, store)
@@ -99,6 +95,17 @@ def train_run(
             )
             processes.lead(partial(_draw_curves, run))
     return run
+
+
+def _guarded(
+    run: Run, store: Store, allow_overlap: bool, tell: Callable[[str], None] | None
+) -> Run:
+    """The run with what its split's note has to say, once no scan is in two parts."""
+    split, warnings = guard_split(run.split, store, allow_overlap)
+    if tell:
+        for warning in (*warnings, *tell_absent(run.split, store)):
+            tell(warning)
+    return replace(run, split=split)
 
 
 def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> None:

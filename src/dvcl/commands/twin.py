@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from dvcl.commands.console import bars, console, training_bar
 from dvcl.commands.evaluate import evaluate_run
+from dvcl.commands.train import train_run
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
 from dvcl.methods import BASELINE, METHODS
+from dvcl.recipe import Recipe
 from dvcl.report.differences import twin_report
-from dvcl.report.tables import TextTable, to_markdown
+from dvcl.report.tables import TextTable, to_markdown, to_rich
 from dvcl.resources import launch
-from dvcl.studies.project import Progress
+from dvcl.splits import Split
+from dvcl.studies.project import Progress, Project
 from dvcl.studies.run import Run, usable_device
 from dvcl.studies.scored import SCORES
 
@@ -37,6 +42,40 @@ def check_twin(method: str) -> None:
             f"--twin: {method} learns from labelled scans alone; a method that learns from "
             "unlabelled ones as well was expected, as `dvcl methods` lists them."
         )
+
+
+def train_and_tell(
+    project: Project, recipe: Recipe, method: str, split: Split, *, twin: bool, **options: Any
+) -> Run:
+    """Train a method with a progress bar; with ``twin`` supervised as well, and compare them.
+
+    Args:
+        project: As the others, and ``options``, for `train_run`.
+        recipe: All settings.
+        method: A key of `METHODS`.
+        split: Which case is for what.
+        twin: Whether a twin is wanted.
+
+    Returns:
+        The method's run.
+
+    Raises:
+        InputError: As `check_twin` and `train_run`.
+    """
+    if twin:
+        check_twin(method)
+    runs: dict[str, Run] = {}
+    for each in (method, BASELINE) if twin else (method,):
+        with training_bar(f"Training {each}", recipe.training.iterations) as observe:
+            runs[each] = train_run(
+                project, recipe, each, split, observe=observe, tell=console.print, **options
+            )
+    if twin:
+        with bars() as bar:
+            answer, table = compare_with_twin(runs[method], runs[BASELINE], options["device"], bar)
+        console.print(to_rich(table))
+        console.print(answer, markup=False)
+    return runs[method]
 
 
 def compare_with_twin(

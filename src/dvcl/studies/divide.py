@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dvcl.errors import InputError
 from dvcl.recipe import Recipe
-from dvcl.splits import Split, make_split
+from dvcl.splits import Split, make_split, read_split
 from dvcl.splits.strata import absent_organs
 from dvcl.store import Store
 from dvcl.studies.project import Project
@@ -47,6 +49,32 @@ def divide(project: Project, recipe: Recipe) -> Split:
         with_label = (case.id for case in cases if case.label)
         organs = shown_organs(project.store(recipe), with_label)
     return make_split(project.dataset, recipe.split, organs)
+
+
+def division_of(
+    project: Project, recipe: Recipe, path: Path | None, given: Mapping[str, Any]
+) -> tuple[Recipe, Split]:
+    """What the command line asks for: a division that is made, or one from a file.
+
+    Args:
+        project: The study.
+        recipe: Its settings.
+        path: A split.json.
+        given: Values for the section [split] instead; None is not given.
+
+    Returns:
+        The recipe with these values, and the split.
+
+    Raises:
+        InputError: With both, or when either does not fit the data set.
+    """
+    if path and any(value is not None for value in given.values()):
+        raise InputError(
+            "train: --split says what each case is for; leave out the options that divide the "
+            "data set (--labelled-cases, shares, --split-seed, --stratify, folds), or --split."
+        )
+    settings = with_division(recipe, given)
+    return settings, read_split(path) if path else divide(project, settings)
 
 
 def shown_organs(store: Store, ids: Iterable[str]) -> dict[str, frozenset[str]]:

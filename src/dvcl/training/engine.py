@@ -68,16 +68,9 @@ def train(
         Interrupted: After SIGINT or SIGTERM, once the state is saved.
         InputError: When a loss is NaN or infinite; names the cases of the batch.
     """
-    method.to(device)
-    method.precision = settings.autocast
-    method.random = torch.Generator(device).manual_seed(seed)
-    torch.manual_seed(seed)
-    optimisers = build_optimisers(method, settings)
-    done, best = 0, -1.0
-    if (folder / "last.safetensors").exists():
-        facts = load_state(folder / "last.safetensors", method, optimisers)
-        sampler.load_state_dict(facts["sampler"])
-        done, best = facts["iteration"], facts["best"]
+    optimisers = _set_up(method, settings, device, seed)
+    last = folder / "last.safetensors"
+    done, best = _continued(last, method, optimisers, sampler)
     journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
     with closing(journal), Interruption() as interruption:
         while done < settings.iterations:
@@ -101,10 +94,30 @@ def train(
             signal = processes.agree(interruption.signal, method.random)
             if is_milestone or signal:
                 state = {"iteration": done, "best": best, "sampler": sampler.state_dict()}
-                path = folder / "last.safetensors"
-                processes.lead(partial(save_state, path, method, optimisers, **state))
+                processes.lead(partial(save_state, last, method, optimisers, **state))
             if signal:
                 raise Interrupted(signal, done)
+
+
+def _set_up(
+    method: Method, settings: Training, device: torch.device, seed: int
+) -> dict[str, Optimizer]:
+    method.to(device)
+    method.precision = settings.autocast
+    method.random = torch.Generator(device).manual_seed(seed)
+    torch.manual_seed(seed)
+    return build_optimisers(method, settings)
+
+
+def _continued(
+    last: Path, method: Method, optimisers: dict[str, Optimizer], sampler: Sampler
+) -> tuple[int, float]:
+    """Everything as ``last`` left it; returns the steps done and the best Dice so far."""
+    if not last.exists():
+        return 0, -1.0
+    facts = load_state(last, method, optimisers)
+    sampler.load_state_dict(facts["sampler"])
+    return facts["iteration"], facts["best"]
 
 
 def step(
