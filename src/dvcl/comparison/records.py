@@ -172,7 +172,10 @@ def _scores_csv(records: Iterable[RunRecord]) -> str:
 
 def _read_scores(path: Path) -> dict[tuple[str, ...], list[CaseScore]]:
     if not path.exists():
-        raise InputError(f"{path}: no such file; scores of a comparison were expected there.")
+        raise InputError(
+            f"{path}: no such file; scores of a comparison were expected there. Name a folder such "
+            "as STUDY/comparisons/NAME, which `dvcl compare` writes."
+        )
     found: dict[tuple[str, ...], list[CaseScore]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
