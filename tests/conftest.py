@@ -1,5 +1,6 @@
 """Fixtures for every test: small volumes on disk, and the real ones where they are present."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +61,9 @@ def write_case(write_image: WriteImage, write_label: WriteImage) -> WriteCase:
         return image, write_label(folder / "labels" / f"{id}.nii.gz")
 
     return write
+
+
+@pytest.fixture(autouse=True, scope="session")
+def usual_interrupts() -> None:
+    """Ctrl-C interrupts, as on a terminal; a shell starts jobs in its background deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
