@@ -29,3 +29,9 @@ def test_a_bar_over_cases_is_one_bar() -> None:
         progress = bar("Preparing")
         for done, case in enumerate("abc", start=1):
             progress(done, 3, case)
+
+
+def test_nothing_is_shown_of_a_bar_that_never_began(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.bars() as bar:
+        bar("Scoring")
+    assert capsys.readouterr().out == ""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from dvcl import cli
 from dvcl.commands import demo
@@ -79,12 +80,21 @@ def test_train_predict_evaluate_report(study: Path, run: Run) -> None:
     assert not re.search(r'(src|href)="http', page), "the page must open offline"
 
 
+def oblique() -> np.ndarray:
+    """An affine with turned axes, x of the file pointing to the front."""
+    axes = np.array([[0, 0, -1], [1, 0, 0], [0, 1, 0]])
+    affine = np.eye(4)
+    turned = Rotation.from_euler("xyz", (3, -2, 5), degrees=True).as_matrix() @ axes
+    affine[:3] = np.column_stack([turned * (2.5, 6.0, 3.0), (5, -7, 11)])
+    return affine
+
+
 def test_prediction_lies_on_the_voxels_of_any_scan(study: Path, run: Run, tmp_path: Path) -> None:
     run("train", study / "work", "--method=supervised", "--device=cpu")
     source = next((study / "scans" / "test" / "images").iterdir())
     turned = read_volume(source, np.int16)
     odd = Volume(np.ascontiguousarray(turned.array[::-1, :, ::2].transpose(2, 0, 1)), np.eye(4))
-    affine = np.array([[0, 0, -3.0, 5], [2.5, 0.1, 0, -7], [0, 6.0, 0.2, 11], [0, 0, 0, 1]])
+    affine = oblique()
     write_volume(tmp_path / "scans" / "ödd scan.nii.gz", Volume(odd.array, affine))
     out = tmp_path / "masks"
     folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
@@ -99,6 +109,20 @@ def test_prediction_lies_on_the_voxels_of_any_scan(study: Path, run: Run, tmp_pa
     values = set(np.unique(read_label(out / "ödd scan.nii.gz").array).tolist())
     assert values <= set(range(14))
     assert (out / "ödd scan.png").stat().st_size > 0
+
+
+def test_a_sheared_scan_is_not_segmented(study: Path, run: Run, tmp_path: Path) -> None:
+    """Preparation refuses it too: a tilted gantry would put organs beside where they are."""
+    run("train", study / "work", "--method=supervised", "--device=cpu")
+    affine = oblique()
+    affine[:3, 2] += (0, 0.3, 0)
+    write_volume(tmp_path / "tilted.nii.gz", Volume(np.zeros((8, 8, 8), np.int16), affine))
+    folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
+    out = tmp_path / "masks"
+    code, _, err = run("predict", folder, tmp_path / "tilted.nii.gz", "--out", out)
+    assert code == 2
+    assert "tilted.nii.gz: its axes are not at right angles" in " ".join(err.split())
+    assert not list(out.iterdir())
 
 
 def test_labels_of_unlabelled_cases_change_nothing(study: Path, run: Run) -> None:
@@ -130,6 +154,24 @@ def test_score_a_folder_of_masks(study: Path, run: Run, tmp_path: Path) -> None:
         "evaluate", labels, "--reference", study / "scans" / "test", "--labels",
         study / "scans" / "labels.json", "--out", tmp_path / "scores.csv",
     )  # fmt: skip
+    assert code == 0, err
+    assert "100.00" in out
+
+
+def test_score_against_one_mask_per_organ(study: Path, run: Run, tmp_path: Path) -> None:
+    scans = study / "scans"
+    labels = scans / "test" / "labels"
+    for path in labels.iterdir():
+        label_map = read_label(path)
+        for value, name in json.loads((scans / "labels.json").read_text()).items():
+            organ = np.asarray(label_map.array == int(value), np.uint8)
+            target = tmp_path / "masks" / path.name.removesuffix(".nii.gz") / f"{name}.nii.gz"
+            write_volume(target, Volume(organ, label_map.affine))
+    words = ("evaluate", labels, "--reference", tmp_path / "masks", "--out", tmp_path / "s.csv")
+    code, _, err = run(*words)
+    assert code == 2
+    assert "Give it with --labels." in err
+    code, out, err = run(*words, "--labels", scans / "labels.json")
     assert code == 0, err
     assert "100.00" in out
 

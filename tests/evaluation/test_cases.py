@@ -137,6 +137,28 @@ def test_folders_are_matched_by_name_and_reported(folders):
     assert seen == [(1, 3, "a"), (2, 3, "b"), (3, 3, "c")]
 
 
+def test_references_with_one_mask_per_organ_score_as_their_label_map(folders):
+    label_maps = evaluate_folders(*folders, LABELS)
+    masks = folders[1].parent / "masks"
+    for case in ("a", "b/segmentations", "c"):
+        for organ, value in (("liver", 3), ("spleen", 7), ("pancreas", 9)):
+            array = (REFERENCE.array == value).astype(np.int32)
+            write_volume(masks / case / f"{organ}.nii.gz", Volume(array, AFFINE))
+    assert repr(evaluate_folders(folders[0], masks, LABELS)) == repr(label_maps)  # NaN is not NaN
+
+
+def test_an_organ_without_its_mask_was_not_looked_for(folders):
+    masks = folders[1].parent / "masks"
+    array = (REFERENCE.array == 3).astype(np.int32)
+    write_volume(masks / "a/liver.nii.gz", Volume(array, AFFINE))
+    liver, spleen, pancreas = evaluate_folders(folders[0], masks, LABELS)
+    assert liver.dice == pytest.approx(3 / 4)
+    for organ in (spleen, pancreas):
+        assert math.isnan(organ.dice)
+        assert math.isnan(organ.reference_ml)
+    assert pancreas.predicted_ml == pytest.approx(6 * 10 * 0.02)
+
+
 def test_predictions_without_reference_are_left_alone(folders):
     write_volume(folders[0] / "further.nii.gz", PREDICTION)
     assert len(evaluate_folders(*folders, LABELS)) == 9
@@ -162,7 +184,7 @@ def test_all_faulty_cases_are_listed(folders):
 
 def test_a_case_that_is_there_twice_is_refused(folders):
     write_volume(folders[0] / "a.nii", PREDICTION)
-    with pytest.raises(InputError, match=r"a\.nii and a\.nii\.gz are the same case"):
+    with pytest.raises(InputError, match=r"a\.nii\.gz: a\.nii is the same case"):
         evaluate_folders(*folders, LABELS)
 
 
@@ -171,5 +193,5 @@ def test_empty_and_missing_folders_are_refused(folders, tmp_path, create):
     empty = tmp_path / "empty"
     if create:
         empty.mkdir()
-    with pytest.raises(InputError, match=r"empty: no (such folder|volume)"):
+    with pytest.raises(InputError, match=r"empty: (no such folder|holds no volumes)"):
         evaluate_folders(empty, folders[1], LABELS)

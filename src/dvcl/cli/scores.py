@@ -17,7 +17,7 @@ def evaluate(
         Path, typer.Argument(help="A run (its test cases are scored), or a folder of label maps.")
     ],
     reference: Annotated[
-        Path | None, typer.Option(help="Folder of reference label maps, for a folder.")
+        Path | None, typer.Option(help="Folder of reference label maps or masks, for a folder.")
     ] = None,
     labels: Annotated[Path | None, typer.Option(help="JSON file with organ names.")] = None,
     out: Annotated[

@@ -113,8 +113,18 @@ def step_bars(title: str, total: int, done: int) -> Iterator[Callable[[int, Step
         yield show
 
 
+class _Progress(Progress):
+    """Leaves nothing behind, not even an empty line, where an error came before the first bar."""
+
+    def stop(self) -> None:
+        if self.tasks:
+            super().stop()
+        else:
+            self.live.stop()
+
+
 def _progress(period_s: float = 30) -> Progress:
-    return Progress(
+    return _Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         MofNCompleteColumn(),

@@ -11,6 +11,7 @@ from dvcl.commands.predict import predict_files
 from dvcl.datasets.dataset import LabelTable
 from dvcl.datasets.label_file import read_label_table
 from dvcl.datasets.masks import read_case_label
+from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
 from dvcl.evaluation.score_file import write_scores
@@ -67,7 +68,7 @@ def score_folder(
 
     Args:
         predictions: Folder of label maps.
-        references: Folder of label maps, or with labels/.
+        references: Folder of label maps or of folders with one mask per organ; or with labels/.
         labels: JSON file with organ names; without it the references' integers are the organs.
         out: The CSV file.
         progress: Called with cases done, cases in all, case.
@@ -85,13 +86,14 @@ def score_folder(
 
 def _table_of(folder: Path) -> LabelTable:
     """The integers that occur in the references, named by themselves."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; reference label maps were expected there.")
-    values: set[int] = set()
     problems: list[str] = []
-    for path in sorted(filter(is_volume, folder.iterdir())):
+    references = volumes_by_stem(folder, problems, masks=True)
+    if problems:
+        raise InputError(problems)
+    values: set[int] = set()
+    for path in references.values():
         try:
-            values.update(np.unique(read_label(path).array).tolist())
+            values.update(_values_of(path))
         except InputError as error:
             problems += error.problems
     if problems:
@@ -99,3 +101,12 @@ def _table_of(folder: Path) -> LabelTable:
     if not values - {0}:
         raise InputError(f"{folder}: no reference label map with an organ there; expected some.")
     return LabelTable.from_mapping({value: f"label {value}" for value in values - {0}})
+
+
+def _values_of(reference: Path) -> list[int]:
+    if reference.is_dir() and not is_volume(reference):
+        raise InputError(
+            f"{reference}: is a folder of masks, which have names, while label maps to be scored "
+            "have integers; a file that says which is which was expected. Give it with --labels."
+        )
+    return list(map(int, np.unique(read_label(reference).array)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dvcl.datasets.checks.grids import shear_findings
 from dvcl.errors import InputError
 from dvcl.files import require_writable
 from dvcl.inference.predict import segment
@@ -153,6 +154,9 @@ def _predict_file(
 ) -> None:
     name = volume_stem(path)
     image = read_volume(path)
+    # Training refused such scans too: preparation takes axes to be at right angles.
+    if refused := [f for f in shear_findings(path, image.geometry) if f.severity == "error"]:
+        raise InputError([finding.problem for finding in refused])
     try:
         result = segment(
             image,

@@ -28,8 +28,8 @@ def paired_cases(
     What is missing or left over is appended to ``problems``. With ``masks`` a label may also be a
     folder with one mask per organ.
     """
-    images = _volumes_by_stem(images_folder, problems)
-    labels = _volumes_by_stem(labels_folder, problems, masks)
+    images = volumes_by_stem(images_folder, problems)
+    labels = volumes_by_stem(labels_folder, problems, masks)
     if not images or not labels:
         return []
     cases: list[Case] = []
@@ -60,7 +60,7 @@ def paired_cases(
 
 def unlabelled_cases(folder: Path, problems: list[str]) -> list[Case]:
     """Every volume of a folder, without a label; "_0000" leaves the ids when all names end so."""
-    images = _volumes_by_stem(folder, problems)
+    images = volumes_by_stem(folder, problems)
     suffix = CHANNEL_SUFFIX if all(stem.endswith(CHANNEL_SUFFIX) for stem in images) else ""
     return [
         Case(stem.removesuffix(suffix), image, None, "unlabelled") for stem, image in images.items()
@@ -111,7 +111,7 @@ def duplicate_ids(cases: Sequence[Case]) -> list[str]:
     ]
 
 
-def _volumes_by_stem(folder: Path, problems: list[str], masks: bool = False) -> dict[str, Path]:
+def volumes_by_stem(folder: Path, problems: list[str], masks: bool = False) -> dict[str, Path]:
     """Volumes of a folder, and folders of masks if asked, by their stem in composed Unicode."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "no such folder"

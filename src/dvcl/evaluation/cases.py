@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dvcl.datasets.dataset import LabelTable
+from dvcl.datasets.dataset import Case, LabelTable
+from dvcl.datasets.masks import has_masks, masks_of, read_case_label
+from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances
-from dvcl.volume import VOLUME_SUFFIXES, Geometry, Volume, is_volume, read_label, volume_stem
+from dvcl.volume import Geometry, Volume, read_label
 
 # Further apart than this and two grids do not describe the same voxels.
 GRID_TOLERANCE_MM = 0.5
@@ -167,14 +169,14 @@ def evaluate_folders(
     progress: Callable[[int, int, str], None] | None = None,
     tolerance_mm: float = TOLERANCE_MM,
 ) -> list[CaseScore]:
-    """Score a folder of predictions against a folder of references, matched by file name.
+    """Score a folder of predictions against a folder of references, matched by name.
 
     Every reference needs its prediction; predictions without a reference cannot be scored and
-    are left alone.
+    are left alone. An organ that a folder of masks lacks was not looked for: it has no scores.
 
     Args:
         predictions: Folder with X.nii.gz or X.nii.
-        references: Folder with X.nii.gz or X.nii.
+        references: Folder with X.nii.gz or X.nii, or X/ with one mask per organ.
         labels: The meaning of the integers in both.
         progress: Called with (cases done, cases in all, case id) after each case.
         tolerance_mm: Of the normalised surface Dice.
@@ -190,8 +192,9 @@ def evaluate_folders(
     problems: list[str] = []
     for done, (case_id, reference, prediction) in enumerate(pairs, start=1):
         try:
-            volumes = read_label(reference), read_label(prediction)
-            scores += evaluate_case(case_id, *volumes, labels, tolerance_mm)
+            case = _case(case_id, prediction, reference, labels)
+            volumes = read_case_label(case, labels), read_label(prediction)
+            scores += evaluate_case(case_id, *volumes, labels, tolerance_mm, case.unannotated)
         except InputError as error:
             problems += error.problems
         if progress:
@@ -201,8 +204,20 @@ def evaluate_folders(
     return scores
 
 
+def _case(case_id: str, prediction: Path, reference: Path, labels: LabelTable) -> Case:
+    case = Case(case_id, prediction, reference)
+    if not has_masks(case):
+        return case
+    masks = masks_of(reference)
+    return replace(case, unannotated=tuple(name for name in labels.organs if name not in masks))
+
+
 def _match(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
-    expected, found = _volumes(references), _volumes(predictions)
+    problems: list[str] = []
+    expected = volumes_by_stem(references, problems, masks=True)
+    found = volumes_by_stem(predictions, problems)
+    if problems:
+        raise InputError(problems)
     missing = [
         f"{predictions / case_id}.nii.gz: no such file, but the reference {path} needs it; "
         "predict this case first."
@@ -212,21 +227,3 @@ def _match(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
     if missing:
         raise InputError(missing, heading=f"{len(missing)} of {len(expected)} predictions missing:")
     return [(case_id, path, found[case_id]) for case_id, path in expected.items()]
-
-
-def _volumes(folder: Path) -> dict[str, Path]:
-    """Volumes of a folder by case id."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; a folder of label volumes was expected.")
-    volumes: dict[str, Path] = {}
-    for path in sorted(filter(is_volume, folder.iterdir())):
-        case_id = volume_stem(path)
-        if case_id in volumes:
-            raise InputError(
-                f"{folder}: {volumes[case_id].name} and {path.name} are the same case twice; "
-                "remove one of them."
-            )
-        volumes[case_id] = path
-    if not volumes:
-        raise InputError(f"{folder}: no volume in it; {' or '.join(VOLUME_SUFFIXES)} expected.")
-    return volumes
