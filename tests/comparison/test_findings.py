@@ -13,9 +13,12 @@ NONE = ("methods.dvcl.contrast=0.0",)
 
 
 def test_methods_are_held_against_supervised_and_seeds_are_averaged_first(make_record):
+    seeds = {0: (HIGH, LOW), 1: (BEST, LOW)}
     records = [
-        make_record("dvcl", HIGH), make_record("dvcl", BEST, seed=1), make_record("supervised", LOW)
-    ]  # fmt: skip
+        make_record(method, dice, seed=seed)
+        for seed, pair in seeds.items()
+        for method, dice in zip(("dvcl", "supervised"), pair, strict=True)
+    ]
     (found,) = collect(records)
     assert found.title == "study: five"
     assert found.reference == "supervised"
@@ -23,6 +26,16 @@ def test_methods_are_held_against_supervised_and_seeds_are_averaged_first(make_r
     assert found.paired["dvcl"].difference.mean == pytest.approx(
         sum(mean[case] - LOW[case] for case in LOW) / len(LOW)
     )
+
+
+def test_what_has_more_seeds_is_compared_on_those_of_both(make_record):
+    records = [
+        make_record("supervised", LOW), make_record("dvcl", HIGH), make_record("dvcl", BEST, seed=1)
+    ]  # fmt: skip
+    (found,) = collect(records)
+    assert found.paired == compare_pairs({"dvcl": (HIGH, LOW)})
+    others = [records[0], records[2]]
+    assert collect(others)[0].paired == compare_pairs({"dvcl": (BEST, LOW)}), "none is shared"
 
 
 def test_variants_of_one_method_are_one_table_against_the_unchanged_one(make_record):

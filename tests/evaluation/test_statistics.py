@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dvcl.evaluation.statistics import Interval, compare, holm, mean_interval
+from dvcl.evaluation.statistics import Interval, compare_pairs, holm, mean_interval
 
 NAN = math.nan
 
@@ -23,7 +23,7 @@ def draw(count, seed, shift=0.0):
 
 def test_the_test_is_that_of_scipy_on_the_paired_differences():
     method, other = draw(25, seed=0, shift=0.02)
-    found = compare({"new": method, "old": other}, "old")["new"]
+    found = compare_pairs({"new": (method, other)})["new"]
     expected = stats.wilcoxon(list(method.values()), list(other.values()))
     assert found.p == pytest.approx(expected.pvalue)
     assert found.p_adjusted == found.p, "one comparison needs no correction"
@@ -34,7 +34,7 @@ def test_the_test_is_that_of_scipy_on_the_paired_differences():
 def test_cases_are_paired_by_name_and_undefined_ones_left_out():
     method = {"a": 0.9, "b": 0.8, "c": NAN, "only here": 0.1}
     other = {"b": 0.7, "a": 0.7, "c": 0.5, "only there": 0.9}
-    found = compare({"new": method, "old": other}, "old")["new"]
+    found = compare_pairs({"new": (method, other)})["new"]
     assert found.difference.cases == 2
     assert found.difference.mean == pytest.approx(0.15)
 
@@ -47,27 +47,27 @@ def test_holm_by_hand():
 
 
 def test_comparisons_are_corrected_together():
-    pairs = {f"new {seed}": draw(20, seed, shift=0.03)[0] for seed in range(3)}
-    found = compare({"old": draw(20, 0)[1], **pairs}, "old")
+    old = draw(20, 0)[1]
+    found = compare_pairs({f"{seed}": (draw(20, seed, shift=0.03)[0], old) for seed in range(3)})
     assert [row.p_adjusted for row in found.values()] == holm([row.p for row in found.values()])
 
 
 def test_the_effect_is_the_share_of_ranks_in_favour_minus_against():
     other = by_case([0.0] * 4)
-    found = compare({"new": by_case([0.1, 0.2, -0.3, 0.4]), "old": other}, "old")["new"]
+    found = compare_pairs({"new": (by_case([0.1, 0.2, -0.3, 0.4]), other)})["new"]
     assert found.effect == pytest.approx((1 + 2 + 4 - 3) / 10)
-    assert compare({"new": by_case([0.1] * 4), "old": other}, "old")["new"].effect == 1
+    assert compare_pairs({"new": (by_case([0.1] * 4), other)})["new"].effect == 1
 
 
 def test_equal_methods_cannot_be_told_apart():
     scores = by_case([0.5, 0.6, 0.7])
-    found = compare({"new": scores, "old": scores}, "old")["new"]
+    found = compare_pairs({"new": (scores, scores)})["new"]
     assert (found.p, found.effect, found.verdict) == (1, 0, "cannot tell")
     assert found.difference == Interval(0, 0, 0, 3)
 
 
 def test_a_few_cases_cannot_show_anything():
-    found = compare({"new": by_case([0.9] * 5), "old": by_case([0.1] * 5)}, "old")["new"]
+    found = compare_pairs({"new": (by_case([0.9] * 5), by_case([0.1] * 5))})["new"]
     assert found.smallest_p == pytest.approx(1 / 16)
     assert found.p >= found.smallest_p
     assert found.verdict == "cannot tell"
@@ -75,12 +75,12 @@ def test_a_few_cases_cannot_show_anything():
 
 def test_a_clear_difference_is_told_in_both_directions():
     method, other = draw(30, seed=1, shift=0.1)
-    assert compare({"new": method, "old": other}, "old")["new"].verdict == "better"
-    assert compare({"new": method, "old": other}, "new")["old"].verdict == "worse"
+    assert compare_pairs({"new": (method, other)})["new"].verdict == "better"
+    assert compare_pairs({"old": (other, method)})["old"].verdict == "worse"
 
 
 def test_no_common_case_gives_no_verdict():
-    found = compare({"new": {"a": 0.5}, "old": {"b": 0.5}}, "old")["new"]
+    found = compare_pairs({"new": ({"a": 0.5}, {"b": 0.5})})["new"]
     assert math.isnan(found.p)
     assert found.verdict == "cannot tell"
     assert found.difference.cases == 0
@@ -88,7 +88,7 @@ def test_no_common_case_gives_no_verdict():
 
 def test_without_a_difference_the_test_errs_as_often_as_it_says():
     verdicts = [
-        compare({"new": draw(15, seed)[0], "old": draw(15, seed)[1]}, "old")["new"].p < 0.05
+        compare_pairs({"new": (draw(15, seed)[0], draw(15, seed)[1])})["new"].p < 0.05
         for seed in range(300)
     ]
     # 5 % of 300, within three standard deviations.
@@ -100,7 +100,7 @@ def test_the_detectable_difference_is_found_in_four_of_five_samples():
     (quantiles,) = [stats.t.ppf(0.975, count - 1) + stats.t.ppf(0.8, count - 1)]
     shift = quantiles * scatter / math.sqrt(count)
     rows = [
-        compare({"new": method, "old": other}, "old")["new"]
+        compare_pairs({"new": (method, other)})["new"]
         for method, other in (draw(count, seed, shift) for seed in range(300))
     ]
     assert np.median([row.detectable for row in rows]) == pytest.approx(shift, rel=0.05)

@@ -1,7 +1,7 @@
 """The table of paired differences says what the numbers say."""
 
 from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.statistics import compare
+from dvcl.evaluation.statistics import compare_pairs
 from dvcl.evaluation.twin import compare_twins
 from dvcl.report.differences import difference_table, twin_answer, twin_table
 
@@ -12,7 +12,7 @@ SAME = {case: dice + (-1) ** number / 1000 for number, (case, dice) in enumerate
 
 
 def test_differences_in_points_with_a_verdict():
-    found = compare({"old": OLD, "better": BETTER, "same": SAME}, "old")
+    found = compare_pairs({"better": (BETTER, OLD), "same": (SAME, OLD)})
     table = difference_table(found, "old")
     rows = {row[0]: row[1:] for row in table.rows}
     assert table.caption.startswith("Against old: ")
@@ -28,12 +28,12 @@ def test_differences_in_points_with_a_verdict():
 
 def test_few_cases_are_said_to_be_too_few():
     few = {case: OLD[case] for case in CASES[:5]}
-    table = difference_table(compare({"old": few, "new": BETTER}, "old"), "old")
+    table = difference_table(compare_pairs({"new": (BETTER, few)}), "old")
     assert "With 5 cases p cannot fall below 0.062 at all." in table.caption
 
 
 def test_without_common_cases_there_are_dashes():
-    table = difference_table(compare({"old": OLD, "new": {"other": 0.5}}, "old"), "old")
+    table = difference_table(compare_pairs({"new": ({"other": 0.5}, OLD)}), "old")
     assert table.rows[0][1:6] == ("–",) * 5
     assert table.rows[0][-1] == "cannot tell"
 

@@ -112,17 +112,18 @@ def _subtitle(project: Project, runs: Mapping[str, Run]) -> str:
 
 def _by_variant(
     runs: Mapping[str, Run], summaries: Mapping[str, Summary]
-) -> dict[str, list[Summary]]:
-    variants: dict[str, list[Summary]] = {}
+) -> dict[str, dict[int, Summary]]:
+    variants: dict[str, dict[int, Summary]] = {}
     for name, run in runs.items():
-        variants.setdefault(_variant(run), []).append(summaries[name])
+        variants.setdefault(_variant(run), {})[run.seed] = summaries[name]
     return variants
 
 
 def _result(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
     variants = _by_variant(runs, summaries)
     seen = [set(run.split.validation) & set(summaries[n].case_dice) for n, run in runs.items()]
-    return answer(variants, paired(variants), baseline(variants), any(seen))
+    rows = {name: list(seeds.values()) for name, seeds in variants.items()}
+    return answer(rows, paired(variants), baseline(variants), any(seen))
 
 
 def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:

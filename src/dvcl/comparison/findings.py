@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dvcl.comparison.records import RunRecord, write_records
-from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.statistics import Comparison, compare, compare_pairs
+from dvcl.evaluation.statistics import Comparison, compare_pairs
 from dvcl.evaluation.summary import Summary, case_means, summarise
 from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
@@ -89,8 +88,7 @@ def collect(records: Sequence[RunRecord]) -> list[Findings]:
     for title, members in by_label(records).items():
         runs = _by_name((record.entry.method, record) for record in members)
         if len(runs) > 1 or not members[0].entry.varied:
-            summaries = _summaries(runs)
-            found.append(Findings(title, runs, paired(summaries), baseline(summaries)))
+            found.append(Findings(title, runs, paired(_by_seed(runs)), baseline(runs)))
         bases.setdefault(members[0].entry.base, []).extend(members)
     return found + [_variants(base, members) for base, members in bases.items() if _vary(members)]
 
@@ -124,13 +122,13 @@ def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
     """What unlabelled scans were worth to every method that was trained beside supervised."""
     found = []
     for title, members in by_label(records).items():
-        seeds: dict[str, list[Sequence[CaseScore]]] = _by_name(
-            (record.entry.method, record.scores) for record in members
-        )
-        twin = seeds.pop(BASELINE, None)
-        for method, scores in seeds.items():
+        runs = _by_name((record.entry.method, record) for record in members)
+        twin = {record.entry.seed: record.scores for record in runs.pop(BASELINE, [])}
+        for method, records_of in runs.items():
             if twin:
-                answer, table = twin_report(compare_twins(scores, twin), method, BASELINE)
+                scores = {record.entry.seed: record.scores for record in records_of}
+                twins = compare_twins(*of_shared_seeds(scores, twin))
+                answer, table = twin_report(twins, method, BASELINE)
                 found.append((f"{title}. {answer}", table))
     return found
 
@@ -140,18 +138,28 @@ def baseline(methods: Mapping[str, object]) -> str:
     return BASELINE if BASELINE in methods else next(iter(methods))
 
 
-def paired(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Comparison]:
-    """Every method against the baseline, case by case, each case averaged over seeds first."""
-    means = dice_by_case(summaries)
-    return compare(means, baseline(means)) if means else {}
+def paired(rows: Mapping[str, Mapping[int, Summary]]) -> dict[str, Comparison]:
+    """Every row, seed -> summary, against the baseline, case by case."""
+    return compare_pairs(
+        {
+            name: _case_pair(seeds, rows[baseline(rows)])
+            for name, seeds in rows.items()
+            if name != baseline(rows)
+        }
+    )
+
+
+def of_shared_seeds(first: Mapping[int, T], second: Mapping[int, T]) -> tuple[list[T], list[T]]:
+    """What both have of the seeds that both have; all of each where they share none."""
+    shared = first.keys() & second.keys()
+    if not shared:
+        return list(first.values()), list(second.values())
+    return [first[seed] for seed in sorted(shared)], [second[seed] for seed in sorted(shared)]
 
 
 def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
     """{method: {case: mean Dice over its organs and over seeds}}."""
-    return {
-        name: case_means([summary.case_dice for summary in seeds])
-        for name, seeds in summaries.items()
-    }
+    return {name: _case_dice(seeds) for name, seeds in summaries.items()}
 
 
 def _vary(records: Sequence[RunRecord]) -> list[str]:
@@ -166,14 +174,32 @@ def _variants(base: str, records: Sequence[RunRecord]) -> Findings:
         members = [record for record in records if record.entry.method == method]
         members.sort(key=lambda record: bool(record.entry.varied))
         runs |= _by_name((record.entry.row, record) for record in members)
-    means = dice_by_case(_summaries(runs))
+    rows = _by_seed(runs)
     unchanged = {name: seeds[0].entry.method for name, seeds in runs.items()}
     pairs = {
-        name: (means[name], means[method])
+        name: _case_pair(rows[name], rows[method])
         for name, method in unchanged.items()
-        if name != method in means
+        if name != method in rows
     }
     return Findings(f"{base}, variants", runs, compare_pairs(pairs), UNCHANGED, variants=True)
+
+
+def _case_pair(
+    first: Mapping[int, Summary], second: Mapping[int, Summary]
+) -> tuple[dict[str, float], dict[str, float]]:
+    ours, theirs = of_shared_seeds(first, second)
+    return _case_dice(ours), _case_dice(theirs)
+
+
+def _case_dice(seeds: Sequence[Summary]) -> dict[str, float]:
+    return case_means([summary.case_dice for summary in seeds])
+
+
+def _by_seed(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[int, Summary]]:
+    return {
+        name: {record.entry.seed: summarise(record.scores) for record in members}
+        for name, members in runs.items()
+    }
 
 
 def _summaries(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[Summary]]:

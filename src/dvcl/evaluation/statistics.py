@@ -87,23 +87,6 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     return Interval(mean, float(found.low), float(found.high), known.size)
 
 
-def compare(
-    methods: Mapping[str, Mapping[str, float]], reference: str, seed: int = 0
-) -> dict[str, Comparison]:
-    """Compare every method with ``reference`` on the cases that both have, corrected together.
-
-    Args:
-        methods: Name -> case id -> score, higher is better, averaged over seeds; NaN where
-            undefined.
-        reference: One of the names.
-        seed: Of the intervals' resampling.
-    """
-    pairs = {
-        name: (scores, methods[reference]) for name, scores in methods.items() if name != reference
-    }
-    return compare_pairs(pairs, seed)
-
-
 def compare_pairs(
     pairs: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], seed: int = 0
 ) -> dict[str, Comparison]:
@@ -112,7 +95,8 @@ def compare_pairs(
     Wilcoxon, Biometrics Bulletin 1945; Holm, Scandinavian Journal of Statistics 1979.
 
     Args:
-        pairs: Name -> two scorings, each case id -> score, higher is better; NaN where undefined.
+        pairs: Name -> two scorings, each case id -> score, higher is better, averaged over seeds;
+            NaN where undefined.
         seed: Of the intervals' resampling.
     """
     found = {name: _paired(first, second, seed) for name, (first, second) in pairs.items()}

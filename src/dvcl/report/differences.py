@@ -14,7 +14,7 @@ def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTab
     """Each method's Dice minus the reference's, in percentage points.
 
     Args:
-        found: From `statistics.compare`.
+        found: From `statistics.compare_pairs`.
         reference: Name of the method that the others are held against.
     """
     rows = tuple(
@@ -42,10 +42,11 @@ def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTab
          "Would show", "Verdict"),
         rows,
         f"Against {reference}: mean difference of the mean Dice of "
-        f"{fewest if fewest == most else f'{fewest} to {most}'} cases, averaged over seeds, with a "
-        "bootstrap interval over cases; Wilcoxon signed-rank test, corrected for all rows; effect: "
-        "rank-biserial correlation; would show: the difference that these cases would have shown "
-        "in four of five studies. The test is about other cases, not about other trainings: one "
+        f"{fewest if fewest == most else f'{fewest} to {most}'} cases, averaged over the seeds "
+        "that both have, with a bootstrap interval over cases; Wilcoxon signed-rank test, "
+        "corrected for all rows; effect: rank-biserial correlation; would show: the difference "
+        "that these cases would have shown in four of five studies. The test is about other cases, "
+        "not about other trainings: one "
         f"seed may differ from the next by more.{limit}",
     )  # fmt: skip
 
@@ -73,9 +74,9 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
     return TextTable(
         ("Organ", f"{twin} %", f"{method} %", "Points", "95 % interval", "p", "Verdict"),
         rows,
-        "Dice of the test cases that have the organ, averaged over seeds, and the mean difference "
-        "with a bootstrap interval over cases; Wilcoxon signed-rank test, corrected for all organs "
-        "(Holm); the mean over organs is one test, without a correction.",
+        "Dice of the test cases that have the organ, averaged over the seeds that both have, and "
+        "the mean difference with a bootstrap interval over cases; Wilcoxon signed-rank test, "
+        "corrected for all organs (Holm); the mean over organs is one test, without a correction.",
         means=1,
     )
 
