@@ -56,8 +56,8 @@ def rows_of(part):
 
 def test_methods_by_organ_in_sections_with_spread_over_seeds():
     records = [
-        record("mean_teacher", 0, 0.8), record("mean_teacher", 1, 0.9), record("dvcl", 0, 0.7),
-        record("dvcl", 0, 0.9, (10, 80)),
+        record("mean_teacher", 0, 0.8), record("mean_teacher", 1, 0.9),
+        record("dvcl", 0, 0.7), record("dvcl", 1, 0.7), record("dvcl", 0, 0.9, (10, 80)),
     ]  # fmt: skip
     (table,) = build_tables(records, paper_table("1"))
     assert list(table.parts) == ["5 labelled, 85 unlabelled", "10 labelled, 80 unlabelled"]
@@ -65,15 +65,25 @@ def test_methods_by_organ_in_sections_with_spread_over_seeds():
     assert five.columns == ("", "Method", "liver", "spleen", "Mean Dice", "Mean Jaccard")
     # Seeds 0 and 1: means over organs 0.7 and 0.8, so 0.75 with sample SD 0.0707.
     assert rows_of(five)["MT"] == ("85.00", "65.00", "75.00 ± 7.07", "37.50 ± 3.54")
-    assert rows_of(five)["Ours"] == ("70.00", "50.00", "60.00", "30.00")
+    assert rows_of(five)["Ours"] == ("70.00", "50.00", "60.00 ± 0.00", "30.00 ± 0.00")
     assert set(rows_of(five)["CPS"]) == {"not run"}
     assert five.strong == {(2, column) for column in range(2, 6)}
     assert rows_of(ten)["Ours"] == ("90.00", "70.00", "80.00", "40.00")
     assert set(rows_of(ten)["MT"]) == {"not run"}
     assert not ten.strong
-    assert "over 2 test cases; 300 training steps; seeds 0, 1 (not all of them: Ours)" in (
-        table.caption
-    )
+    assert "over 2 test cases; 300 training steps; seeds 0, 1. Means" in table.caption
+
+
+def test_rows_of_a_section_have_the_same_seeds():
+    few = [record("mean_teacher", seed, dice) for seed, dice in ((0, 0.8), (1, 0.9))]
+    (table,) = build_tables([*few, record("dvcl", 0, 0.7)], paper_table("1"))
+    (part,) = table.parts.values()
+    assert rows_of(part)["MT"] == ("80.00", "60.00", "70.00", "35.00"), "without seed 1"
+    assert "; seed 0. Means" in table.caption
+    (table,) = build_tables([*few, record("dvcl", 2, 0.7)], paper_table("1"))
+    (part,) = table.parts.values()
+    assert rows_of(part)["MT"][2] == "75.00 ± 7.07", "no seed is shared"
+    assert "; seeds 0, 1, 2 (not all of them: MT; Ours). Means" in table.caption
 
 
 def test_rows_of_an_ablation_are_found_by_their_settings():
@@ -88,8 +98,7 @@ def test_rows_of_an_ablation_are_found_by_their_settings():
     (part,) = table.parts.values()
     assert part.columns == ("K", "K'", "Mean Dice", "Mean Jaccard")
     means = [row[2] for row in part.rows]
-    assert means == ["60.00 ± 0.00", "not run", "70.00", "80.00", "not run"]
-    assert "(not all of them: K 10, K' 10; K 10, K' 15)" in table.caption
+    assert means == ["60.00", "not run", "70.00", "80.00", "not run"]
     assert part.strong == {(3, 2), (3, 3)}
 
 

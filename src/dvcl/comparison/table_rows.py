@@ -15,7 +15,7 @@ Found = list[list[RunRecord]]
 
 
 def found_rows(table: PaperTable, records: Sequence[RunRecord]) -> Found:
-    """The runs of every row, one per seed.
+    """The runs of every row, one per seed: of the seeds that all rows have, if there are any.
 
     Args:
         table: Which.
@@ -24,13 +24,17 @@ def found_rows(table: PaperTable, records: Sequence[RunRecord]) -> Found:
     Raises:
         InputError: When rows differ in more than the table says.
     """
-    found = []
+    rows: list[dict[int, RunRecord]] = []
     for row in table.rows:
         runs: dict[int, RunRecord] = {}
         for record in records:
             if belongs(record, row):
                 runs.setdefault(record.entry.seed, record)
-        found.append([runs[seed] for seed in sorted(runs)])
+        rows.append(runs)
+    # A row with further seeds would be held to another standard than the others.
+    seeds = [runs.keys() for runs in rows if runs]
+    shared = {seed for runs in seeds for seed in runs if all(seed in other for other in seeds)}
+    found = [[runs[seed] for seed in sorted(runs) if not shared or seed in shared] for runs in rows]
     _check_alike(table, found)
     return found
 
