@@ -1,3 +1,6 @@
+import platform
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,10 @@ STATUS = Path("/proc/self/status")
 def test_the_peak_is_the_kernels() -> None:
     (line,) = (row for row in STATUS.read_text().splitlines() if row.startswith("VmHWM:"))
     assert resources.peak_ram() == pytest.approx(int(line.split()[1]) * 1024, rel=0.01)
+
+
+@pytest.mark.skipif(not shutil.which("lscpu"), reason="another program tells the name")
+def test_the_processor_has_the_name_that_others_give_it() -> None:
+    said = subprocess.run(["lscpu"], capture_output=True, text=True, check=True).stdout
+    names = [line.partition(":")[2].strip() for line in said.splitlines() if "Model name" in line]
+    assert resources.processor_name() in (*names, platform.processor())

@@ -17,6 +17,7 @@ from dvcl.errors import InputError
 from dvcl.files import read_record, sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
+from dvcl.resources import processor_name
 from dvcl.splits import Split
 from dvcl.training.checkpoint import load_weights
 from dvcl.training.engine import choose_device
@@ -214,7 +215,7 @@ def usable_device(name: str) -> torch.device:
 
 def made_with(device: torch.device, processes: int = 1) -> dict[str, str]:
     """Versions and machine, for the record."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return {
         "dvcl": dvcl.__version__,
         "python": platform.python_version(),
