@@ -27,6 +27,13 @@ def test_the_unchanged_run_has_its_place_among_the_values(make_record):
     assert means == pytest.approx({"5": 0.6, "20": 0.6, default: 0.75})
 
 
+def test_the_points_of_a_curve_have_the_same_seeds(make_record):
+    seeds = [make_record("dvcl", {"a": dice}, seed=seed) for seed, dice in enumerate((0.5, 0.9))]
+    (curve,) = setting_curves(variants([*seeds, *varied(make_record, "5")])).values()
+    means = sorted(spread.mean for spread in curve.lines["dvcl"].values())
+    assert means == pytest.approx([0.5, 0.6])
+
+
 def test_a_value_that_was_tried_is_not_drawn_twice(make_record):
     records = [make_record("dvcl", {"a": 0.7}), *varied(make_record, "5", "10.0")]
     (curve,) = setting_curves(variants(records)).values()

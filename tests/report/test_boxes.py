@@ -41,6 +41,17 @@ def test_a_setting_has_a_point_per_value_with_its_spread():
     assert list(cps.lines[0].get_xdata()) == [1]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["5", "10"]
     assert axes.get_xlabel() == "methods.dvcl.neighbours"
+    assert dvcl.lines[0].get_linestyle() == "-"
+
+
+def test_words_are_not_joined_by_a_line_and_close_ticks_stay_apart():
+    line = {value: spread([dice]) for value, dice in (("sum", 0.821), ("mean", 0.823))}
+    figure = settings_curve("x", {"dvcl": line})
+    (axes,) = figure.axes
+    assert axes.containers[0].lines[0].get_linestyle() == "None"
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(set(ticks)) == len(ticks)
 
 
 def test_numbers_stand_in_their_order_and_the_unchanged_one_is_marked():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dvcl.comparison.records import RunRecord, write_records
+from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.evaluation.statistics import Comparison, compare_pairs
 from dvcl.evaluation.summary import Summary, case_means, summarise
 from dvcl.evaluation.twin import compare_twins
@@ -127,7 +128,7 @@ def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
         for method, records_of in runs.items():
             if twin:
                 scores = {record.entry.seed: record.scores for record in records_of}
-                twins = compare_twins(*of_shared_seeds(scores, twin))
+                twins = compare_twins(*on_shared_seeds([scores, twin]))
                 answer, table = twin_report(twins, method, BASELINE)
                 found.append((f"{title}. {answer}", table))
     return found
@@ -147,14 +148,6 @@ def paired(rows: Mapping[str, Mapping[int, Summary]]) -> dict[str, Comparison]:
             if name != baseline(rows)
         }
     )
-
-
-def of_shared_seeds(first: Mapping[int, T], second: Mapping[int, T]) -> tuple[list[T], list[T]]:
-    """What both have of the seeds that both have; all of each where they share none."""
-    shared = first.keys() & second.keys()
-    if not shared:
-        return list(first.values()), list(second.values())
-    return [first[seed] for seed in sorted(shared)], [second[seed] for seed in sorted(shared)]
 
 
 def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
@@ -187,8 +180,8 @@ def _variants(base: str, records: Sequence[RunRecord]) -> Findings:
 def _case_pair(
     first: Mapping[int, Summary], second: Mapping[int, Summary]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    ours, theirs = of_shared_seeds(first, second)
-    return _case_dice(ours), _case_dice(theirs)
+    ours, theirs = map(_case_dice, on_shared_seeds([first, second]))
+    return ours, theirs
 
 
 def _case_dice(seeds: Sequence[Summary]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 from dvcl import __version__
 from dvcl.comparison.findings import Findings
 from dvcl.comparison.records import RunRecord
+from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.comparison.table_rows import settings_of
 from dvcl.evaluation.summary import Spread, spread
 from dvcl.report.settings_curve import number_first
@@ -44,10 +45,12 @@ def setting_curves(found: Findings) -> dict[str, Curve]:
 
 
 def _curve(found: Findings, rows: Mapping[str, RunRecord], setting: str) -> Curve:
-    lines: dict[str, dict[str, Spread]] = {}
-    unchanged: dict[str, tuple[str, Spread]] = {}
+    lines: dict[str, dict[str, dict[int, float]]] = {}
+    unchanged: dict[str, tuple[str, dict[int, float]]] = {}
     for row, record in rows.items():
-        dice = spread([summary.mean_dice for summary in found.summaries[row]])
+        seeds = (run.entry.seed for run in found.runs[row])
+        means = (summary.mean_dice for summary in found.summaries[row])
+        dice = dict(zip(seeds, means, strict=True))
         key, _, value = "".join(record.entry.varied[:1]).partition("=")
         if not record.entry.varied and (known := setting_value(record, setting)) is not None:
             unchanged[record.entry.method] = (known, dice)
@@ -60,7 +63,11 @@ def _curve(found: Findings, rows: Mapping[str, RunRecord], setting: str) -> Curv
             line[value] = dice
     same = {number_first(value) for value, _ in unchanged.values()}
     tried = {value for line in lines.values() for value in line}
-    return Curve(lines, {value for value in tried if number_first(value) in same})
+    spreads = {
+        method: dict(zip(line, map(spread, on_shared_seeds([*line.values()])), strict=True))
+        for method, line in lines.items()
+    }
+    return Curve(spreads, {value for value in tried if number_first(value) in same})
 
 
 def setting_value(record: RunRecord, setting: str) -> str | None:

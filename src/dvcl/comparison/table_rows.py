@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dvcl.comparison.records import RunRecord
+from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.errors import InputError
 from dvcl.files import sha256_of_json
 from dvcl.paper.tables import PaperTable, Row
@@ -31,10 +32,7 @@ def found_rows(table: PaperTable, records: Sequence[RunRecord]) -> Found:
             if belongs(record, row):
                 runs.setdefault(record.entry.seed, record)
         rows.append(runs)
-    # A row with further seeds would be held to another standard than the others.
-    seeds = [runs.keys() for runs in rows if runs]
-    shared = {seed for runs in seeds for seed in runs if all(seed in other for other in seeds)}
-    found = [[runs[seed] for seed in sorted(runs) if not shared or seed in shared] for runs in rows]
+    found = on_shared_seeds(rows)
     _check_alike(table, found)
     return found
 

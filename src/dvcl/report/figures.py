@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from PIL import Image  # matplotlib writes its PNGs with it
 
 from dvcl.files import write_atomically
@@ -52,7 +51,8 @@ def dress(axes: Axes, title: str, percent: str = "") -> None:
     axes.spines[["left", "bottom"]].set_color(QUIET)
     if percent:
         axis = axes.xaxis if percent == "x" else axes.yaxis
-        axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=None))
+        # As many digits as tell the ticks apart: 0.5 is "50", 0.8225 "82.25".
+        axis.set_major_formatter(lambda value, _: f"{round(100 * value, 2):g}")
 
 
 def png_bytes(figure: Figure) -> bytes:

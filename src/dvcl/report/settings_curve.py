@@ -16,7 +16,9 @@ def settings_curve(
     found: Mapping[str, Mapping[str, Spread]],
     unchanged: Collection[str] = (),
 ) -> Figure:
-    """Draw a line per method over the values of a setting, with the spread over seeds.
+    """Draw a method's points over the values of a setting, with the spread over seeds.
+
+    Numbers are joined by a line; between words there is nothing.
 
     Args:
         setting: Its name, below the axis.
@@ -27,6 +29,7 @@ def settings_curve(
     figure = Figure((5.2, 3.4), layout="constrained", facecolor="white")
     axes = figure.subplots()
     values = sorted({value for line in found.values() for value in line}, key=number_first)
+    joined = all(number_first(value)[0] == 0 for value in values)
     for index, (method, line) in enumerate(found.items()):
         known = [place for place, value in enumerate(values) if value in line]
         spreads = [line[values[place]] for place in known]
@@ -34,7 +37,8 @@ def settings_curve(
             known, [spread.mean for spread in spreads],
             yerr=[0 if math.isnan(spread.sd) else spread.sd for spread in spreads],
             label=method, color=LINE_COLOURS[index % len(LINE_COLOURS)], marker="o", markersize=4,
-            linestyle=LINE_DASHES[index // len(LINE_COLOURS) % len(LINE_DASHES)], capsize=3,
+            linestyle=LINE_DASHES[index // len(LINE_COLOURS) % len(LINE_DASHES)] if joined else "",
+            capsize=3,
         )  # fmt: skip
     dress(axes, "Mean test Dice (%)", percent="y")
     names = [f"{value}\n(unchanged)" if value in unchanged else value for value in values]
