@@ -144,6 +144,8 @@ def test_names_tell_runs_apart(study: dict[str, Path], tmp_path: Path) -> None:
     assert list(found) == ["ccl", "dvcl, small-ct", "dvcl, vcl"]
     found = open_runs([study["dvcl"], named, seeded], [])
     assert list(found) == ["dvcl, small-ct", "dvcl, vcl, seed 0", "dvcl, vcl, seed 1"]
+    varied = [train(study["work"], "dvcl", name=f"vcl, five{more}") for more in ("", ", K=5")]
+    assert list(open_runs(varied, [])) == ["dvcl", "dvcl, K=5"]
     with pytest.raises(InputError, match=r"for 2 runs.*Name each run once"):
         open_runs([study["dvcl"], study["dvcl"]], [])
     with pytest.raises(InputError, match=r"\['a'\] found for 2 runs"):

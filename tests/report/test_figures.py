@@ -13,6 +13,8 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from dvcl.report.figures import (
     ORGAN_COLOURS,
+    above,
+    dress,
     organ_colour,
     png_bytes,
     save_png,
@@ -95,3 +97,24 @@ def test_few_colours_keep_the_picture_and_the_smallest_organ():
     assert np.abs(pictures[0] - pictures[1]).max() < 12, "no steps in the greys"
     close = np.abs(pictures[0] - 255 * np.array(to_rgb(organ_colour(7)))).max(axis=-1) < 30
     assert close.any()
+
+
+def test_long_titles_take_several_lines_and_more_height():
+    titles, further_in = above(["dvcl", "dvcl, neighbours=5, outsiders=10"], width_in=1.9)
+    assert titles["dvcl"] == "dvcl"
+    assert titles["dvcl, neighbours=5, outsiders=10"] == "dvcl, neighbours=5,\noutsiders=10"
+    assert further_in > 0
+    assert above(["dvcl"], 1.9)[1] == 0
+    assert above(["a_word_longer_than_its_panel"], 0.5)[0] != {}
+
+
+def test_titles_stay_above_their_panels():
+    figure = Figure((4, 2), layout="constrained")
+    panels = figure.subplots(1, 2)
+    names = ["dvcl, hippocampus, 5 labelled, distance=0.0", "dvcl, hippocampus, 5 labelled"]
+    titles, _ = above(names, 1.7)
+    for axes, name in zip(panels, names, strict=True):
+        dress(axes, titles[name])
+    figure.draw_without_rendering()
+    for axes in panels:
+        assert axes._left_title.get_window_extent().x1 <= axes.get_window_extent().x1 + 2

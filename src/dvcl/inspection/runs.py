@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +33,11 @@ def open_runs(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Run]:
             ]
         )
     titles = [run.method for run in runs]
-    groups = [f"{run.method}, {run.folder.absolute().parents[1].name}" for run in runs]
+    parts = [run.folder.absolute().parents[1].name.split(", ") for run in runs]
+    # What the names of all groups begin with tells no run from another.
+    alike = takewhile(lambda part: len(set(part)) == 1, zip(*parts, strict=False))
+    shared = len(list(alike))
+    groups = [", ".join([run.method, *own[shared:]]) for run, own in zip(runs, parts, strict=True)]
     seeds = [f"{group}, seed {run.seed}" for group, run in zip(groups, runs, strict=True)]
     for longer in (groups, seeds):
         titles = [

@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from dvcl.evaluation.feature_space import ClassDistances
+from dvcl.report.figures import above
 
 WIDTH_IN, NAMES_IN, FRAME_IN = 7.4, 1.35, 0.45
 LARGEST_CELL_IN = 0.5
@@ -32,15 +33,17 @@ def distance_matrices(names: Sequence[str], found: Mapping[str, ClassDistances])
     lines = math.ceil(len(found) / columns)
     cell = min(LARGEST_CELL_IN, (WIDTH_IN - NAMES_IN - 0.6) / columns / len(names))
     width = NAMES_IN + 0.6 + columns * (cell * len(names) + 0.1)
+    titles, further_in = above(found, cell * len(names))
     figure = Figure(
-        (width, lines * (cell * len(names) + FRAME_IN)), layout="constrained", facecolor="white"
-    )
+        (width, lines * (cell * len(names) + FRAME_IN + further_in)),
+        layout="constrained", facecolor="white",
+    )  # fmt: skip
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     tables = {run: _table(distances) for run, distances in found.items()}
     largest = max(np.nanmax(table, initial=0) for table in tables.values())
     for axes, (run, table) in zip(grid.flat, tables.items(), strict=False):
         image = _draw(axes, table, largest, cell)
-        axes.set_title(run, loc="left", size=10, weight="bold")
+        axes.set_title(titles[run], loc="left", size=10, weight="bold")
         absent = np.isnan(np.diagonal(table))
         labels = [
             f"{name}{' (absent)' if gone else ''} {index}"

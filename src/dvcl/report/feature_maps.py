@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from dvcl.report.figures import QUIET, organ_colour
+from dvcl.report.figures import QUIET, above, organ_colour
 
 PANEL_IN, TITLE_IN, LEGEND_IN = 2.4, 0.3, 0.17
 COLUMNS = 3
@@ -42,14 +42,15 @@ def feature_maps(
     side_in = PANEL_IN if columns > 1 else 2 * PANEL_IN
     entries, abreast = _legend(names, classes), 4 if columns > 2 else 3
     legend_in = LEGEND_IN * math.ceil(len(entries) / abreast)
+    titles, further_in = above(places, side_in)
     figure = Figure(
-        (side_in * columns, lines * (side_in + TITLE_IN) + legend_in),
+        (side_in * columns, lines * (side_in + TITLE_IN + further_in) + legend_in),
         layout="compressed", facecolor="white",
     )  # fmt: skip
     grid = figure.subplots(lines, columns, squeeze=False)
     for axes, run in zip(grid.flat, places, strict=False):
         _draw(axes, classes, places[run], reliable[run])
-        axes.set_title(run, loc="left", size=10, weight="bold")
+        axes.set_title(titles[run], loc="left", size=10, weight="bold")
     for axes in list(grid.flat)[len(places) :]:
         axes.set_visible(False)
     figure.legend(

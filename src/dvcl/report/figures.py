@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +36,23 @@ LINE_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 
 
 QUIET = "#6b6b6b"
+LETTER_IN, LINE_IN = 0.086, 0.17  # of a title
 
 
 def organ_colour(class_index: int) -> str:
     """Colour of a class, 1 for the first organ; the same in every figure, repeating after 20."""
     return ORGAN_COLOURS[(class_index - 1) % len(ORGAN_COLOURS)]
+
+
+def above(names: Iterable[str], width_in: float) -> tuple[dict[str, str], float]:
+    """Titles of panels so wide, long names in several lines, and the height of further lines.
+
+    Returns:
+        Name -> title, and inches.
+    """
+    letters = max(1, int(width_in / LETTER_IN))
+    titles = {name: textwrap.fill(name, letters, break_long_words=False) for name in names}
+    return titles, LINE_IN * max((title.count("\n") for title in titles.values()), default=0)
 
 
 def dress(axes: Axes, title: str, percent: str = "") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dvcl.report.figures import LINE_COLOURS, QUIET, dress
+from dvcl.report.figures import LINE_COLOURS, QUIET, above, dress
 
 # As in the paper: blue for reliable voxels, orange for the Dice.
 RELIABLE, RIGHT, DICE = LINE_COLOURS[5], LINE_COLOURS[0], LINE_COLOURS[4]
@@ -33,14 +33,15 @@ def reliability_bars(
     """
     columns = min(COLUMNS, len(runs))
     lines = math.ceil(len(runs) / columns)
+    titles, further_in = above(runs, PANEL_IN)
     figure = Figure(
-        (NAMES_IN + PANEL_IN * columns, lines * (ORGAN_IN * len(organs) + FRAME_IN)),
+        (NAMES_IN + PANEL_IN * columns, lines * (ORGAN_IN * len(organs) + FRAME_IN + further_in)),
         layout="constrained", facecolor="white",
     )  # fmt: skip
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (run, values) in zip(grid.flat, runs.items(), strict=False):
         _draw(axes, *values)
-        dress(axes, run, percent="x")
+        dress(axes, titles[run], percent="x")
         axes.set(xlim=(0, 1.15), ylim=(len(organs) - 0.5, -0.5), xticks=[0, 0.5, 1])
         axes.set_yticks(range(len(organs)), organs, size=9)
         axes.tick_params(axis="y", length=0)
