@@ -60,6 +60,20 @@ def test_runs_of_a_group_whose_settings_changed_are_left_out() -> None:
     ]  # fmt: skip
 
 
+def test_one_methods_settings_do_not_concern_another() -> None:
+    """Varied by the same name, methods.ccl.contrast and methods.dvcl.contrast share a group."""
+
+    def varied(method: str, contrast: float, seed: int = 0) -> RunRecord:
+        found = record(method, seed)
+        methods = {method: {"contrast": contrast}}
+        recipe = {**found.settings["recipe"], "methods": methods}
+        return replace(found, settings={**found.settings, "recipe": recipe})
+
+    old = [varied("ccl", 0.0), varied("dvcl", 0.5, seed=1)]
+    found = together(old, [varied("dvcl", 0.0)])
+    assert [(r.entry.method, r.entry.seed) for r in found] == [("ccl", 0), ("dvcl", 0)]
+
+
 def test_records_find_their_studies_by_name() -> None:
     here, elsewhere = record(), record("cps")
     elsewhere = replace(elsewhere, entry=replace(elsewhere.entry, study=Path("other")))

@@ -146,17 +146,40 @@ def together(old: Iterable[RunRecord], new: Iterable[RunRecord]) -> list[RunReco
     """Records of several calls; a run that was made again counts as it is now.
 
     Older runs of a group whose settings have changed since are left out: they would be compared
-    with what they cannot be compared with.
+    with what they cannot be compared with. The settings of a method are its own affair.
     """
     new = list(new)
-    settings = {record.entry.label: sha256_of_json(record.settings) for record in new}
-    kept = {
-        record.key: record
-        for record in old
-        if settings.get(record.entry.label, sha256_of_json(record.settings))
-        == sha256_of_json(record.settings)
+    common = {
+        record.entry.label: sha256_of_json(apart_from_methods(record.settings)) for record in new
     }
+    own = {
+        (record.entry.label, record.entry.method): sha256_of_json(_own(record)) for record in new
+    }
+    kept = {}
+    for record in old:
+        label, method = record.entry.label, record.entry.method
+        shared, mine = (
+            sha256_of_json(apart_from_methods(record.settings)),
+            sha256_of_json(_own(record)),
+        )
+        if common.get(label, shared) == shared and own.get((label, method), mine) == mine:
+            kept[record.key] = record
     return list((kept | {record.key: record for record in new}).values())
+
+
+def apart_from_methods(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs of all methods must have in common to be compared: data, split and schedule."""
+    recipe = {
+        key: value
+        for key, value in settings["recipe"].items()
+        if key not in ("name", "about", "methods")
+    }
+    return {**settings, "recipe": recipe}
+
+
+def _own(record: RunRecord) -> Mapping[str, Any]:
+    methods: Mapping[str, Mapping[str, Any]] = record.settings["recipe"].get("methods", {})
+    return methods.get(record.entry.method, {})
 
 
 def _scores_csv(records: Iterable[RunRecord]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from dvcl.comparison.records import RunRecord
+from dvcl.comparison.records import RunRecord, apart_from_methods
 from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.errors import InputError
 from dvcl.files import sha256_of_json
@@ -66,17 +66,10 @@ def comparable(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
         if all(change.startswith("methods.") for change in record.entry.varied):
-            groups.setdefault(sha256_of_json(_else(record.settings)), []).append(record)
+            groups.setdefault(sha256_of_json(apart_from_methods(record.settings)), []).append(
+                record
+            )
     return groups
-
-
-def _else(settings: Mapping[str, Any]) -> dict[str, Any]:
-    recipe = {
-        key: value
-        for key, value in settings["recipe"].items()
-        if key not in ("name", "about", "methods")
-    }
-    return {**settings, "recipe": recipe}
 
 
 def _check_alike(table: PaperTable, found: Found) -> None:
