@@ -56,6 +56,15 @@ def test_variants_of_one_method_are_one_table_against_the_unchanged_one(make_rec
     assert "Against the same method unchanged" in variants.differences.caption
 
 
+def test_settings_of_two_methods_by_the_same_name_make_no_group(make_record):
+    records = [
+        make_record("ccl", LOW, varied=("methods.ccl.contrast=0.0",)),
+        make_record("dvcl", HIGH, varied=NONE),
+    ]
+    (variants,) = collect(records)
+    assert list(variants.runs) == ["ccl (contrast=0.0)", "dvcl (contrast=0.0)"]
+
+
 def test_several_methods_with_a_varied_setting_are_also_compared_with_each_other(make_record):
     rate = ("training.rate=0.5",)
     records = [

@@ -88,7 +88,9 @@ def collect(records: Sequence[RunRecord]) -> list[Findings]:
     bases: dict[str, list[RunRecord]] = {}
     for title, members in by_label(records).items():
         runs = _by_name((record.entry.method, record) for record in members)
-        if len(runs) > 1 or not members[0].entry.varied:
+        # Settings of two methods may have the same name, and then have no more in common.
+        alike = len({record.entry.varied for record in members}) == 1
+        if alike and (len(runs) > 1 or not members[0].entry.varied):
             found.append(Findings(title, runs, paired(_by_seed(runs)), baseline(runs)))
         bases.setdefault(members[0].entry.base, []).extend(members)
     return found + [_variants(base, members) for base, members in bases.items() if _vary(members)]
