@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import torch
 
+from dvcl.resources import processor_name
+
 MIB = 2**20
 Result = TypeVar("Result")
 
@@ -37,18 +39,11 @@ def options(description: str | None, threads: int = 1, repeats: int = 5) -> argp
 
 def describe_machine(chosen: argparse.Namespace) -> str:
     """One line that belongs beside every number."""
-    processor = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        "unknown processor",
-    )
     device = torch.cuda.get_device_name() if chosen.device == "cuda" else "no GPU used"
     return (
-        f"{date.today()}, {processor}, {os.cpu_count()} cores, {chosen.threads} threads used, "
-        f"{device}, {'wall clock' if _is_parallel() else 'processor time'}, "
+        f"{date.today()}, {processor_name() or 'unknown processor'}, {os.cpu_count()} cores, "
+        f"{chosen.threads} threads used, {device}, "
+        f"{'wall clock' if _is_parallel() else 'processor time'}, "
         f"torch {torch.__version__}, "
         f"load {os.getloadavg()[0]:.1f}"
         f"{', quick sizes' if chosen.quick else ''}"
