@@ -11,6 +11,7 @@ import pytest
 from dvcl.comparison import jobs
 from dvcl.comparison.jobs import Job, run_in_turn, run_jobs, start_here, start_submitted
 from dvcl.errors import InputError
+from dvcl.resources import usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -66,12 +67,16 @@ def test_no_more_jobs_than_asked_for_work_at_once(tmp_path):
     assert max(seen) == 1
 
 
-def test_cores_and_gpus_are_shared_out(tmp_path):
+@pytest.mark.parametrize("already", [None, "3"])
+def test_cores_and_gpus_are_shared_out(tmp_path, monkeypatch, already):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if already:
+        monkeypatch.setenv("OMP_NUM_THREADS", already)
     code = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['CUDA_VISIBLE_DEVICES'])"
     listed = [job(tmp_path, str(number), code) for number in range(2)]
     run(listed, 2, start_here(2, gpus=2))
     told = sorted(listed_job.log.read_text().split() for listed_job in listed)
-    threads = str(max(1, os.cpu_count() // 2))
+    threads = already or str(max(1, usable_cores() // 2))
     assert told == [[threads, "0"], [threads, "1"]]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dvcl.errors import InputError
+from dvcl.resources import usable_cores
 
 Arguments = Sequence[str]
 LOG_LINES = 3
@@ -93,11 +94,14 @@ class _Process(Handle):
 
 
 def start_here(side_by_side: int, gpus: int) -> Start:
-    """Processes on this machine, which share its cores, and take its GPUs in turn."""
-    threads = max(1, (os.cpu_count() or 1) // side_by_side)
+    """Processes on this machine, which share its cores, and take its GPUs in turn.
+
+    A number of threads that is set already stays: on it depends how sums are rounded.
+    """
+    threads = max(1, usable_cores() // side_by_side)
 
     def start(job: Job, place: int) -> Handle:
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NO_COLOR": "1"}
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "NO_COLOR": "1"}
         if gpus > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(place % gpus)
         return _Process(job, environment)
