@@ -10,7 +10,7 @@ import torch
 from dvcl.commands.predict import predict_files
 from dvcl.datasets.dataset import LabelTable
 from dvcl.datasets.label_file import read_label_table
-from dvcl.datasets.masks import read_case_label
+from dvcl.datasets.masks import holds_masks, read_case_label
 from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
@@ -20,7 +20,7 @@ from dvcl.inference.sliding_window import Window
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.scored import SCORES, test_cases
-from dvcl.volume import is_volume, read_label
+from dvcl.volume import read_label
 
 
 def evaluate_run(
@@ -88,12 +88,18 @@ def _table_of(folder: Path) -> LabelTable:
     """The integers that occur in the references, named by themselves."""
     problems: list[str] = []
     references = volumes_by_stem(folder, problems, masks=True)
+    if masks := [path for path in references.values() if holds_masks(path)]:
+        problems.append(
+            f"{masks[0]}: is one of {len(masks)} folders of masks, which have names, while label "
+            "maps to be scored have integers; a file that says which is which was expected. Give "
+            "it with --labels."
+        )
     if problems:
         raise InputError(problems)
     values: set[int] = set()
     for path in references.values():
         try:
-            values.update(_values_of(path))
+            values.update(np.unique(read_label(path).array).tolist())
         except InputError as error:
             problems += error.problems
     if problems:
@@ -101,12 +107,3 @@ def _table_of(folder: Path) -> LabelTable:
     if not values - {0}:
         raise InputError(f"{folder}: no reference label map with an organ there; expected some.")
     return LabelTable.from_mapping({value: f"label {value}" for value in values - {0}})
-
-
-def _values_of(reference: Path) -> list[int]:
-    if reference.is_dir() and not is_volume(reference):
-        raise InputError(
-            f"{reference}: is a folder of masks, which have names, while label maps to be scored "
-            "have integers; a file that says which is which was expected. Give it with --labels."
-        )
-    return list(map(int, np.unique(read_label(reference).array)))

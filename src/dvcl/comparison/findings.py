@@ -143,13 +143,11 @@ def baseline(methods: Mapping[str, object]) -> str:
 
 def paired(rows: Mapping[str, Mapping[int, Summary]]) -> dict[str, Comparison]:
     """Every row, seed -> summary, against the baseline, case by case."""
-    return compare_pairs(
-        {
-            name: _case_pair(seeds, rows[baseline(rows)])
-            for name, seeds in rows.items()
-            if name != baseline(rows)
-        }
-    )
+    if not rows:
+        return {}
+    reference = baseline(rows)
+    others = (name for name in rows if name != reference)
+    return compare_pairs({name: _case_pair(rows[name], rows[reference]) for name in others})
 
 
 def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
@@ -198,9 +196,7 @@ def _by_seed(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[int, Sum
 
 
 def _summaries(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[Summary]]:
-    return {
-        name: [summarise(record.scores) for record in members] for name, members in runs.items()
-    }
+    return {name: list(seeds.values()) for name, seeds in _by_seed(runs).items()}
 
 
 def _by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:

@@ -99,7 +99,12 @@ def read_case_label(case: Case, labels: LabelTable) -> Volume:
 
 def has_masks(case: Case) -> bool:
     """Whether the label of a case is a folder with one mask per organ."""
-    return case.label is not None and case.label.is_dir() and not is_volume(case.label)
+    return case.label is not None and holds_masks(case.label)
+
+
+def holds_masks(label: Path) -> bool:
+    """Whether a label is a folder of masks, and not a label map or its DICOM slices."""
+    return label.is_dir() and not is_volume(label)
 
 
 def case_masks(case: Case, labels: LabelTable) -> dict[str, Path]:

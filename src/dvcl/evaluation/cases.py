@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, LabelTable
-from dvcl.datasets.masks import has_masks, masks_of, read_case_label
+from dvcl.datasets.masks import holds_masks, masks_of, read_case_label
 from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
@@ -205,11 +205,9 @@ def evaluate_folders(
 
 
 def _case(case_id: str, prediction: Path, reference: Path, labels: LabelTable) -> Case:
-    case = Case(case_id, prediction, reference)
-    if not has_masks(case):
-        return case
-    masks = masks_of(reference)
-    return replace(case, unannotated=tuple(name for name in labels.organs if name not in masks))
+    drawn = masks_of(reference) if holds_masks(reference) else labels.organs
+    unannotated = tuple(organ for organ in labels.organs if organ not in drawn)
+    return Case(case_id, prediction, reference, unannotated=unannotated)
 
 
 def _match(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
