@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +19,7 @@ from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
-from dvcl.resources import launch
+from dvcl.resources import available_ram, launch
 from dvcl.sampling.streams import Sampler
 from dvcl.splits import Split, check_cases, write_split
 from dvcl.store import Store, StoredCase
@@ -33,7 +32,7 @@ from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
 from dvcl.training.tensorboard import TensorBoard
 
-# Prepared cases are held in RAM when they take less than this share of it.
+# Prepared cases are held in RAM when they take less than this share of what is free.
 MEMORY_SHARE = 0.5
 
 
@@ -79,7 +78,7 @@ def train_run(
         chosen = usable_device(own_device)
         trained = run.build_method()
         check_fit(run, trained, store)
-        _preload(store, (*split.labelled, *split.unlabelled, *split.validation))
+        _preload(run.split, trained, store)
         with ExitStack() as held:
             processes.lead(partial(_take, run, chosen, processes.place.world_size, held))
             train(
@@ -286,7 +285,8 @@ def _data_hash(store: Store, split: Split) -> str:
     return sha256_of_json(hashes)
 
 
-def _preload(store: Store, ids: Sequence[str]) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if store.size_bytes(ids) * launch().local_world_size < MEMORY_SHARE * memory:
+def _preload(split: Split, method: Method, store: Store) -> None:
+    drawn = (*split.labelled, *(split.unlabelled if method.needs_unlabelled else ()))
+    ids = (*drawn, *split.validation)
+    if store.size_bytes(ids) * launch().local_world_size < MEMORY_SHARE * available_ram():
         store.preload(ids)
