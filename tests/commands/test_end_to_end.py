@@ -463,6 +463,27 @@ def test_results_never_replace_what_was_put_in(study: Path, run: Run, tmp_path: 
         assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_predicting_goes_on_where_it_stopped(study: Path, run: Run, tmp_path: Path) -> None:
+    run("train", study / "work", "--method=supervised", "--device=cpu")
+    folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
+    scans, out = study / "scans" / "test", tmp_path / "masks"
+    words = ("predict", folder, scans, "--out", out, "--device=cpu", "--no-pictures")
+    run(*words)
+    masks = {path: path.read_bytes() for path in out.iterdir()}
+    first, missing, *_ = masks
+    first.write_bytes(b"finished before")
+    missing.unlink()
+    code, said, _ = run(*words, "--skip-existing")
+    assert code == 0
+    assert "Label maps written: 1, in" in said
+    assert {path: path.read_bytes() for path in out.iterdir()} == masks | {
+        first: b"finished before"
+    }
+    code, _, err = run("predict", folder, scans, "--out", scans / "images", "--skip-existing")
+    assert code == 2
+    assert "take its place" in err
+
+
 def test_predicting_into_a_file_or_two_names_that_some_disks_take_for_one(
     study: Path, run: Run, tmp_path: Path
 ) -> None:

@@ -101,6 +101,9 @@ def predict(
     own_format: Annotated[
         bool, typer.Option("--own-format", help="NRRD or MHA for scans that are; else NIfTI.")
     ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Go on where an earlier call stopped.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Segment new scans; results lie on the scans' own voxels."""
@@ -114,6 +117,6 @@ def predict(
         written = predict_files(
             opened, images, out,
             device=usable_device(device), window=window, pictures=pictures,
-            own_format=own_format, progress=bar("Predicting"),
+            own_format=own_format, skip_existing=skip_existing, progress=bar("Predicting"),
         )  # fmt: skip
-    console.print(f"{len(written)} label maps: {out}", markup=False)
+    console.print(f"Label maps written: {len(written)}, in {out}", markup=False)

@@ -32,6 +32,7 @@ def predict_files(
     window: Window | None = None,
     pictures: bool = False,
     own_format: bool = False,
+    skip_existing: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write ``out/<name>.nii.gz`` for every image, on the image's own voxels.
@@ -45,6 +46,7 @@ def predict_files(
         window: Instead of the recipe's.
         pictures: Also write ``<name>.png``, the organs over three planes.
         own_format: Write .nrrd and .mha for images of these formats.
+        skip_existing: Leave out images whose label map is there already; what is there is whole.
         progress: Called with (windows done, windows in all, case) along each case.
 
     Raises:
@@ -52,9 +54,10 @@ def predict_files(
             reference; or, after all others are written, with every image that could not be
             segmented.
     """
-    files = find_images(images)
-    targets = {path: _target(path, out, own_format) for path in files}
+    targets = {path: _target(path, out, own_format) for path in find_images(images)}
     _spare_sources(run, targets)
+    if skip_existing:
+        targets = {path: target for path, target in targets.items() if not target.exists()}
     require_writable(out)
     method = run.trained_method(device)
     written, problems = [], []
@@ -65,7 +68,9 @@ def predict_files(
         except InputError as error:
             problems += error.problems
     if problems:
-        raise InputError(problems, f"{len(written)} of {len(files)} images are segmented; not so:")
+        raise InputError(
+            problems, f"{len(written)} of {len(targets)} images are segmented; not so:"
+        )
     return written
 
 
