@@ -116,6 +116,11 @@ def test_the_interval_covers_the_truth_nearly_as_often_as_it_says():
     assert 0.88 <= np.mean(covered) <= 0.99
 
 
+def test_values_that_differ_by_rounding_have_an_interval_of_no_width():
+    interval = mean_interval([0.9 - 0.3, 0.6, 0.7 - 0.1, 0.8 - 0.2])
+    assert interval.low == interval.high == pytest.approx(0.6)
+
+
 def test_the_interval_is_reproducible_and_needs_three_cases():
     values = [0.5, 0.7, 0.6, 0.9, NAN]
     assert mean_interval(values) == mean_interval(values)

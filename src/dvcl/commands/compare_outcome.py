@@ -21,6 +21,7 @@ class Outcome:
         note: Where everything is.
         twins: What the unlabelled scans were worth, in a sentence and by organ, where asked for.
         tables: The paper's table that was asked for, one per study.
+        labels: What more labels are worth, one per study.
     """
 
     findings: list[Findings]
@@ -28,6 +29,7 @@ class Outcome:
     note: str
     twins: Sequence[tuple[str, TextTable]] = ()
     tables: Sequence[SectionedTable] = ()
+    labels: Sequence[tuple[str, TextTable]] = ()
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -39,6 +41,9 @@ def show_outcome(outcome: Outcome) -> None:
         for shown in (found.means, found.differences):
             if shown:
                 console.print(to_rich(shown))
+    for title, gains in () if outcome.tables else outcome.labels:
+        console.print(f"{title}: what more labels are worth", markup=False)
+        console.print(to_rich(gains))
     for answer, twins in outcome.twins:
         console.print(to_rich(twins))
         console.print(answer, markup=False)

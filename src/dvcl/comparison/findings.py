@@ -47,7 +47,7 @@ class Findings:
     @property
     def file_title(self) -> str:
         """Fit for a file's name."""
-        return self.title.replace(": ", ", ")
+        return file_title(self.title)
 
     @property
     def base(self) -> str:
@@ -55,9 +55,14 @@ class Findings:
         return next(iter(self.runs.values()))[0].entry.base
 
     @cached_property
+    def by_seed(self) -> dict[str, dict[int, Summary]]:
+        """Summaries of every row by its seeds."""
+        return _by_seed(self.runs)
+
+    @property
     def summaries(self) -> dict[str, list[Summary]]:
         """Of every row, one per seed."""
-        return _summaries(self.runs)
+        return {name: list(seeds.values()) for name, seeds in self.by_seed.items()}
 
     @property
     def means(self) -> TextTable:
@@ -77,6 +82,11 @@ class Findings:
     def differences(self) -> TextTable | None:
         """Paired against the reference; None where there is nothing to compare."""
         return difference_table(self.paired, self.reference) if self.paired else None
+
+
+def file_title(title: str) -> str:
+    """Fit for a file's name."""
+    return title.replace(": ", ", ")
 
 
 def collect(records: Sequence[RunRecord]) -> list[Findings]:
@@ -102,14 +112,25 @@ def by_label(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
 
 
 def write_findings(
-    folder: Path, records: Sequence[RunRecord], findings: Sequence[Findings]
+    folder: Path,
+    records: Sequence[RunRecord],
+    findings: Sequence[Findings],
+    labels: Sequence[tuple[str, TextTable]] = (),
 ) -> None:
-    """Write the records, and every table as Markdown, LaTeX and CSV."""
+    """Write the records, and every table as Markdown, LaTeX and CSV.
+
+    Args:
+        folder: Of the comparison.
+        records: All of them.
+        findings: Made from them.
+        labels: What more labels are worth, by title.
+    """
     write_records(folder, records)
     tables = {
         "means": [(found.title, found.means) for found in findings],
         "organs": [(found.title, found.organs) for found in findings],
         "differences": [(f.title, table) for f in findings if (table := f.differences)],
+        **({"labels": labels} if labels else {}),
     }
     for name, titled in tables.items():
         for suffix, form, heading in (
@@ -147,7 +168,15 @@ def paired(rows: Mapping[str, Mapping[int, Summary]]) -> dict[str, Comparison]:
         return {}
     reference = baseline(rows)
     others = (name for name in rows if name != reference)
-    return compare_pairs({name: _case_pair(rows[name], rows[reference]) for name in others})
+    return compare_pairs({name: case_pair(rows[name], rows[reference]) for name in others})
+
+
+def case_pair(
+    first: Mapping[int, Summary], second: Mapping[int, Summary]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean Dice by case of two rows, seed -> summary, over the seeds that both have."""
+    ours, theirs = map(_case_dice, on_shared_seeds([first, second]))
+    return ours, theirs
 
 
 def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
@@ -170,18 +199,11 @@ def _variants(base: str, records: Sequence[RunRecord]) -> Findings:
     rows = _by_seed(runs)
     unchanged = {name: seeds[0].entry.method for name, seeds in runs.items()}
     pairs = {
-        name: _case_pair(rows[name], rows[method])
+        name: case_pair(rows[name], rows[method])
         for name, method in unchanged.items()
         if name != method in rows
     }
     return Findings(f"{base}, variants", runs, compare_pairs(pairs), UNCHANGED, variants=True)
-
-
-def _case_pair(
-    first: Mapping[int, Summary], second: Mapping[int, Summary]
-) -> tuple[dict[str, float], dict[str, float]]:
-    ours, theirs = map(_case_dice, on_shared_seeds([first, second]))
-    return ours, theirs
 
 
 def _case_dice(seeds: Sequence[Summary]) -> dict[str, float]:
@@ -193,10 +215,6 @@ def _by_seed(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[int, Sum
         name: {record.entry.seed: summarise(record.scores) for record in members}
         for name, members in runs.items()
     }
-
-
-def _summaries(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, list[Summary]]:
-    return {name: list(seeds.values()) for name, seeds in _by_seed(runs).items()}
 
 
 def _by_name(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:

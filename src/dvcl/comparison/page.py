@@ -9,7 +9,8 @@ from typing import Any
 from dvcl.comparison.audit import Audit, audit
 from dvcl.comparison.choice import UNCHOSEN, Chosen, hardest_organs
 from dvcl.comparison.cost import cost_reference, costs
-from dvcl.comparison.findings import Findings
+from dvcl.comparison.findings import Findings, file_title
+from dvcl.comparison.label_curves import LabelCurve
 from dvcl.comparison.pictures import sections_figure, worst_pictures
 from dvcl.comparison.records import RunRecord
 from dvcl.comparison.report_json import write_report_json
@@ -30,6 +31,7 @@ def write_comparison_page(
     findings: Sequence[Findings],
     done: str,
     chosen: Chosen = UNCHOSEN,
+    labels: Sequence[LabelCurve] = (),
 ) -> Path:
     """Write ``index.html``, its figures as PNG and PDF, and ``report.json``.
 
@@ -39,6 +41,7 @@ def write_comparison_page(
         findings: Made from them.
         done: How far the comparison is.
         chosen: What the pictures show.
+        labels: What more labels are worth.
     """
     audits: dict[str, Audit] = {}
     said: dict[str, str] = {}
@@ -52,12 +55,14 @@ def write_comparison_page(
         if found.base not in audits:
             audits[found.base] = audit(next(iter(found.runs.values())))
             sections += _audit(audits[found.base])
+    for curve in labels:
+        sections += _labels(folder, curve)
     sections += [
         html.heading("Settings and versions"),
         *(html.settings(_settings(r), f"Settings of {r.entry.title}") for r in records),
         html.text("Research software: these label maps are not for diagnosis or treatment."),
     ]
-    write_report_json(folder / "report.json", records, findings, said, audits)
+    write_report_json(folder / "report.json", records, findings, said, audits, labels)
     path = folder / "index.html"
     html.write_page(path, f"Comparison {folder.name}", sections, done)
     return path
@@ -91,6 +96,18 @@ def _variants(folder: Path, found: Findings) -> Iterator[html.Section]:
         yield html.picture(
             png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds."
         )
+
+
+def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
+    lines = {
+        method: {str(number): dice for number, dice in line.items()}
+        for method, line in curve.lines.items()
+    }
+    figure = settings_curve("labelled cases", lines)
+    save_figure(figure, folder / f"labels, {file_title(curve.title)}")
+    yield html.heading(f"{curve.title}: what more labels are worth")
+    yield html.table(curve.table)
+    yield html.picture(png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds.")
 
 
 def _tables(found: Findings) -> Iterator[html.Section]:

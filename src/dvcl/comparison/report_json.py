@@ -12,10 +12,11 @@ from dvcl import __version__
 from dvcl.comparison.audit import Audit
 from dvcl.comparison.cost import costs
 from dvcl.comparison.findings import Findings, dice_by_case
+from dvcl.comparison.label_curves import LabelCurve
 from dvcl.comparison.records import RunRecord
 from dvcl.comparison.setting_curves import setting_curves
 from dvcl.evaluation.statistics import Comparison
-from dvcl.evaluation.summary import Summary, spread
+from dvcl.evaluation.summary import Spread, Summary, spread
 from dvcl.files import sha256_of_json, write_json
 
 # Of `Summary`: fractions, and mm.
@@ -28,6 +29,7 @@ def write_report_json(
     findings: Sequence[Findings],
     said: Mapping[str, str],
     audits: Mapping[str, Audit],
+    labels: Sequence[LabelCurve] = (),
 ) -> None:
     """Write all numbers; fractions as such, what is not defined as null.
 
@@ -37,6 +39,7 @@ def write_report_json(
         findings: Made from them.
         said: Each one's answer in words, by title.
         audits: Data of each base.
+        labels: What more labels are worth.
     """
     groups = [
         {
@@ -51,7 +54,16 @@ def write_report_json(
         for found in findings
     ]
     runs = [_run(record) for record in records]
-    write_json(path, _finite({"dvcl": __version__, "groups": groups, "runs": runs}))
+    gains = [
+        {
+            "title": curve.title,
+            "mean_dice": {m: _spreads(line) for m, line in curve.lines.items()},
+            "gains": {method: _difference(gain) for method, gain in curve.gains.items()},
+        }
+        for curve in labels
+    ]
+    told = {"dvcl": __version__, "groups": groups, "labels": gains, "runs": runs}
+    write_json(path, _finite(told))
 
 
 def _rows(found: Findings) -> list[dict[str, Any]]:
@@ -82,6 +94,10 @@ def _organs(seeds: Sequence[Summary]) -> dict[str, dict[str, float]]:
     for organ in (organ for summary in seeds for organ in summary.organs):
         dice.setdefault(organ.organ, []).append(organ.dice.mean)
     return {organ: _over_seeds(values) for organ, values in dice.items()}
+
+
+def _spreads(line: Mapping[int, Spread]) -> dict[str, dict[str, float]]:
+    return {str(number): asdict(dice) for number, dice in line.items()}
 
 
 def _difference(found: Comparison) -> dict[str, Any]:

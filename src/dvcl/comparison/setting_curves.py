@@ -48,9 +48,7 @@ def _curve(found: Findings, rows: Mapping[str, RunRecord], setting: str) -> Curv
     lines: dict[str, dict[str, dict[int, float]]] = {}
     unchanged: dict[str, tuple[str, dict[int, float]]] = {}
     for row, record in rows.items():
-        seeds = (run.entry.seed for run in found.runs[row])
-        means = (summary.mean_dice for summary in found.summaries[row])
-        dice = dict(zip(seeds, means, strict=True))
+        dice = {seed: summary.mean_dice for seed, summary in found.by_seed[row].items()}
         key, _, value = "".join(record.entry.varied[:1]).partition("=")
         if not record.entry.varied and (known := setting_value(record, setting)) is not None:
             unchanged[record.entry.method] = (known, dice)

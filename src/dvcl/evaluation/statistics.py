@@ -15,6 +15,7 @@ Verdict = Literal["better", "worse", "cannot tell"]
 LEVEL = 0.05
 POWER = 0.8
 RESAMPLES = 9999
+ROUNDING = 1e-12  # values that differ by less are equal: scores are of the order of 1
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
     mean = float(known.mean()) if known.size else math.nan
     if known.size < 3:
         return Interval(mean, math.nan, math.nan, known.size)
-    if np.ptp(known) == 0:
+    if np.ptp(known) <= ROUNDING:
         return Interval(mean, mean, mean, known.size)
     found = stats.bootstrap(
         (known,), np.mean, n_resamples=RESAMPLES, confidence_level=1 - LEVEL, method="BCa",

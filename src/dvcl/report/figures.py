@@ -37,6 +37,7 @@ LINE_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 
 QUIET = "#6b6b6b"
 LETTER_IN, LINE_IN = 0.086, 0.17  # of a title
+NAMES_IN = 1.5  # a legend beside the panels
 
 
 def organ_colour(class_index: int) -> str:
@@ -67,6 +68,19 @@ def dress(axes: Axes, title: str, percent: str = "") -> None:
         axis = axes.xaxis if percent == "x" else axes.yaxis
         # As many digits as tell the ticks apart: 0.5 is "50", 0.8225 "82.25".
         axis.set_major_formatter(lambda value, _: f"{round(100 * value, 2):g}")
+
+
+def name_lines(figure: Figure) -> None:
+    """One legend for all panels, beside them, where there are several names."""
+    named = {
+        name: line
+        for axes in figure.axes
+        for line, name in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    if len(named) > 1:
+        figure.legend(
+            named.values(), named.keys(), loc="outside right center", frameon=False, fontsize=8
+        )
 
 
 def png_bytes(figure: Figure) -> bytes:

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from dvcl.evaluation.summary import spread
 from dvcl.report.curves import Rows, dress_curves, mean_dice, organ_dice, style
+from dvcl.report.figures import NAMES_IN, name_lines
 
-COLUMNS, PANEL_IN, NAMES_IN = 2, (3.3, 2.5), 1.5
+COLUMNS, PANEL_IN = 2, (3.3, 2.5)
 MARKED = 12  # points; more would hide the dashes
 EMPTY = np.empty((0, 2))
 
@@ -51,7 +52,7 @@ def method_curves(runs: Mapping[str, Sequence[Rows]], organs: Sequence[str] = ()
     _cut_to_lines(list(grid.flat))
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    _name_lines(figure, [axes for axes in grid.flat if axes.lines])
+    name_lines(figure)
     return figure
 
 
@@ -90,12 +91,3 @@ def _cut_to_lines(panels: Sequence[Axes]) -> None:
     if known.size:
         low, high = np.floor(10 * known.min()) / 10, np.ceil(10 * known.max()) / 10
         panels[0].set_ylim(low, max(high, low + 0.1))
-
-
-def _name_lines(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend for all panels, in the order of the methods."""
-    named = {str(line.get_label()): line for axes in panels for line in axes.lines}
-    if len(named) > 1:
-        figure.legend(
-            named.values(), named.keys(), loc="outside right center", frameon=False, fontsize=8
-        )

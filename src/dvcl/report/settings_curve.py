@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from matplotlib.figure import Figure
 
 from dvcl.evaluation.summary import Spread
-from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, dress
+from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, NAMES_IN, dress, name_lines
 
 
 def settings_curve(
@@ -26,7 +26,9 @@ def settings_curve(
             order, before other values.
         unchanged: Values that runs have which nobody changed; marked.
     """
-    figure = Figure((5.2, 3.4), layout="constrained", facecolor="white")
+    figure = Figure(
+        (5.2 if len(found) == 1 else 5.2 + NAMES_IN, 3.4), layout="constrained", facecolor="white"
+    )
     axes = figure.subplots()
     values = sorted({value for line in found.values() for value in line}, key=number_first)
     joined = all(number_first(value)[0] == 0 for value in values)
@@ -44,8 +46,7 @@ def settings_curve(
     names = [f"{value}\n(unchanged)" if value in unchanged else value for value in values]
     axes.set_xticks(range(len(values)), names)
     axes.set_xlabel(setting, size=9)
-    if len(found) > 1:
-        axes.legend(frameon=False, fontsize=8)
+    name_lines(figure)
     return figure
 
 

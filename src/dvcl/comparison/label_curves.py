@@ -1,0 +1,81 @@
+"""What more labels are worth: runs that differ in their number of labelled cases alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dvcl.comparison.findings import Findings, case_pair
+from dvcl.comparison.records import RunRecord
+from dvcl.comparison.seeds import on_shared_seeds
+from dvcl.evaluation.statistics import Comparison, compare_pairs
+from dvcl.evaluation.summary import Spread, spread
+from dvcl.files import sha256_of_json
+from dvcl.report.differences import difference_table
+from dvcl.report.tables import TextTable
+
+
+@dataclass(frozen=True)
+class LabelCurve:
+    """Of one study.
+
+    Attributes:
+        title: Of the groups of runs, without their numbers.
+        lines: Method -> labelled cases -> mean Dice over the seeds that all numbers have.
+        gains: Method -> the largest number against the smallest one, case by case.
+    """
+
+    title: str
+    lines: dict[str, dict[int, Spread]]
+    gains: dict[str, Comparison]
+
+    @property
+    def table(self) -> TextTable:
+        """The gains."""
+        numbers = {number for line in self.lines.values() for number in line}
+        fewer = f"the same method with {min(numbers)} labelled cases instead of {max(numbers)}"
+        return difference_table(self.gains, fewer)
+
+
+def label_curves(findings: Sequence[Findings]) -> list[LabelCurve]:
+    """A curve for every study with several numbers of labelled cases, all else being equal."""
+    studies: dict[tuple[str, str], dict[int, Findings]] = {}
+    for found in findings:
+        record = next(iter(found.runs.values()))[0]
+        if not found.variants and not record.entry.varied:
+            number = len(record.settings["split"]["labelled"])
+            title = found.title.removesuffix(f", {number} labelled")
+            studies.setdefault((title, _common(record)), {})[number] = found
+    return [
+        _curve(title, {number: groups[number] for number in sorted(groups)})
+        for (title, _), groups in studies.items()
+        if len(groups) > 1
+    ]
+
+
+def _common(record: RunRecord) -> str:
+    """Hash of all that must be equal; what is not labelled is unlabelled, so the split is not."""
+    recipe = {
+        key: value
+        for key, value in record.settings["recipe"].items()
+        if key not in ("name", "about")
+    }
+    split = {"test": record.settings["split"]["test"]}
+    return sha256_of_json({**record.settings, "recipe": recipe, "split": split})
+
+
+def _curve(title: str, groups: Mapping[int, Findings]) -> LabelCurve:
+    fewest, *_, most = groups
+    lines, pairs = {}, {}
+    for method in dict.fromkeys(name for found in groups.values() for name in found.runs):
+        rows = {
+            number: found.by_seed[method]
+            for number, found in groups.items()
+            if method in found.by_seed
+        }
+        if len(rows) > 1:
+            dice = [{seed: s.mean_dice for seed, s in seeds.items()} for seeds in rows.values()]
+            lines[method] = dict(zip(rows, map(spread, on_shared_seeds(dice)), strict=True))
+        if fewest in rows and most in rows:
+            pairs[method] = case_pair(rows[most], rows[fewest])
+    return LabelCurve(title, lines, compare_pairs(pairs))
