@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dvcl.comparison.across import across_groups
 from dvcl.comparison.findings import collect, write_findings
-from dvcl.comparison.label_curves import label_curves
 from dvcl.comparison.records import RUNS, read_records
 from dvcl.comparison.tables import tables_of_folder
 
@@ -17,8 +17,7 @@ RECORDED = sorted(Path(__file__).parents[1].glob(f"docs/recorded/*/{RUNS}"))
 def test_tables_are_what_the_records_give(runs: Path, tmp_path: Path) -> None:
     records = read_records(runs.parent)
     findings = collect(records)
-    labels = [(curve.title, curve.table) for curve in label_curves(findings)]
-    write_findings(tmp_path, records, findings, labels)
+    write_findings(tmp_path, records, findings, across_groups(findings).tables)
     tables_of_folder(runs.parent, "all", with_paper=True, out=tmp_path)
     tables = sorted(path.name for path in runs.parent.glob("*.md"))
     assert "means.md" in tables

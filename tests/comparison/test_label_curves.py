@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dvcl.comparison.across import across_groups
 from dvcl.comparison.findings import collect
 from dvcl.comparison.label_curves import label_curves
 from dvcl.comparison.page import write_comparison_page
@@ -76,7 +77,10 @@ def test_what_differs_in_more_is_not_on_one_curve(labelled, other):
 def test_the_page_and_its_twin_show_them(labelled, tmp_path):
     records = [labelled("dvcl", 4, 0.3), labelled("dvcl", 10, 0.6), labelled("cps", 10, 0.5)]
     findings = collect(records)
-    path = write_comparison_page(tmp_path, records, findings, "done", labels=label_curves(findings))
+    path = write_comparison_page(
+        tmp_path, records, findings, "done", across=across_groups(findings)
+    )
+    assert "All groups" in path.read_text(encoding="utf-8")
     assert "study: five: what more labels are worth" in path.read_text(encoding="utf-8")
     assert {"labels, study, five.png", "labels, study, five.pdf"} <= {
         figure.name for figure in tmp_path.iterdir()

@@ -9,9 +9,9 @@ from dvcl.commands.compare_options import Options
 from dvcl.commands.compare_outcome import Outcome
 from dvcl.commands.compare_runs import missing_runs, run_comparison
 from dvcl.commands.console import console
+from dvcl.comparison.across import across_groups
 from dvcl.comparison.choice import check_chosen
 from dvcl.comparison.findings import collect, twins_of, write_findings
-from dvcl.comparison.label_curves import label_curves
 from dvcl.comparison.page import write_comparison_page
 from dvcl.comparison.plan import Entry
 from dvcl.comparison.records import RUNS, RunRecord, finished, located, read_records, together
@@ -47,15 +47,14 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     failed = run_comparison(steps, options, folder / "logs")
     records = _records(entries, earlier)
     findings = collect(records)
-    labels = label_curves(findings)
-    gains = [(curve.title, curve.table) for curve in labels]
-    write_findings(folder, records, findings, gains)
+    across = across_groups(findings)
+    write_findings(folder, records, findings, across.tables)
     told = _told(entries, records)
-    page = write_comparison_page(folder, records, findings, told, options.shown, labels)
+    page = write_comparison_page(folder, records, findings, told, options.shown, across)
     note = f"Every score and all tables: {folder}\nOpen {page}."
     tables = write_tables(folder, records, paper_table(options.table)) if options.table else ()
     twins = twins_of(records) if options.twin else ()
-    return Outcome(findings, failed, note, twins, tables, gains)
+    return Outcome(findings, failed, note, twins, tables, across)
 
 
 def _read_all(folders: Sequence[Path]) -> list[RunRecord]:

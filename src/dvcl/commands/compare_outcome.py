@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dvcl.commands.console import console
+from dvcl.comparison.across import NOTHING, Across
 from dvcl.comparison.findings import Findings
 from dvcl.report.sections import SectionedTable, sections_to_rich
 from dvcl.report.tables import TextTable, to_rich
@@ -21,7 +22,7 @@ class Outcome:
         note: Where everything is.
         twins: What the unlabelled scans were worth, in a sentence and by organ, where asked for.
         tables: The paper's table that was asked for, one per study.
-        labels: What more labels are worth, one per study.
+        across: What several groups say together.
     """
 
     findings: list[Findings]
@@ -29,7 +30,7 @@ class Outcome:
     note: str
     twins: Sequence[tuple[str, TextTable]] = ()
     tables: Sequence[SectionedTable] = ()
-    labels: Sequence[tuple[str, TextTable]] = ()
+    across: Across = NOTHING
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -41,9 +42,11 @@ def show_outcome(outcome: Outcome) -> None:
         for shown in (found.means, found.differences):
             if shown:
                 console.print(to_rich(shown))
-    for title, gains in () if outcome.tables else outcome.labels:
-        console.print(f"{title}: what more labels are worth", markup=False)
-        console.print(to_rich(gains))
+    if outcome.across.overview and not outcome.tables:
+        console.print(to_rich(outcome.across.overview))
+    for curve in () if outcome.tables else outcome.across.labels:
+        console.print(f"{curve.title}: what more labels are worth", markup=False)
+        console.print(to_rich(curve.table))
     for answer, twins in outcome.twins:
         console.print(to_rich(twins))
         console.print(answer, markup=False)

@@ -115,7 +115,7 @@ def write_findings(
     folder: Path,
     records: Sequence[RunRecord],
     findings: Sequence[Findings],
-    labels: Sequence[tuple[str, TextTable]] = (),
+    across: Mapping[str, Sequence[tuple[str, TextTable]]] | None = None,
 ) -> None:
     """Write the records, and every table as Markdown, LaTeX and CSV.
 
@@ -123,14 +123,14 @@ def write_findings(
         folder: Of the comparison.
         records: All of them.
         findings: Made from them.
-        labels: What more labels are worth, by title.
+        across: Further tables with their titles, by the name of their file.
     """
     write_records(folder, records)
     tables = {
         "means": [(found.title, found.means) for found in findings],
         "organs": [(found.title, found.organs) for found in findings],
         "differences": [(f.title, table) for f in findings if (table := f.differences)],
-        **({"labels": labels} if labels else {}),
+        **(across or {}),
     }
     for name, titled in tables.items():
         for suffix, form, heading in (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dvcl.comparison.across import NOTHING, TITLE, Across
 from dvcl.comparison.audit import Audit, audit
 from dvcl.comparison.choice import UNCHOSEN, Chosen, hardest_organs
 from dvcl.comparison.cost import cost_reference, costs
@@ -31,7 +32,7 @@ def write_comparison_page(
     findings: Sequence[Findings],
     done: str,
     chosen: Chosen = UNCHOSEN,
-    labels: Sequence[LabelCurve] = (),
+    across: Across = NOTHING,
 ) -> Path:
     """Write ``index.html``, its figures as PNG and PDF, and ``report.json``.
 
@@ -41,11 +42,11 @@ def write_comparison_page(
         findings: Made from them.
         done: How far the comparison is.
         chosen: What the pictures show.
-        labels: What more labels are worth.
+        across: What several groups say together.
     """
     audits: dict[str, Audit] = {}
     said: dict[str, str] = {}
-    sections = []
+    sections = [html.heading(TITLE), html.table(across.overview)] if across.overview else []
     for found in findings:
         said[found.title] = _answer(found)
         sections += [html.heading(found.title), html.text(said[found.title])]
@@ -55,14 +56,14 @@ def write_comparison_page(
         if found.base not in audits:
             audits[found.base] = audit(next(iter(found.runs.values())))
             sections += _audit(audits[found.base])
-    for curve in labels:
+    for curve in across.labels:
         sections += _labels(folder, curve)
     sections += [
         html.heading("Settings and versions"),
         *(html.settings(_settings(r), f"Settings of {r.entry.title}") for r in records),
         html.text("Research software: these label maps are not for diagnosis or treatment."),
     ]
-    write_report_json(folder / "report.json", records, findings, said, audits, labels)
+    write_report_json(folder / "report.json", records, findings, said, audits, across.labels)
     path = folder / "index.html"
     html.write_page(path, f"Comparison {folder.name}", sections, done)
     return path
