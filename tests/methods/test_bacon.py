@@ -209,6 +209,13 @@ def test_an_absent_class_and_a_lonely_one_leave_finite_numbers():
     assert contrast()(sure, sure, everywhere, features, 0.5, torch.Generator()).item() == 0
 
 
+def test_the_main_classifier_predicts_where_asked(build_method, make_batch):
+    method, batch = build_method("bacon", predict_with="main"), make_batch(side=8)
+    with torch.no_grad():
+        expected = method.average.network.network(batch.images).logits.softmax(1)
+        torch.testing.assert_close(method.predict(batch.images), expected)
+
+
 def test_prediction_comes_from_the_averaged_auxiliary_classifier(build_method, make_batch):
     method, batch = build_method("bacon"), make_batch(side=8)
     with torch.no_grad():
@@ -228,7 +235,7 @@ def test_prediction_comes_from_the_averaged_auxiliary_classifier(build_method, m
 @pytest.mark.parametrize(
     "setting",
     [{"cutoff": 1.1}, {"anchor_cutoff": -0.1}, {"temperature": 0.0}, {"possible": 0},
-     {"jitter": 2.0}, {"negatives": 0}, {"negative_weight": 0.0}],
+     {"jitter": 2.0}, {"negatives": 0}, {"negative_weight": 0.0}, {"predict_with": "both"}],
 )  # fmt: skip
 def test_settings_without_sense_are_refused(setting, build_method):
     with pytest.raises(InputError, match=next(iter(setting))):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -11,7 +13,7 @@ from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.balanced_contrast import BalancedContrast
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
-from dvcl.methods.parts import check_at_least, check_at_most
+from dvcl.methods.parts import check_at_least, check_at_most, check_choice
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import strong
 from dvcl.networks import SegmentationNetwork
@@ -40,7 +42,8 @@ class BaCon(Method):
     https://arxiv.org/abs/2403.12986. FixMatch on the network's classifier; an auxiliary classifier
     that learns from as many voxels of every class; and, later, contrast that draws confident voxels
     to the centre of their class and pushes them from voxels that are surely of another one.
-    Predicts with the auxiliary classifier of a moving average.
+    Predicts with the auxiliary classifier of a moving average. Made for test images with as many of
+    every class, it finds far too much of what is rare in a volume (docs/results.md).
 
     The original classifies images; voxels ask for these deviations. A class's centre is the mean of
     its last anchors, this step's included, instead of one feature per training image; its frequency
@@ -73,6 +76,7 @@ class BaCon(Method):
         feature_dimension: Of the projection.
         decay: Of the moving average that predicts.
         jitter: Of contrast and brightness in strong views; see `views.strong`.
+        predict_with: "auxiliary" classifier, or "main".
     """
 
     learns_by = "confident pseudo-labels, as many of every class; contrast with class centres"
@@ -102,8 +106,10 @@ class BaCon(Method):
         feature_dimension: int = 16,
         decay: float = 0.999,
         jitter: float = 0.3,
+        predict_with: Literal["auxiliary", "main"] = "auxiliary",
     ) -> None:
         super().__init__(make_network, classes)
+        check_choice("predict_with", predict_with, ("auxiliary", "main"))
         check_at_least(0, consistency=consistency, balanced=balanced, contrast=contrast,
                        cutoff=cutoff, anchor_cutoff=anchor_cutoff, decay=decay, jitter=jitter,
                        temperature_spread=temperature_spread)  # fmt: skip
@@ -114,6 +120,7 @@ class BaCon(Method):
         check_at_most(1, cutoff=cutoff, anchor_cutoff=anchor_cutoff, decay=decay, jitter=jitter)
         self.consistency, self.balanced, self.contrast = consistency, balanced, contrast
         self.contrast_start, self.cutoff, self.jitter = contrast_start, cutoff, jitter
+        self.predict_with = predict_with
         self.student = TwoClassifiers(make_network("kaiming"), classes)
         self.average = Teacher(self.student, decay)
         self.feature_contrast = BalancedContrast(
@@ -173,5 +180,6 @@ class BaCon(Method):
         )
 
     def predict(self, images: Tensor) -> Tensor:
-        """Softmax of the averaged auxiliary classifier."""
-        return self.run(self.average.network, images).logits.chunk(2, 1)[1].softmax(1)
+        """Softmax of the averaged auxiliary classifier, or of the main one."""
+        main, auxiliary = self.run(self.average.network, images).logits.chunk(2, 1)
+        return (main if self.predict_with == "main" else auxiliary).softmax(1)
