@@ -79,7 +79,12 @@ def name_lines(figure: Figure) -> None:
     }
     if len(named) > 1:
         figure.legend(
-            named.values(), named.keys(), loc="outside right center", frameon=False, fontsize=8
+            named.values(),
+            named.keys(),
+            loc="outside right center",
+            frameon=False,
+            fontsize=8,
+            handlelength=3,  # dashes
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 
 from matplotlib.figure import Figure
@@ -37,7 +36,7 @@ def settings_curve(
         spreads = [line[values[place]] for place in known]
         axes.errorbar(
             known, [spread.mean for spread in spreads],
-            yerr=[0 if math.isnan(spread.sd) else spread.sd for spread in spreads],
+            yerr=[spread.sd for spread in spreads],  # NaN, for one seed, draws none
             label=method, color=LINE_COLOURS[index % len(LINE_COLOURS)], marker="o", markersize=4,
             linestyle=LINE_DASHES[index // len(LINE_COLOURS) % len(LINE_DASHES)] if joined else "",
             capsize=3,
