@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +18,7 @@ from dvcl.inference.sliding_window import VOXELS_AT_ONCE
 from dvcl.methods import METHODS, Method
 from dvcl.planning.machine import is_busy
 from dvcl.recipe import Recipe
+from dvcl.resources import peak_ram
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.training.engine import step
@@ -80,7 +79,7 @@ def measure_here(recipe: Recipe, method: str, classes: int, device: str) -> Cost
         if "memory" not in str(error):
             raise
         return None
-    peak = torch.cuda.max_memory_allocated(place) if place.type == "cuda" else _peak_resident()
+    peak = torch.cuda.max_memory_allocated(place) if place.type == "cuda" else peak_ram() or 0
     return Cost(steps[fastest], window_s, peak, fastest)
 
 
@@ -155,9 +154,3 @@ def _timed(call: Callable[[], object], device: torch.device) -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _peak_resident() -> int:
-    """Bytes of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
