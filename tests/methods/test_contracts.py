@@ -15,7 +15,7 @@ from dvcl.training.engine import step
 from dvcl.training.optimisation import Training, build_optimisers
 
 every_method = pytest.mark.parametrize("name", METHODS)
-CO_TRAINED = [name for name in METHODS if "predict_with" in method_settings(name)]
+CO_TRAINED = [name for name in METHODS if "second_start" in method_settings(name)]
 SETTINGS = Training(iterations=10, rate=0.05, precision="float32")
 
 
