@@ -7,12 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dvcl.datasets import Dataset
+from dvcl.studies.project import Project, open_project, prepare
 from dvcl.volume import Volume, write_volume
 
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, -3.0, 0, 20], [0, 0, 4.0, -30], [0, 0, 0, 1]])
 
 WriteImage = Callable[..., Path]
 WriteCase = Callable[..., tuple[Path, Path]]
+PrepareTiny = Callable[[Path, Dataset], Project]
+
+# Two steps of a network that fits scans of 16 x 16 x 16 voxels of 4 mm.
+TINY = (
+    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
+    "sampling.patch=[16, 16, 16]",
+    "network.levels=2",
+    "network.base_channels=2",
+    "training.iterations=2",
+    "training.validate_every=1",
+    "window.size=[16, 16, 16]",
+    "window.stride=[16, 16, 16]",
+)
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +37,17 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real volumes here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepare_tiny() -> PrepareTiny:
+    """prepare_tiny(folder, dataset) -> the study in it, for runs of two steps."""
+
+    def make(folder: Path, dataset: Dataset) -> Project:
+        prepare(folder, dataset, "small-ct", changes=TINY, workers=1)
+        return open_project(folder)
+
+    return make
 
 
 @pytest.fixture

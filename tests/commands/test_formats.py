@@ -13,22 +13,11 @@ from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.splits import make_split
-from dvcl.studies.project import open_project, prepare
 from dvcl.studies.run import Run
 from dvcl.volume import Volume, read_geometry, read_label, write_volume
 
 pytest.importorskip("SimpleITK")
 
-TINY = (
-    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
-    "sampling.patch=[16, 16, 16]",
-    "network.levels=2",
-    "network.base_channels=2",
-    "training.iterations=1",
-    "training.validate_every=1",
-    "window.size=[16, 16, 16]",
-    "window.stride=[16, 16, 16]",
-)
 AFFINE = np.diag([4.0, -4.0, 4.0, 1.0])
 SUFFIXES = {"a": ".nrrd", "b": ".mha", "c": ".nii.gz"}
 
@@ -41,8 +30,8 @@ def dicom_folder(folder: Path, *names: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Trained for one step on scans of three formats, whose organ has the value 300."""
+def run(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Run:
+    """Trained for two steps on scans of three formats, whose organ has the value 300."""
     folder = tmp_path_factory.mktemp("formats")
     for seed, (id, suffix) in enumerate(SUFFIXES.items()):
         image = np.random.default_rng(seed).integers(-200, 200, (16, 17, 18)).astype(np.int16)
@@ -52,8 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         write_volume(folder / "train" / "labels" / f"{id}.seg.nrrd", Volume(label, AFFINE))
     dataset = load_folders(folder / "train")
     assert dataset.labels.values == (0, 300)
-    prepare(folder / "work", dataset, "small-ct", changes=TINY, workers=1)
-    project = open_project(folder / "work")
+    project = prepare_tiny(folder / "work", dataset)
     split = make_split(dataset)
     return train_run(project, project.load_recipe(), "supervised", split, device="cpu")
 

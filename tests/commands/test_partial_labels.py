@@ -14,19 +14,9 @@ from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.splits import make_split
-from dvcl.studies.project import Project, open_project, prepare
+from dvcl.studies.project import Project
 from dvcl.volume import Volume, write_volume
 
-TINY = (
-    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
-    "sampling.patch=[16, 16, 16]",
-    "network.levels=2",
-    "network.base_channels=2",
-    "training.iterations=2",
-    "training.validate_every=1",
-    "window.size=[16, 16, 16]",
-    "window.stride=[16, 16, 16]",
-)
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 BOXES = {"aorta": slice(2, 6), "liver": slice(8, 14)}
 
@@ -40,19 +30,24 @@ def write_case(folder: Path, id: str, *organs: str) -> None:
         write_volume(folder / "labels" / id / f"{organ}.nii.gz", Volume(mask, AFFINE))
 
 
-def make_project(folder: Path, **labelled: tuple[str, ...]) -> Project:
-    for id, organs in labelled.items():
-        write_case(folder / "train", id, *organs)
-    write_case(folder / "val", "v", "aorta")
-    write_case(folder / "test", "t", "liver")
-    write_case(folder / "many", "u")
-    (folder / "labels.json").write_text('{"aorta": 3, "liver": 7}')
-    dataset = load_folders(
-        folder / "train", [folder / "many"], folder / "val", folder / "test",
-        folder / "labels.json", partial=True,
-    )  # fmt: skip
-    prepare(folder / "work", dataset, "small-ct", changes=TINY, workers=1)
-    return open_project(folder / "work")
+@pytest.fixture
+def make_project(tmp_path: Path, prepare_tiny):
+    """make_project(case=(its organs, ...), ...) -> a study with these labelled cases."""
+
+    def make(**labelled: tuple[str, ...]) -> Project:
+        for id, organs in labelled.items():
+            write_case(tmp_path / "train", id, *organs)
+        write_case(tmp_path / "val", "v", "aorta")
+        write_case(tmp_path / "test", "t", "liver")
+        write_case(tmp_path / "many", "u")
+        (tmp_path / "labels.json").write_text('{"aorta": 3, "liver": 7}')
+        dataset = load_folders(
+            tmp_path / "train", [tmp_path / "many"], tmp_path / "val", tmp_path / "test",
+            tmp_path / "labels.json", partial=True,
+        )  # fmt: skip
+        return prepare_tiny(tmp_path / "work", dataset)
+
+    return make
 
 
 def train(project: Project, method: str):
@@ -60,8 +55,8 @@ def train(project: Project, method: str):
     return train_run(project, project.load_recipe(), method, split, device="cpu")
 
 
-def test_what_is_not_annotated_is_learned_and_scored_nowhere(tmp_path: Path) -> None:
-    project = make_project(tmp_path, a=("aorta", "liver"), b=("liver",))
+def test_what_is_not_annotated_is_learned_and_scored_nowhere(make_project) -> None:
+    project = make_project(a=("aorta", "liver"), b=("liver",))
     rows: list[dict] = []
     split = make_split(project.dataset)
     run = train_run(project, project.load_recipe(), "cps", split, device="cpu", observe=rows.append)
@@ -74,15 +69,15 @@ def test_what_is_not_annotated_is_learned_and_scored_nowhere(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("method", ["dvcl", "dtc", "cld"])
-def test_methods_that_would_learn_wrong_are_refused(tmp_path: Path, method: str) -> None:
-    project = make_project(tmp_path, a=("aorta", "liver"), b=("liver",))
+def test_methods_that_would_learn_wrong_are_refused(make_project, method: str) -> None:
+    project = make_project(a=("aorta", "liver"), b=("liver",))
     with pytest.raises(InputError) as error:
         train(project, method)
     assert f"method {method}: 1 of 2 labelled cases lack organs, the first b;" in str(error.value)
     assert "train one of supervised, dan, mean_teacher, ua_mt, cps." in str(error.value)
 
 
-def test_an_organ_that_no_labelled_case_has_is_refused(tmp_path: Path) -> None:
-    project = make_project(tmp_path, a=("liver",), b=("liver",))
+def test_an_organ_that_no_labelled_case_has_is_refused(make_project) -> None:
+    project = make_project(a=("liver",), b=("liver",))
     with pytest.raises(InputError, match="no labelled case has a mask of aorta, so it cannot be"):
         train(project, "supervised")

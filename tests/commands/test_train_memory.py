@@ -12,31 +12,19 @@ from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.splits import make_split
 from dvcl.store import StoredCase
-from dvcl.studies.project import Project, open_project, prepare
+from dvcl.studies.project import Project
 from dvcl.volume import Volume, write_volume
-
-TINY = (
-    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
-    "sampling.patch=[16, 16, 16]",
-    "network.levels=2",
-    "network.base_channels=2",
-    "training.iterations=1",
-    "training.validate_every=1",
-    "window.size=[16, 16, 16]",
-    "window.stride=[16, 16, 16]",
-)
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, prepare_tiny) -> Project:
     random, affine = np.random.default_rng(0), np.diag([-4.0, -4.0, 4.0, 1.0])
     for id in ("few/images/a", "few/labels/a", "many/u"):
         highest = 2 if "labels" in id else 200
         voxels = random.integers(0, highest, (16, 16, 16)).astype(np.int16)
         write_volume(tmp_path / f"{id}.nii.gz", Volume(voxels, affine))
     dataset = load_folders(tmp_path / "few", [tmp_path / "many"])
-    prepare(tmp_path / "work", dataset, "small-ct", changes=TINY, workers=1)
-    return open_project(tmp_path / "work")
+    return prepare_tiny(tmp_path / "work", dataset)
 
 
 @pytest.fixture

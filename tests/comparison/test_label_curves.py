@@ -77,9 +77,7 @@ def test_what_differs_in_more_is_not_on_one_curve(labelled, other):
 def test_the_page_and_its_twin_show_them(labelled, tmp_path):
     records = [labelled("dvcl", 4, 0.3), labelled("dvcl", 10, 0.6), labelled("cps", 10, 0.5)]
     findings = collect(records)
-    path = write_comparison_page(
-        tmp_path, records, findings, "done", across=across_groups(findings)
-    )
+    path = write_comparison_page(tmp_path, records, findings, across_groups(findings), "done")
     assert "All groups" in path.read_text(encoding="utf-8")
     assert "study: five: what more labels are worth" in path.read_text(encoding="utf-8")
     assert {"labels, study, five.png", "labels, study, five.pdf"} <= {

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from dvcl.comparison.across import across_groups
 from dvcl.comparison.choice import Chosen
 from dvcl.comparison.findings import collect
 from dvcl.comparison.page import write_comparison_page
@@ -24,7 +25,8 @@ def written(make_record, tmp_path):
         make_record("dvcl", LIVER, SPLEEN, varied=("methods.dvcl.neighbours=5",)),
     ]
     findings = collect(records)
-    write_comparison_page(tmp_path, records, findings, "all", Chosen(organs=("spleen",)))
+    across = across_groups(findings)
+    write_comparison_page(tmp_path, records, findings, across, "all", Chosen(organs=("spleen",)))
     return tmp_path
 
 

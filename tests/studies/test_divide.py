@@ -15,25 +15,15 @@ from dvcl.errors import InputError
 from dvcl.recipe import load_recipe
 from dvcl.splits import Division, read_split
 from dvcl.studies.divide import divide, run_name, shown_organs, tell_absent, with_division
-from dvcl.studies.project import Project, open_project, prepare
+from dvcl.studies.project import Project, open_project
 from dvcl.volume import Volume, write_volume
 
-TINY = (
-    "preprocessing.spacing_mm=[4.0, 4.0, 4.0]",
-    "sampling.patch=[16, 16, 16]",
-    "network.levels=2",
-    "network.base_channels=2",
-    "training.iterations=2",
-    "training.validate_every=1",
-    "window.size=[16, 16, 16]",
-    "window.stride=[16, 16, 16]",
-)
 AFFINE = np.diag([-4.0, -4.0, 4.0, 1.0])
 WITH_CYST = ("c2", "c7")
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Path:
     """Ten labelled cases, two of them with a cyst, one without labels."""
     folder = tmp_path_factory.mktemp("divide")
     random = np.random.default_rng(0)
@@ -47,8 +37,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_volume(folder / "few" / "labels" / f"{id}.nii.gz", Volume(label, AFFINE))
     (folder / "labels.json").write_text('{"liver": 1, "cyst": 4, "aorta": 9}')
     dataset = load_folders(folder / "few", [folder / "many"], labels=folder / "labels.json")
-    prepare(folder / "work", dataset, "small-ct", changes=TINY, workers=1)
-    return folder / "work"
+    return prepare_tiny(folder / "work", dataset).folder
 
 
 @pytest.fixture

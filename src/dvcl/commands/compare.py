@@ -42,7 +42,9 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
         records = _records(entries, earlier)
         tables = build_tables(records, paper_table(options.table)) if options.table else ()
-        return Outcome(collect(records), {}, "\n".join([*lines, done]), tables=tables)
+        findings = collect(records)
+        across = across_groups(findings)
+        return Outcome(findings, across, {}, "\n".join([*lines, done]), tables=tables)
     console.print(f"{done}.")
     failed = run_comparison(steps, options, folder / "logs")
     records = _records(entries, earlier)
@@ -50,11 +52,11 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     across = across_groups(findings)
     write_findings(folder, records, findings, across.tables)
     told = _told(entries, records)
-    page = write_comparison_page(folder, records, findings, told, options.shown, across)
+    page = write_comparison_page(folder, records, findings, across, told, options.shown)
     note = f"Every score and all tables: {folder}\nOpen {page}."
     tables = write_tables(folder, records, paper_table(options.table)) if options.table else ()
     twins = twins_of(records) if options.twin else ()
-    return Outcome(findings, failed, note, twins, tables, across)
+    return Outcome(findings, across, failed, note, twins, tables)
 
 
 def _read_all(folders: Sequence[Path]) -> list[RunRecord]:

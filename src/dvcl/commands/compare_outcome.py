@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dvcl.commands.console import console
-from dvcl.comparison.across import NOTHING, Across
+from dvcl.comparison.across import Across
 from dvcl.comparison.findings import Findings
 from dvcl.report.sections import SectionedTable, sections_to_rich
 from dvcl.report.tables import TextTable, to_rich
@@ -18,19 +18,19 @@ class Outcome:
 
     Attributes:
         findings: Tables of the finished runs, by study and group.
+        across: What these say together.
         failed: Title and reason of the failed runs.
         note: Where everything is.
         twins: What the unlabelled scans were worth, in a sentence and by organ, where asked for.
         tables: The paper's table that was asked for, one per study.
-        across: What several groups say together.
     """
 
     findings: list[Findings]
+    across: Across
     failed: dict[str, str]
     note: str
     twins: Sequence[tuple[str, TextTable]] = ()
     tables: Sequence[SectionedTable] = ()
-    across: Across = NOTHING
 
 
 def show_outcome(outcome: Outcome) -> None:

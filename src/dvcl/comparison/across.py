@@ -24,8 +24,8 @@ class Across:
         labels: What more labels are worth, one per study with several numbers of them.
     """
 
-    overview: TextTable | None = None
-    labels: Sequence[LabelCurve] = ()
+    overview: TextTable | None
+    labels: Sequence[LabelCurve]
 
     @property
     def tables(self) -> dict[str, Titled]:
@@ -35,9 +35,6 @@ class Across:
             "labels": [(curve.title, curve.table) for curve in self.labels],
         }
         return {name: tables for name, tables in found.items() if tables}
-
-
-NOTHING = Across()
 
 
 def across_groups(findings: Sequence[Findings]) -> Across:

@@ -115,7 +115,7 @@ def write_findings(
     folder: Path,
     records: Sequence[RunRecord],
     findings: Sequence[Findings],
-    across: Mapping[str, Sequence[tuple[str, TextTable]]] | None = None,
+    across: Mapping[str, Sequence[tuple[str, TextTable]]],
 ) -> None:
     """Write the records, and every table as Markdown, LaTeX and CSV.
 
@@ -130,7 +130,7 @@ def write_findings(
         "means": [(found.title, found.means) for found in findings],
         "organs": [(found.title, found.organs) for found in findings],
         "differences": [(f.title, table) for f in findings if (table := f.differences)],
-        **(across or {}),
+        **across,
     }
     for name, titled in tables.items():
         for suffix, form, heading in (

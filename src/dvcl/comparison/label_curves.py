@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dvcl.comparison.findings import Findings, case_pair
-from dvcl.comparison.records import RunRecord
+from dvcl.comparison.records import RunRecord, apart_from_methods
 from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.evaluation.statistics import Comparison, compare_pairs
 from dvcl.evaluation.summary import Spread, spread
@@ -55,13 +55,10 @@ def label_curves(findings: Sequence[Findings]) -> list[LabelCurve]:
 
 def _common(record: RunRecord) -> str:
     """Hash of all that must be equal; what is not labelled is unlabelled, so the split is not."""
-    recipe = {
-        key: value
-        for key, value in record.settings["recipe"].items()
-        if key not in ("name", "about")
-    }
+    methods = record.settings["recipe"].get("methods", {})
     split = {"test": record.settings["split"]["test"]}
-    return sha256_of_json({**record.settings, "recipe": recipe, "split": split})
+    common = {**apart_from_methods(record.settings), "methods": methods, "split": split}
+    return sha256_of_json(common)
 
 
 def _curve(title: str, groups: Mapping[int, Findings]) -> LabelCurve:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dvcl.comparison.across import NOTHING, TITLE, Across
+from matplotlib.figure import Figure
+
+from dvcl.comparison.across import TITLE, Across
 from dvcl.comparison.audit import Audit, audit
 from dvcl.comparison.choice import UNCHOSEN, Chosen, hardest_organs
 from dvcl.comparison.cost import cost_reference, costs
@@ -30,9 +32,9 @@ def write_comparison_page(
     folder: Path,
     records: Sequence[RunRecord],
     findings: Sequence[Findings],
+    across: Across,
     done: str,
     chosen: Chosen = UNCHOSEN,
-    across: Across = NOTHING,
 ) -> Path:
     """Write ``index.html``, its figures as PNG and PDF, and ``report.json``.
 
@@ -40,9 +42,9 @@ def write_comparison_page(
         folder: Of the comparison.
         records: All of them.
         findings: Made from them.
+        across: What these say together.
         done: How far the comparison is.
         chosen: What the pictures show.
-        across: What several groups say together.
     """
     audits: dict[str, Audit] = {}
     said: dict[str, str] = {}
@@ -91,12 +93,9 @@ def _variants(folder: Path, found: Findings) -> Iterator[html.Section]:
     """Methods with settings that were varied."""
     yield from _tables(found)
     for name, curve in setting_curves(found).items():
-        figure = settings_curve(name, curve.lines, curve.unchanged)
-        save_figure(figure, folder / f"setting, {name}, {found.file_title}")
         yield html.heading(f"What {name} does", level=3)
-        yield html.picture(
-            png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds."
-        )
+        figure = settings_curve(name, curve.lines, curve.unchanged)
+        yield _curve(folder / f"setting, {name}, {found.file_title}", figure)
 
 
 def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
@@ -104,11 +103,15 @@ def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
         method: {str(number): dice for number, dice in line.items()}
         for method, line in curve.lines.items()
     }
-    figure = settings_curve("labelled cases", lines)
-    save_figure(figure, folder / f"labels, {file_title(curve.title)}")
     yield html.heading(f"{curve.title}: what more labels are worth")
     yield html.table(curve.table)
-    yield html.picture(png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds.")
+    figure = settings_curve("labelled cases", lines)
+    yield _curve(folder / f"labels, {file_title(curve.title)}", figure)
+
+
+def _curve(path: Path, figure: Figure) -> html.Section:
+    save_figure(figure, path)
+    return html.picture(png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds.")
 
 
 def _tables(found: Findings) -> Iterator[html.Section]:

@@ -29,7 +29,7 @@ def write_report_json(
     findings: Sequence[Findings],
     said: Mapping[str, str],
     audits: Mapping[str, Audit],
-    labels: Sequence[LabelCurve] = (),
+    labels: Sequence[LabelCurve],
 ) -> None:
     """Write all numbers; fractions as such, what is not defined as null.
 
