@@ -74,19 +74,12 @@ def train(
     journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
     with closing(journal), Interruption() as interruption:
         while done < settings.iterations:
-            began = time.perf_counter()
-            batch = sampler.draw().to(device)
-            waited = time.perf_counter() - began
-            done += 1
+            iteration, done = done, done + 1
             is_milestone = done % settings.validate_every == 0 or done == settings.iterations
-            rate = decayed_rate(settings, done - 1)
-            progress = (done - 1) / settings.iterations
-            terms, norms = step(method, optimisers, batch, progress, rate, is_milestone, processes)
-            seconds = time.perf_counter() - began
-            facts = {"peak_mib": peak_memory_mib(device), **norms} if is_milestone else {}
-            journal.write(
-                "step", done, terms=terms, rate=rate, seconds=seconds, waited=waited, **facts
+            told = _draw_and_step(
+                method, optimisers, sampler, settings, iteration, is_milestone, processes
             )
+            journal.write("step", done, **told)
             if is_milestone:
                 best = processes.lead(
                     partial(_milestone, method, journal, done, best, folder, validate)
@@ -118,6 +111,27 @@ def _continued(
     facts = load_state(last, method, optimisers)
     sampler.load_state_dict(facts["sampler"])
     return facts["iteration"], facts["best"]
+
+
+def _draw_and_step(
+    method: Method,
+    optimisers: dict[str, Optimizer],
+    sampler: Sampler,
+    settings: Training,
+    iteration: int,
+    measure: bool,
+    processes: Processes,
+) -> dict[str, Any]:
+    """One iteration (from 0); returns what the journal tells of it."""
+    device = method.random.device
+    began = time.perf_counter()
+    batch = sampler.draw().to(device)
+    waited = time.perf_counter() - began
+    rate, progress = decayed_rate(settings, iteration), iteration / settings.iterations
+    terms, norms = step(method, optimisers, batch, progress, rate, measure, processes)
+    seconds = time.perf_counter() - began
+    facts = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
+    return {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}
 
 
 def step(
