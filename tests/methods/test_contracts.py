@@ -286,8 +286,7 @@ def test_co_trained_networks_predict_alone_or_together(name, build_method, make_
     for use in ("A", "B", "mean"):
         method = build_method(name, predict_with=use).eval()
         maps[use] = method.predict(images)
-    networks = [method.network_a, method.network_b] if name == "cps" else method.networks
-    alone = [network(images).logits.softmax(1) for network in networks]
+    alone = [network(images).logits.softmax(1) for network in method.networks]
     torch.testing.assert_close(maps["A"], alone[0])
     torch.testing.assert_close(maps["B"], alone[1])
     torch.testing.assert_close(maps["mean"], (alone[0] + alone[1]) / 2)

@@ -161,7 +161,7 @@ def test_plain_cross_supervision_can_be_the_host(loss, build, build_method, make
     terms = method.losses(batch, 0.5)
     assert [*terms] == ["supervised", "ecps", "distance"]
     cps = build_method("cps")
-    for mine, theirs in zip(method.networks, (cps.network_a, cps.network_b), strict=True):
+    for mine, theirs in zip(method.networks, cps.networks, strict=True):
         theirs.load_state_dict(mine.state_dict())
     expected = cps.losses(batch, 0.5)
     torch.testing.assert_close(terms["supervised"], expected["supervised"])

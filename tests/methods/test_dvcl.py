@@ -237,7 +237,7 @@ def test_without_entropy_weighting_cross_supervision_is_plain(everything, build_
     method, batch, _ = everything(entropy_weighting=False)
     plain = method.losses(batch, 0.5)["ecps"]
     cps = build_method("cps", seed=0)
-    for mine, theirs in zip(method.networks, (cps.network_a, cps.network_b), strict=True):
+    for mine, theirs in zip(method.networks, cps.networks, strict=True):
         theirs.load_state_dict(mine.state_dict())
     torch.testing.assert_close(plain, cps.losses(batch, 0.5)["cross_supervision"])
     weighted, batch, _ = everything()

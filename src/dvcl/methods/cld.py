@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dvcl.losses.class_weighted import weighted_supervised_loss
 from dvcl.losses.class_weights import rarity_weights
@@ -14,7 +12,8 @@ from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.class_statistics import ConfidenceBank
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_at_least, check_at_most, check_choice, mean_probabilities
+from dvcl.methods.network_pair import NetworkPair, Start, Use
+from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.sampling.batch import Batch
 
 
@@ -62,19 +61,17 @@ class CLD(Method):
         rate_power: float = 0.5,
         window: int = 2,
         momentum: float = 0.999,
-        second_start: Literal["kaiming", "xavier"] = "xavier",
-        predict_with: Literal["mean", "A", "B"] = "mean",
+        second_start: Start = "xavier",
+        predict_with: Use = "mean",
     ) -> None:
         super().__init__(make_network, classes)
-        check_choice("predict_with", predict_with, ("mean", "A", "B"))
-        check_choice("second_start", second_start, ("kaiming", "xavier"))
         check_at_least(0, consistency=consistency, rarity_power=rarity_power,
                        rate_power=rate_power, momentum=momentum)  # fmt: skip
         check_at_least(1, window=window)
         check_at_most(1, momentum=momentum)
-        self.consistency, self.predict_with = consistency, predict_with
+        self.consistency = consistency
         self.rarity_power, self.rate_power = rarity_power, rate_power
-        self.networks = nn.ModuleList(make_network(scheme) for scheme in ("kaiming", second_start))
+        self.networks = NetworkPair(make_network, second_start, predict_with)
         self.bank_a = ConfidenceBank(classes, window, momentum)
         self.bank_b = ConfidenceBank(classes, window, momentum)
         self.register_buffer("counts", torch.zeros(classes, dtype=torch.int64))
@@ -106,5 +103,4 @@ class CLD(Method):
 
     def predict(self, images: Tensor) -> Tensor:
         """Mean of both softmax maps, unless one network is asked for."""
-        logits = [self.run(network, images).logits for network in self.networks]
-        return mean_probabilities(logits, self.predict_with)
+        return self.networks.predict(self.run, images)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor
 
 from dvcl.losses.cross_supervision import cross_supervision
@@ -11,7 +9,7 @@ from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_choice, mean_probabilities
+from dvcl.methods.network_pair import NetworkPair, Start, Use
 from dvcl.sampling.batch import Batch
 
 
@@ -43,23 +41,16 @@ class CPS(Method):
         classes: int,
         *,
         consistency: float = 0.1,
-        second_start: Literal["kaiming", "xavier"] = "xavier",
-        predict_with: Literal["mean", "A", "B"] = "mean",
+        second_start: Start = "xavier",
+        predict_with: Use = "mean",
     ) -> None:
         super().__init__(make_network, classes)
-        check_choice("predict_with", predict_with, ("mean", "A", "B"))
-        check_choice("second_start", second_start, ("kaiming", "xavier"))
         self.consistency = consistency
-        self.predict_with = predict_with
-        self.network_a = make_network("kaiming")
-        self.network_b = make_network(second_start)
+        self.networks = NetworkPair(make_network, second_start, predict_with)
 
     def losses(self, batch: Batch, progress: float) -> Terms:
         """Supervision of both networks and cross supervision in both directions."""
-        a, b = (
-            self.run(network, batch.images).logits.log_softmax(1)
-            for network in (self.network_a, self.network_b)
-        )
+        a, b = (self.run(network, batch.images).logits.log_softmax(1) for network in self.networks)
         sizes = [len(batch.labelled), len(batch.unlabelled)]
         (a_labelled, a_unlabelled), (b_labelled, b_unlabelled) = a.split(sizes), b.split(sizes)
         weight = self.consistency * sigmoid_ramp(progress)
@@ -74,5 +65,4 @@ class CPS(Method):
 
     def predict(self, images: Tensor) -> Tensor:
         """Mean of both softmax maps, unless one network is asked for."""
-        logits = [self.run(network, images).logits for network in (self.network_a, self.network_b)]
-        return mean_probabilities(logits, self.predict_with)
+        return self.networks.predict(self.run, images)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from dvcl.losses.class_weighted import weighted_cross_entropy, weighted_supervised_loss
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.class_statistics import DifficultyWeights, DistributionWeights
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_at_least, check_at_most, check_choice, mean_probabilities
+from dvcl.methods.network_pair import NetworkPair, Start, Use
+from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.sampling.batch import Batch
 
 
@@ -56,19 +55,17 @@ class DHC(Method):
         smallest_count: float = 0.0,
         difficulty_steps: int = 50,
         difficulty_power: float = 0.2,
-        second_start: Literal["kaiming", "xavier"] = "kaiming",
-        predict_with: Literal["mean", "A", "B"] = "mean",
+        second_start: Start = "kaiming",
+        predict_with: Use = "mean",
     ) -> None:
         super().__init__(make_network, classes)
-        check_choice("predict_with", predict_with, ("mean", "A", "B"))
-        check_choice("second_start", second_start, ("kaiming", "xavier"))
         check_at_least(0, consistency=consistency, smallest_count=smallest_count,
                        distribution_momentum=distribution_momentum,
                        difficulty_power=difficulty_power)  # fmt: skip
         check_at_least(1, difficulty_steps=difficulty_steps)
         check_at_most(1, distribution_momentum=distribution_momentum)
-        self.consistency, self.predict_with = consistency, predict_with
-        self.networks = nn.ModuleList(make_network(scheme) for scheme in ("kaiming", second_start))
+        self.consistency = consistency
+        self.networks = NetworkPair(make_network, second_start, predict_with)
         self.difficulty = DifficultyWeights(classes, difficulty_steps, difficulty_power)
         self.distribution = DistributionWeights(classes, distribution_momentum, smallest_count)
 
@@ -90,5 +87,4 @@ class DHC(Method):
 
     def predict(self, images: Tensor) -> Tensor:
         """Mean of both softmax maps, unless one network is asked for."""
-        logits = [self.run(network, images).logits for network in self.networks]
-        return mean_probabilities(logits, self.predict_with)
+        return self.networks.predict(self.run, images)

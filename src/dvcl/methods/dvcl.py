@@ -24,7 +24,8 @@ from dvcl.methods.distance_losses import (
     check_distance_loss,
 )
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
-from dvcl.methods.parts import check_at_least, check_choice, gather_pooled, mean_probabilities
+from dvcl.methods.network_pair import NetworkPair, Start, Use
+from dvcl.methods.parts import check_at_least, gather_pooled
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
 from dvcl.sampling.batch import Batch
@@ -125,12 +126,10 @@ class DVCL(Method):
         distance_start: float = 0.0,
         distance_ramp: bool = False,
         feature_dimension: int = 256,
-        second_start: Literal["kaiming", "xavier"] = "xavier",
-        predict_with: Literal["mean", "A", "B"] = "mean",
+        second_start: Start = "xavier",
+        predict_with: Use = "mean",
     ) -> None:
         super().__init__(make_network, classes)
-        check_choice("predict_with", predict_with, ("mean", "A", "B"))
-        check_choice("second_start", second_start, ("kaiming", "xavier"))
         check_at_least(0, consistency=consistency, contrast=contrast, distance=distance,
                        maximum_weight=maximum_weight)  # fmt: skip
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
@@ -147,12 +146,11 @@ class DVCL(Method):
         self.anchors, self.queries = anchors, queries
         self.balance_over = classes if balance_queries else None
         self.contrast_start, self.distance_start = contrast_start, distance_start
-        self.distance_ramp, self.predict_with = distance_ramp, predict_with
+        self.distance_ramp = distance_ramp
         self.neighbours, self.outsiders = neighbours, outsiders
-        networks = [make_network(scheme) for scheme in ("kaiming", second_start)]
-        self.networks = nn.ModuleList(networks)
+        self.networks = NetworkPair(make_network, second_start, predict_with)
         self.heads = nn.ModuleList(
-            FeatureHead(network.feature_channels, feature_dimension) for network in networks
+            FeatureHead(self.networks.feature_channels, feature_dimension) for _ in self.networks
         )
         self.hqc = HighQualityContrast(
             classes, feature_dimension, negatives, temperature, bank_size,
@@ -256,8 +254,7 @@ class DVCL(Method):
 
     def predict(self, images: Tensor) -> Tensor:
         """Mean of both softmax maps, unless one network is asked for."""
-        logits = [self.run(network, images).logits for network in self.networks]
-        return mean_probabilities(logits, self.predict_with)
+        return self.networks.predict(self.run, images)
 
     def represent(self, images: Tensor) -> Representation:
         """Network A and its feature head."""
