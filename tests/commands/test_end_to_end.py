@@ -533,6 +533,13 @@ def test_test_cases_that_are_gone_are_all_named(study: Path, run: Run, tmp_path:
     assert "does not lie in its study" in err
 
 
+def test_label_maps_without_a_reference(study: Path, run: Run) -> None:
+    code, _, err = run("evaluate", study / "scans" / "test" / "labels")
+    assert code == 2
+    assert "is a folder of label maps" in err
+    assert "--reference DIR" in err
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])
 def test_damaged_records_end_in_a_named_error(
     study: Path, run: Run, tmp_path: Path, content: str

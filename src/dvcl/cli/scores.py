@@ -37,11 +37,17 @@ def evaluate(
     from dvcl.report.tables import summary_table, to_rich
     from dvcl.studies.run import open_run, usable_device
     from dvcl.studies.scored import SCORES
+    from dvcl.volume import is_volume
 
     if not reference and (labels or out):
         raise InputError(
             "evaluate: --labels and --out go with --reference DIR; a run brings its own names, "
             "and its scores are written into its folder."
+        )
+    if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
+        raise InputError(
+            f"{predictions}: is a folder of label maps, and nothing to hold them against was found; "
+            "--reference DIR was expected with it, or a run's folder instead."
         )
     with bars() as bar:
         progress = bar("Scoring")
