@@ -46,8 +46,8 @@ def evaluate(
         )
     if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
         raise InputError(
-            f"{predictions}: is a folder of label maps, and nothing to hold them against was found; "
-            "--reference DIR was expected with it, or a run's folder instead."
+            f"{predictions}: is a folder of label maps, found without a reference; --reference DIR "
+            "was expected with it, or a run's folder instead."
         )
     with bars() as bar:
         progress = bar("Scoring")
