@@ -21,6 +21,7 @@ def records(make_record):
         run("dvcl", 0.7, "nine"),
         run("cps", 0.4, "nine"),
         run("dvcl", 0.3, "five", varied=("methods.dvcl.neighbours=5",)),
+        *(run(method, 0.3, "five", varied=("training.rate=0.5",)) for method in ("cps", "dvcl")),
     ]
 
 

@@ -71,7 +71,7 @@ def test_all_labelled_cases_are_a_number_too(labelled):
 )
 def test_what_differs_in_more_is_not_on_one_curve(labelled, other):
     records = [labelled("dvcl", 4, 0.3), labelled("dvcl", 10, 0.6, **other)]
-    assert label_curves(collect(records)) == []
+    assert across_groups(collect(records)).labels == []
 
 
 def test_the_page_and_its_twin_show_them(labelled, tmp_path):

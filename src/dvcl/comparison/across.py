@@ -38,10 +38,9 @@ class Across:
 
 
 def across_groups(findings: Sequence[Findings]) -> Across:
-    """Everything that needs more than one group; variants are told apart in their own tables."""
-    return Across(
-        _overview([found for found in findings if not found.variants]), label_curves(findings)
-    )
+    """Everything that needs more than one group; varied settings have tables of their own."""
+    groups = [found for found in findings if not found.is_varied]
+    return Across(_overview(groups), label_curves(groups))
 
 
 def _overview(groups: Sequence[Findings]) -> TextTable | None:

@@ -50,6 +50,11 @@ class Findings:
         return file_title(self.title)
 
     @property
+    def is_varied(self) -> bool:
+        """Whether settings of any row were varied."""
+        return any(record.entry.varied for records in self.runs.values() for record in records)
+
+    @property
     def base(self) -> str:
         """The group itself, or the one of which these are variants."""
         return next(iter(self.runs.values()))[0].entry.base

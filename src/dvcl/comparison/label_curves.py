@@ -38,14 +38,17 @@ class LabelCurve:
 
 
 def label_curves(findings: Sequence[Findings]) -> list[LabelCurve]:
-    """A curve for every study with several numbers of labelled cases, all else being equal."""
+    """A curve for every study with several numbers of labelled cases, all else being equal.
+
+    Args:
+        findings: Without varied settings.
+    """
     studies: dict[tuple[str, str], dict[int, Findings]] = {}
     for found in findings:
         record = next(iter(found.runs.values()))[0]
-        if not found.variants and not record.entry.varied:
-            number = len(record.settings["split"]["labelled"])
-            title = found.title.removesuffix(f", {number} labelled")
-            studies.setdefault((title, _common(record)), {})[number] = found
+        number = len(record.settings["split"]["labelled"])
+        title = found.title.removesuffix(f", {number} labelled")
+        studies.setdefault((title, _common(record)), {})[number] = found
     return [
         _curve(title, {number: groups[number] for number in sorted(groups)})
         for (title, _), groups in studies.items()
