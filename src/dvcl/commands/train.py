@@ -80,11 +80,13 @@ def train_run(
         check_fit(run, trained, store)
         _preload(run.split, trained, store)
         with ExitStack() as held:
-            processes.lead(partial(_take, run, chosen, processes.place.world_size, held))
+            precision = processes.lead(
+                partial(_take, run, chosen, processes.place.world_size, held)
+            )
             train(
                 trained,
                 make_sampler(run, trained, store),
-                recipe.training,
+                replace(recipe.training, precision=precision),
                 run.folder,
                 device=chosen,
                 seed=seed,
@@ -107,11 +109,16 @@ def _guarded(
     return replace(run, split=split)
 
 
-def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> None:
-    """Keep others out of the run's folder while ``held`` is, and write what the run is."""
+def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> str:
+    """Keep others out of the run's folder while ``held`` is, and write what the run is.
+
+    Returns:
+        The precision in which it is trained.
+    """
     held.enter_context(folder_lock(run.folder))
     run.save(device, processes)
     write_split(run.folder / "split.json", run.split)
+    return run.precision()
 
 
 def _draw_curves(run: Run) -> None:

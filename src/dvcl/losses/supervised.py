@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from dvcl.errors import InputError
 
 SMOOTH = 1e-5
+LARGEST_WEIGHT = 8.0
 
 
 def dice_loss(probabilities: Tensor, labels: Tensor, annotated: Tensor | None = None) -> Tensor:
@@ -25,17 +30,39 @@ def dice_loss(probabilities: Tensor, labels: Tensor, annotated: Tensor | None = 
     Returns:
         Scalar in [0, 1].
     """
-    classes = torch.arange(probabilities.shape[1], device=labels.device)
-    truth = labels.unsqueeze(1) == classes.view(1, -1, 1, 1, 1)
-    everywhere = (0, 2, 3, 4)
-    shared = (probabilities * truth).sum(everywhere)
-    present = labels.flatten().bincount(minlength=probabilities.shape[1])
-    squares = probabilities.square()
+    truth = probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+    counts = labels.flatten().bincount(minlength=probabilities.shape[1])
+    losses = _dice_losses(truth, probabilities.square(), labels, counts, annotated)
+    return losses.mean() if annotated is None else losses[annotated.any(0)].mean()
+
+
+def _dice_losses(
+    truth: Tensor, squares: Tensor, labels: Tensor, counts: Tensor, annotated: Tensor | None
+) -> Tensor:
+    """(K,) from each voxel's probability of its own class, and all probabilities squared."""
     if annotated is not None:
         squares = squares * annotated[:, :, None, None, None]
-    sizes = squares.sum(everywhere) + present
-    losses = 1 - (2 * shared + SMOOTH) / (sizes + SMOOTH)
-    return losses.mean() if annotated is None else losses[annotated.any(0)].mean()
+    sizes = squares.sum((0, 2, 3, 4)) + counts
+    shared = sums_per_class(truth, labels, len(counts))
+    return 1 - (2 * shared + SMOOTH) / (sizes + SMOOTH)
+
+
+def sums_per_class(values: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """For each class the sum of ``values`` over its voxels.
+
+    Without a map per class, which would take most of a loss's time. Summed line by line first: one
+    float32 sum over millions of voxels would lose what it adds.
+
+    Args:
+        values: (B, D, H, W).
+        labels: (B, D, H, W) int64.
+        classes: K.
+
+    Returns:
+        (K,).
+    """
+    lines = values.flatten(0, 2)
+    return lines.new_zeros(len(lines), classes).scatter_add(1, labels.flatten(0, 2), lines).sum(0)
 
 
 def merge_unannotated(log_probabilities: Tensor, annotated: Tensor) -> Tensor:
@@ -58,18 +85,69 @@ def merge_unannotated(log_probabilities: Tensor, annotated: Tensor) -> Tensor:
     return torch.cat([background, log_probabilities[:, 1:]], dim=1)
 
 
-def supervised_loss(
-    log_probabilities: Tensor, labels: Tensor, annotated: Tensor | None = None
-) -> Tensor:
-    """L_s = (Dice + cross-entropy) / 2 (DVCL, appendix B).
+@dataclass(frozen=True)
+class SupervisedLoss:
+    """L_s = (Dice + cross-entropy) / 2 (DVCL, appendix B), with what all methods share of it.
 
-    Args:
-        log_probabilities: (B, K, D, H, W), log-softmax.
-        labels: (B, D, H, W) int64.
-        annotated: (B, K) bool, which classes each patch's label map shows, see
-            `merge_unannotated`; None for all.
+    Attributes:
+        dice_over: "all" takes the mean Dice over all classes, as printed; "present" over those that
+            the batch's labels hold. A small patch lacks most organs, and for an absent organ soft
+            Dice is nearly 1 whatever is predicted: it drowns what can be learned.
+        background: Whether the background counts in that mean.
+        class_weights: "none"; or "inverse_sqrt", by which a class weighs sqrt(n / n_c) in the
+            cross-entropy, with n_c its voxels in the batch and n those of the most frequent class,
+            but at most `LARGEST_WEIGHT`.
     """
-    if annotated is not None:
-        log_probabilities = merge_unannotated(log_probabilities, annotated)
-    cross_entropy = F.nll_loss(log_probabilities, labels)
-    return 0.5 * (dice_loss(log_probabilities.exp(), labels, annotated) + cross_entropy)
+
+    dice_over: Literal["all", "present"] = "all"
+    background: bool = True
+    class_weights: Literal["none", "inverse_sqrt"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.dice_over not in ("all", "present"):
+            raise InputError(f"loss.dice_over: {self.dice_over!r} found, all or present expected.")
+        if self.class_weights not in ("none", "inverse_sqrt"):
+            raise InputError(
+                f"loss.class_weights: {self.class_weights!r} found, none or inverse_sqrt expected."
+            )
+
+    def __call__(
+        self, log_probabilities: Tensor, labels: Tensor, annotated: Tensor | None = None
+    ) -> Tensor:
+        """The loss of one network.
+
+        Args:
+            log_probabilities: (B, K, D, H, W), log-softmax.
+            labels: (B, D, H, W) int64.
+            annotated: (B, K) bool, which classes each patch's label map shows, see
+                `merge_unannotated`; None for all.
+        """
+        if annotated is not None:
+            log_probabilities = merge_unannotated(log_probabilities, annotated)
+        truth = log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+        counts = labels.flatten().bincount(minlength=log_probabilities.shape[1])
+        losses = _dice_losses(truth.exp(), (2 * log_probabilities).exp(), labels, counts, annotated)
+        return 0.5 * (self._mean(losses, counts, annotated) + self._cross_entropy(truth, labels, counts))
+
+    def _mean(self, losses: Tensor, counts: Tensor, annotated: Tensor | None) -> Tensor:
+        """Over the classes that count; of an empty patch the background does."""
+        counted = torch.ones_like(counts, dtype=torch.bool)
+        if annotated is not None:
+            counted &= annotated.any(0)
+        if self.dice_over == "present":
+            counted &= counts > 0
+        if not self.background:
+            counted[0] = ~counted[1:].any()
+        return torch.where(counted, losses, 0).sum() / counted.sum()
+
+    def _cross_entropy(self, truth: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+        """Mean of -log p over voxels, each weighing as its class does."""
+        if self.class_weights == "none":
+            return -truth.mean()
+        weights = (counts.max() / counts.clamp_min(1)).sqrt().clamp_max(LARGEST_WEIGHT)
+        weights = weights.to(truth.dtype)[labels]
+        return -(weights * truth).sum() / weights.sum()
+
+
+supervised_loss = SupervisedLoss()
+"""The loss as printed: all classes count in the Dice, and none weighs more in the cross-entropy."""

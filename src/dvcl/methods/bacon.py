@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor, nn
 from dvcl.losses.class_balance import balanced_cross_entropy, draw_kept, keep_rates
 from dvcl.losses.confident import confident_labels
 from dvcl.losses.cross_supervision import cross_supervision
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.balanced_contrast import BalancedContrast
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.parts import check_at_least, check_at_most, check_choice
@@ -145,7 +145,7 @@ class BaCon(Method):
         # Ever fewer voxels of frequent classes are kept, so that early learning sees them all.
         kept = draw_kept(balanced_believed.labels, 1 - progress * (1 - rates), self.random)
         terms = {
-            "supervised": supervised_loss(labelled, batch.labels),
+            "supervised": self.supervised_loss(labelled, batch.labels),
             "supervised_balanced": self.balanced
             * balanced_cross_entropy(
                 balanced_labelled, batch.labels, draw_kept(batch.labels, rates, self.random)
@@ -162,6 +162,14 @@ class BaCon(Method):
                 balanced_labelled, balanced_weak, batch.labels, features, progress, self.random
             )
         return terms
+
+    def supervised_updates(self, batch: Batch) -> Iterator[tuple[str, Terms]]:
+        """Both classifiers learn, since the auxiliary one predicts."""
+        logits = self.run(self.student, batch.labelled).logits
+        losses = [
+            self.supervised_loss(part.log_softmax(1), batch.labels) for part in logits.chunk(2, 1)
+        ]
+        yield "network", {"supervised": torch.stack(losses).sum()}
 
     def _keep_rates(self, labels: Tensor) -> Tensor:
         self.counts += labels.flatten().bincount(minlength=self.classes)

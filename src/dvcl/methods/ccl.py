@@ -12,7 +12,6 @@ from dvcl.errors import InputError
 from dvcl.losses.complementary import complementary_labels, pair_contrast, pair_masks
 from dvcl.losses.confident import Confident, confident_labels
 from dvcl.losses.cross_supervision import cross_supervision
-from dvcl.losses.supervised import supervised_loss
 from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.parts import check_at_least, check_at_most, check_choice
@@ -104,7 +103,7 @@ class CCL(Method):
         taught = cross_supervision(hard, believed.labels, believed.mask.float())
         contrast = self._contrast(features, batch.labels, weak, believed)
         return {
-            "supervised": supervised_loss(labelled, batch.labels),
+            "supervised": self.supervised_loss(labelled, batch.labels),
             "consistency": self.consistency * taught,
             "contrast": self.contrast * contrast,
         }

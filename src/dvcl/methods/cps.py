@@ -7,7 +7,6 @@ from torch import Tensor
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.network_pair import NetworkPair, Start, Use
 from dvcl.sampling.batch import Batch
@@ -58,8 +57,8 @@ class CPS(Method):
             b_unlabelled, hard_labels(a_unlabelled)
         )
         return {
-            "supervised": supervised_loss(a_labelled, batch.labels, batch.annotated)
-            + supervised_loss(b_labelled, batch.labels, batch.annotated),
+            "supervised": self.supervised_loss(a_labelled, batch.labels, batch.annotated)
+            + self.supervised_loss(b_labelled, batch.labels, batch.annotated),
             "cross_supervision": weight * taught,
         }
 

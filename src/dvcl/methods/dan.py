@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from dvcl.losses.adversarial import origin_loss
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least
 from dvcl.networks.discriminator import Discriminator
@@ -74,7 +73,7 @@ class DAN(Method):
         yield (
             "network",
             {
-                "supervised": supervised_loss(labelled, batch.labels, batch.annotated),
+                "supervised": self.supervised_loss(labelled, batch.labels, batch.annotated),
                 "adversarial": weight * origin_loss(scores, len(scores)),
             },
         )

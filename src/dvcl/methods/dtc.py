@@ -7,7 +7,6 @@ from torch.nn import functional as F
 
 from dvcl.losses.dual_task import dual_task_consistency
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least
 from dvcl.networks.distance_head import DistanceHead
@@ -66,7 +65,7 @@ class DTC(Method):
         logs = logits.log_softmax(1)
         weight = self.consistency * sigmoid_ramp(progress)
         return {
-            "supervised": supervised_loss(logs[:known], batch.labels),
+            "supervised": self.supervised_loss(logs[:known], batch.labels),
             "supervised_distance": self.distance * F.mse_loss(maps[:known], batch.distance_maps),
             "consistency": weight * dual_task_consistency(maps, logs.exp(), self.steepness),
         }

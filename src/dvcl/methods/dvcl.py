@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.entropy import Selection, pseudo_label_weights, select_reliable
 from dvcl.losses.ramps import delayed, sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.losses.voxel_sampling import sample_per_class
 from dvcl.methods.contrast import HighQualityContrast
 from dvcl.methods.diagnostics import neighbourhood_purity, pseudo_label_quality
@@ -179,7 +178,7 @@ class DVCL(Method):
                 labelled, unlabelled, taps, batch.labels, selections, progress
             )
         taught = self._cross_supervision(unlabelled, selections)
-        supervised_a, supervised_b = (supervised_loss(log, batch.labels) for log in labelled)
+        supervised_a, supervised_b = (self.supervised_loss(log, batch.labels) for log in labelled)
         return {
             "supervised": supervised_a + supervised_b,
             "ecps": self.consistency * sigmoid_ramp(progress) * taught,

@@ -10,7 +10,7 @@ from torch import Tensor
 from dvcl.errors import InputError
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import dice_loss, supervised_loss
+from dvcl.losses.supervised import dice_loss
 from dvcl.methods.cubes import draw_orders, mix, partition, recover, unmix
 from dvcl.methods.location import LocationHead, coarsest_maps
 from dvcl.methods.method import MakeNetwork, Method, Terms
@@ -143,7 +143,7 @@ class MagicNet(Method):
         recovered = dice_loss(unmixed_labelled, labels)
         taught = dice_loss(unmixed_unlabelled, pseudo_labels)
         return {
-            "supervised": (2 * supervised_loss(whole, labels) + recovered + cubewise) / 4,
+            "supervised": (2 * self.supervised_loss(whole, labels) + recovered + cubewise) / 4,
             "location": self.location * self.location_head(torch.cat(maps), cells),
             "consistency": self.consistency * sigmoid_ramp(progress) * taught,
         }

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from dvcl.losses.consistency import squared_difference
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least
 from dvcl.methods.teacher import Teacher
@@ -66,7 +65,7 @@ class MeanTeacher(Method):
         labelled, unlabelled = logs.split([len(batch.labelled), len(batch.unlabelled)])
         weight = self.consistency * sigmoid_ramp(progress)
         return {
-            "supervised": supervised_loss(labelled, batch.labels, batch.annotated),
+            "supervised": self.supervised_loss(labelled, batch.labels, batch.annotated),
             "consistency": weight * squared_difference(unlabelled.exp(), targets),
         }
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dvcl.losses.supervised import SupervisedLoss
 from dvcl.networks import SegmentationNetwork
 from dvcl.networks.heads import gather_voxels
 from dvcl.networks.network import Prediction
@@ -46,6 +47,8 @@ class Method(nn.Module, ABC):
 
     Attributes:
         precision: Autocast type of the networks, None for float32. Losses are always float32.
+        supervised_loss: Of every network's labelled patches; methods with class weights of their
+            own (CLD, DHC) use it only where they learn from labelled patches alone.
         random: Generator for what the method itself draws, on the method's device.
         needs_unlabelled: Whether the method is pointless without unlabelled cases.
         needs_distance_maps: Whether batches carry signed distance maps of the labels.
@@ -68,6 +71,7 @@ class Method(nn.Module, ABC):
         super().__init__()
         self.classes = classes
         self.precision: torch.dtype | None = None
+        self.supervised_loss = SupervisedLoss()
         self.random = torch.Generator()
 
     @abstractmethod
@@ -81,6 +85,22 @@ class Method(nn.Module, ABC):
     def updates(self, batch: Batch, progress: float) -> Iterator[tuple[str, Terms]]:
         """One (parameter group, terms) pair per optimiser step, computed when asked for."""
         yield "network", self.losses(batch, progress)
+
+    def supervised_updates(self, batch: Batch) -> Iterator[tuple[str, Terms]]:
+        """What is minimised in the place of `updates` where only labelled patches teach.
+
+        The supervised loss of every segmentation network that is trained; nothing else learns.
+        """
+        terms = [
+            self.supervised_loss(
+                self.run(network, batch.labelled).logits.log_softmax(1),
+                batch.labels,
+                batch.annotated,
+            )
+            for network in self.modules()
+            if isinstance(network, SegmentationNetwork) and network.is_trained
+        ]
+        yield "network", {"supervised": torch.stack(terms).sum()}
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """What each optimiser trains."""

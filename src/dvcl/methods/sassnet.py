@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from dvcl.losses.adversarial import origin_loss
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least
 from dvcl.networks.discriminator import Discriminator
@@ -83,7 +82,7 @@ class SASSNet(Method):
         yield (
             "network",
             {
-                "supervised": supervised_loss(logits[:known].log_softmax(1), batch.labels),
+                "supervised": self.supervised_loss(logits[:known].log_softmax(1), batch.labels),
                 "supervised_distance": self.distance * F.mse_loss(labelled, batch.distance_maps),
                 "adversarial": weight * origin_loss(scores, len(scores)),
             },

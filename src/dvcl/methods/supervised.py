@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.sampling.batch import Batch
 
@@ -29,7 +28,7 @@ class Supervised(Method):
     def losses(self, batch: Batch, progress: float) -> Terms:
         """The supervised loss."""
         log_probabilities = self.run(self.network, batch.labelled).logits.log_softmax(1)
-        return {"supervised": supervised_loss(log_probabilities, batch.labels, batch.annotated)}
+        return {"supervised": self.supervised_loss(log_probabilities, batch.labels, batch.annotated)}
 
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the network."""

@@ -8,7 +8,6 @@ from torch import Tensor
 from dvcl.losses.entropy import voxel_entropy
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.reliable_supervision import percentile, reliable_supervision
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.cutmix import cut_mix, draw_boxes
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.negative_contrast import NegativeContrast
@@ -114,7 +113,7 @@ class U2PL(Method):
         """Supervision alone at first; then certain pseudo-labels and contrast, too."""
         if progress < self.start:
             logs = self.run(self.network, batch.labelled).logits.log_softmax(1)
-            return {"supervised": supervised_loss(logs, batch.labels)}
+            return {"supervised": self.supervised_loss(logs, batch.labels)}
         known = len(batch.labelled)
         unlabelled, pseudo = self._mixed(batch.unlabelled)
         images = torch.cat([batch.labelled, unlabelled])
@@ -127,7 +126,7 @@ class U2PL(Method):
         limit = percentile(entropy, 1 - share)
         taught = reliable_supervision(unlabelled_log, pseudo, entropy <= limit)
         terms = {
-            "supervised": supervised_loss(labelled_log, batch.labels),
+            "supervised": self.supervised_loss(labelled_log, batch.labels),
             "unsupervised": self.unsupervised * taught,
         }
         if self.contrast > 0:

@@ -12,7 +12,6 @@ from dvcl.errors import InputError
 from dvcl.losses.entropy import voxel_entropy
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
-from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.organ_contrast import OrganContrast
 from dvcl.methods.parts import check_at_least, check_at_most
@@ -118,8 +117,8 @@ class UGPCL(Method):
         ramp = sigmoid_ramp(progress)
         disagreement = F.mse_loss(logs[0][known:].exp(), logs[1][known:].exp())
         terms = {
-            "supervised": supervised_loss(logs[0][:known], labels)
-            + self.second_weight * supervised_loss(logs[1][:known], labels),
+            "supervised": self.supervised_loss(logs[0][:known], labels)
+            + self.second_weight * self.supervised_loss(logs[1][:known], labels),
             "consistency": self.consistency * ramp * disagreement,
         }
         if self.rotation > 0:

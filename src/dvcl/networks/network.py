@@ -40,6 +40,11 @@ class SegmentationNetwork(nn.Module, ABC):
     feature_channels: int
     stride: int
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether an optimiser trains it; a teacher's copy is frozen."""
+        return any(weight.requires_grad for weight in self.parameters())
+
     @abstractmethod
     def forward(self, images: Tensor) -> Prediction:
         """Segment ``images`` (B, 1, D, H, W), normalised intensities."""

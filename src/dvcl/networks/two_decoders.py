@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dvcl.errors import InputError
+from dvcl.networks.channels_last import concatenate, lay_out, pool, upsample
 from dvcl.networks.network import SegmentationNetwork
 from dvcl.networks.unet3d import UNet3d
 
@@ -60,12 +59,12 @@ class TwoDecoders(nn.Module):
     def forward(self, images: Tensor) -> TwoPredictions:
         """Segment ``images`` (B, 1, D, H, W) twice."""
         levels: list[Tensor] = []
-        maps = images
+        maps = lay_out(images)
         for level, block in enumerate(self.network.encoder):
-            maps = block(F.max_pool3d(maps, 2) if level else maps)
+            maps = block(pool(maps) if level else maps)
             levels.append(maps)
-        interpolate = [_interpolate] * len(self.second_up)
-        first = self._decode(levels, interpolate, list(self.network.decoder))
+        upsampling = [upsample] * len(self.second_up)
+        first = self._decode(levels, upsampling, list(self.network.decoder))
         second = self._decode(levels, list(self.second_up), list(self.second_decoder))
         return TwoPredictions(
             self.network.segmentation_head(first), self.second_head(second), levels
@@ -80,10 +79,6 @@ class TwoDecoders(nn.Module):
         for skip, up, block in zip(
             reversed(skips), reversed(upsample), reversed(blocks), strict=True
         ):
-            maps = block(torch.cat([skip, up(maps)], dim=1))
+            maps = block(concatenate(skip, up(maps)))
         dropped: Tensor = self.network.dropout(maps)
         return dropped
-
-
-def _interpolate(maps: Tensor) -> Tensor:
-    return F.interpolate(maps, scale_factor=2, mode="trilinear")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from dvcl.networks.channels_last import concatenate, lay_out, pool, upsample
 from dvcl.networks.convolution import Convolution
 from dvcl.networks.dropout import Dropout
 from dvcl.networks.network import Prediction, SegmentationNetwork
@@ -62,12 +61,11 @@ class UNet3d(SegmentationNetwork):
     def forward(self, images: Tensor) -> Prediction:
         """As `SegmentationNetwork.forward`."""
         skips: list[Tensor] = []
-        maps = images
+        maps = lay_out(images)
         for level, block in enumerate(self.encoder):
-            maps = block(F.max_pool3d(maps, 2) if level else maps)
+            maps = block(pool(maps) if level else maps)
             skips.append(maps)
         maps = self.dropout(skips.pop())
         for block in reversed(self.decoder):
-            upsampled = F.interpolate(maps, scale_factor=2, mode="trilinear")
-            maps = block(torch.cat([skips.pop(), upsampled], dim=1))
+            maps = block(concatenate(skips.pop(), upsample(maps)))
         return Prediction(self.segmentation_head(self.dropout(maps)), maps)

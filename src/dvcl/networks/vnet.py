@@ -6,6 +6,7 @@ import itertools
 
 from torch import Tensor, nn
 
+from dvcl.networks.channels_last import lay_out
 from dvcl.networks.convolution import Convolution
 from dvcl.networks.dropout import Dropout
 from dvcl.networks.network import Prediction, SegmentationNetwork
@@ -65,7 +66,7 @@ class VNet(SegmentationNetwork):
     def forward(self, images: Tensor) -> Prediction:
         """As `SegmentationNetwork.forward`."""
         skips: list[Tensor] = []
-        maps = self.encoder[0](images)
+        maps = self.encoder[0](lay_out(images))
         for down, stage in zip(self.down, list(self.encoder)[1:], strict=True):
             skips.append(maps)
             maps = stage(down(maps))

@@ -11,6 +11,7 @@ from typing import Any
 
 from dvcl.errors import InputError
 from dvcl.inference.sliding_window import Window
+from dvcl.losses.supervised import SupervisedLoss
 from dvcl.methods import METHODS
 from dvcl.networks import Network
 from dvcl.preprocessing.prepare import Preprocessing
@@ -31,6 +32,7 @@ class Recipe:
         split: Which case is for what.
         sampling: Store to batches.
         network: What is trained.
+        loss: What it learns from labels.
         training: The schedule.
         window: How volumes are predicted.
         methods: Settings that differ from the methods' defaults, by method name.
@@ -42,6 +44,7 @@ class Recipe:
     split: Division = field(default_factory=Division)
     sampling: Sampling = field(default_factory=Sampling)
     network: Network = field(default_factory=Network)
+    loss: SupervisedLoss = field(default_factory=SupervisedLoss)
     training: Training = field(default_factory=Training)
     window: Window = field(default_factory=Window)
     methods: Mapping[str, Table] = field(default_factory=dict)
@@ -56,6 +59,7 @@ SECTIONS: dict[str, type] = {
     "split": Division,
     "sampling": Sampling,
     "network": Network,
+    "loss": SupervisedLoss,
     "training": Training,
     "window": Window,
 }

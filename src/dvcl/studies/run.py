@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dvcl.resources import processor_name
 from dvcl.splits import Split
 from dvcl.training.checkpoint import load_weights
 from dvcl.training.engine import choose_device
+from dvcl.training.precision import faster_precision
 
 DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
@@ -100,7 +101,7 @@ class Run:
         if not path.exists():
             return False
         with read_record(path, NEW_NAME) as record:
-            differences = _differences(record["settings"], self.settings)
+            differences = _differences(_completed(record["settings"]), self.settings)
         if differences:
             raise InputError(
                 differences,
@@ -121,6 +122,7 @@ class Run:
         """
         if self.is_recorded():
             return
+        asked = self.recipe.training.precision
         write_json(
             self.folder / "run.json",
             {
@@ -129,6 +131,7 @@ class Run:
                 "store": str(self.store.absolute()),
                 "note": self.split.note,
                 "split_seed": self.split.seed,
+                "precision": faster_precision(device) if asked == "auto" else asked,
                 "made_with": made_with(device, processes),
             },
         )
@@ -144,11 +147,21 @@ class Run:
         random = torch.Generator().manual_seed(self.seed)
         torch.manual_seed(self.seed)
         settings = self.recipe.methods.get(self.method, {})
-        return METHODS[self.method](
+        method = METHODS[self.method](
             lambda scheme: self.recipe.network.build(self.labels.classes, scheme, random),
             self.labels.classes,
             **settings,
         )
+        method.supervised_loss = self.recipe.loss
+        return method
+
+    def precision(self) -> str:
+        """In which it is trained, as its record says where the recipe leaves it to the machine."""
+        asked, path = self.recipe.training.precision, self.folder / "run.json"
+        if asked != "auto" or not path.exists():
+            return asked
+        with read_record(path, NEW_NAME) as record:
+            return str(record["precision"])
 
     def trained_method(self, device: torch.device) -> Method:
         """The method with its best weights, ready to predict.
@@ -158,7 +171,7 @@ class Run:
         """
         method = self.build_method()
         load_weights(self.checkpoint, method)
-        method.precision = self.recipe.training.autocast
+        method.precision = replace(self.recipe.training, precision=self.precision()).autocast
         return method.to(device).eval()
 
 
@@ -225,6 +238,13 @@ def made_with(device: torch.device, processes: int = 1) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         **{package: metadata.version(package) for package in VERSIONED},
     }
+
+
+def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings with the defaults of those that came later."""
+    recipe = dict(settings["recipe"])
+    completed = parse_recipe(recipe, recipe["name"], "run.json").to_json()
+    return {**settings, "recipe": {key: completed[key] for key in completed if key != "split"}}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,16 @@ def load_weights(path: Path, method: Method) -> dict[str, Any]:
 
 
 def save_state(
-    path: Path, method: Method, optimisers: Mapping[str, Optimizer], **facts: Any
+    path: Path,
+    method: Method,
+    optimisers: Mapping[str, Optimizer],
+    averages: Sequence[Tensor] = (),
+    **facts: Any,
 ) -> None:
     """Write everything that an exact continuation needs.
 
-    That is the method with its banks and queues, the optimisers, the generators of torch and of
-    the method, and ``facts`` (plain values: iteration, sampler state, best result).
+    That is the method with its banks and queues, the optimisers, the ``averages`` of the weights,
+    the generators of torch and of the method, and ``facts`` (plain values: iteration, sampler state, best result).
     """
     tensors = _prefixed("method", method.state_dict())
     groups = {}
@@ -49,11 +53,17 @@ def save_state(
         groups[name] = state["param_groups"]
         for index, values in state["state"].items():
             tensors |= _prefixed(f"optimiser/{name}/{index}", values)
+    tensors |= _prefixed("average", {str(index): mean for index, mean in enumerate(averages)})
     tensors |= _prefixed("random", _random_states(method))
     _save(path, tensors, {**facts, "optimisers": groups})
 
 
-def load_state(path: Path, method: Method, optimisers: Mapping[str, Optimizer]) -> dict[str, Any]:
+def load_state(
+    path: Path,
+    method: Method,
+    optimisers: Mapping[str, Optimizer],
+    averages: Sequence[Tensor] = (),
+) -> dict[str, Any]:
     """Read `save_state` back; returns the facts.
 
     Raises:
@@ -72,6 +82,8 @@ def load_state(path: Path, method: Method, optimisers: Mapping[str, Optimizer]) 
             index, field = key.split("/")
             state.setdefault(int(index), {})[field] = value
         optimiser.load_state_dict({"state": state, "param_groups": facts["optimisers"][name]})
+    for index, mean in enumerate(averages):
+        mean.copy_(tensors[f"average/{index}"])
     random = _below("random", tensors)
     torch.set_rng_state(random["torch"])
     method.random.set_state(random["method"])

@@ -10,18 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
 
 from dvcl.errors import InputError
+from dvcl.losses.ramps import delayed
 from dvcl.methods import Method
 from dvcl.resources import peak_ram
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler
+from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_state, save_state, save_weights
 from dvcl.training.distributed import ALONE, Processes
 from dvcl.training.interruption import Interrupted, Interruption
 from dvcl.training.journal import Journal, Row
-from dvcl.training.optimisation import Training, build_optimisers, decayed_rate, gradient_norms
+from dvcl.training.optimisation import (
+    Training,
+    build_optimisers,
+    decayed_rate,
+    gradient_norms,
+    learns_unlabelled,
+)
 
 Validate = Callable[[Method], dict[str, Any]]
 
@@ -69,8 +78,9 @@ def train(
         InputError: When a loss is NaN or infinite; names the cases of the batch.
     """
     optimisers = _set_up(method, settings, device, seed)
+    average = WeightAverage(method, settings.average)
     last = folder / "last.safetensors"
-    done, best = _continued(last, method, optimisers, sampler)
+    done, best = _continued(last, method, optimisers, average, sampler)
     journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
     with closing(journal), Interruption() as interruption:
         while done < settings.iterations:
@@ -79,15 +89,19 @@ def train(
             told = _draw_and_step(
                 method, optimisers, sampler, settings, iteration, is_milestone, processes
             )
+            average.follow(done)
             journal.write("step", done, **told)
             if is_milestone:
-                best = processes.lead(
-                    partial(_milestone, method, journal, done, best, folder, validate)
-                )
+                with average.in_place():
+                    best = processes.lead(
+                        partial(_milestone, method, journal, done, best, folder, validate)
+                    )
             signal = processes.agree(interruption.signal, method.random)
             if is_milestone or signal:
                 state = {"iteration": done, "best": best, "sampler": sampler.state_dict()}
-                processes.lead(partial(save_state, last, method, optimisers, **state))
+                processes.lead(
+                    partial(save_state, last, method, optimisers, average.means, **state)
+                )
             if signal:
                 raise Interrupted(signal, done)
 
@@ -103,12 +117,16 @@ def _set_up(
 
 
 def _continued(
-    last: Path, method: Method, optimisers: dict[str, Optimizer], sampler: Sampler
+    last: Path,
+    method: Method,
+    optimisers: dict[str, Optimizer],
+    average: WeightAverage,
+    sampler: Sampler,
 ) -> tuple[int, float]:
     """Everything as ``last`` left it; returns the steps done and the best Dice so far."""
     if not last.exists():
         return 0, -1.0
-    facts = load_state(last, method, optimisers)
+    facts = load_state(last, method, optimisers, average.means)
     sampler.load_state_dict(facts["sampler"])
     return facts["iteration"], facts["best"]
 
@@ -125,10 +143,16 @@ def _draw_and_step(
     """One iteration (from 0); returns what the journal tells of it."""
     device = method.random.device
     began = time.perf_counter()
-    batch = sampler.draw().to(device)
+    unlabelled = not method.needs_unlabelled or learns_unlabelled(settings, iteration)
+    progress = iteration / settings.iterations
+    batch = sampler.draw(progress, unlabelled).to(device)
     waited = time.perf_counter() - began
-    rate, progress = decayed_rate(settings, iteration), iteration / settings.iterations
-    terms, norms = step(method, optimisers, batch, progress, rate, measure, processes)
+    if method.needs_unlabelled:
+        progress = delayed(progress, settings.unlabelled_from)
+    rate = decayed_rate(settings, iteration)
+    terms, norms = step(
+        method, optimisers, batch, progress, rate, measure, processes, settings.clip, unlabelled
+    )
     seconds = time.perf_counter() - began
     facts = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
     return {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}
@@ -142,13 +166,16 @@ def step(
     rate: float,
     measure: bool = False,
     processes: Processes = ALONE,
+    clip: float = 0.0,
+    unlabelled: bool = True,
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """One step of every optimiser; returns the terms and, if asked, their gradients' norms."""
     method.train()
+    updates = method.updates(batch, progress) if unlabelled else method.supervised_updates(batch)
     values: dict[str, float] = {}
     norms: dict[str, float] = {}
     with processes.share_batches():
-        for group, terms in method.updates(batch, progress):
+        for group, terms in updates:
             optimiser, parameters = optimisers[group], method.parameter_groups()[group]
             total = torch.stack(list(terms.values())).sum()
             values |= {name: term.item() for name, term in terms.items()}
@@ -160,12 +187,14 @@ def step(
                 )
             if measure:
                 norms |= gradient_norms(terms, parameters, processes.average)
-            if group not in method.adam_rates:
-                for settings in optimiser.param_groups:
-                    settings["lr"] = rate
             optimiser.zero_grad(set_to_none=True)
             total.backward()
             processes.average([w.grad for w in parameters if w.grad is not None])
+            if group not in method.adam_rates:
+                for settings in optimiser.param_groups:
+                    settings["lr"] = rate
+                if clip:
+                    nn.utils.clip_grad_norm_(parameters, clip)
             optimiser.step()
     method.after_step()
     return values, {"gradient_norms": norms} if measure else {}

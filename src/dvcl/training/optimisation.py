@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -29,9 +30,18 @@ class Training:
             none. In a short run full steps from the first one drive the network into predicting
             nothing but background, which takes it hundreds of steps to leave.
         momentum: Of stochastic gradient descent.
+        nesterov: Whether the momentum looks ahead (Sutskever et al., ICML 2013).
         weight_decay: L2 penalty.
+        clip: Gradients that are longer than this, all weights together, are shortened to it; 0 for
+            no limit. It lets a run take a higher rate from its first step on.
+        average: Decay of a moving average of the weights, which is validated and predicts in the
+            place of the weights themselves; 0 for none.
+        unlabelled_from: Share of the run in which methods learn from labelled patches alone; their
+            other terms, with their ramps, then take the rest of it. 0 for none, as in the papers.
+        unlabelled_every: Of the steps after that, every n-th learns from unlabelled patches too.
         validate_every: Iterations between validations, checkpoints and diagnostics.
-        precision: "bf16" runs the networks in bfloat16 (losses stay float32), "float32" does not.
+        precision: "bf16" runs the networks in bfloat16 (losses stay float32), "float32" does not;
+            "auto" takes what this machine is faster with, measured when a run begins.
     """
 
     iterations: int = 20_000
@@ -39,9 +49,14 @@ class Training:
     power: float = 0.9
     warmup: int = 0
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-4
+    clip: float = 0.0
+    average: float = 0.0
+    unlabelled_from: float = 0.0
+    unlabelled_every: int = 1
     validate_every: int = 500
-    precision: Literal["bf16", "float32"] = "bf16"
+    precision: Literal["auto", "bf16", "float32"] = "bf16"
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.validate_every < 1 or not self.rate > 0:
@@ -49,16 +64,34 @@ class Training:
                 "training: iterations, validate_every and rate must be positive; found "
                 f"{self.iterations}, {self.validate_every}, {self.rate}."
             )
-        if not 0 <= self.momentum < 1 or min(self.weight_decay, self.power, self.warmup) < 0:
-            raise InputError(
-                "training: momentum in [0, 1), weight_decay, power and warmup of at least 0 "
-                f"expected; found {self.momentum}, {self.weight_decay}, {self.power}, "
-                f"{self.warmup}."
+        least_zero = {
+            name: getattr(self, name) for name in ("weight_decay", "power", "warmup", "clip")
+        }
+        below_one = {
+            name: getattr(self, name) for name in ("momentum", "average", "unlabelled_from")
+        }
+        problems = [
+            f"training.{name}: {value} found, a number of at least 0 expected."
+            for name, value in least_zero.items()
+            if not 0 <= value < math.inf
+        ]
+        problems += [
+            f"training.{name}: {value} found, a number in [0, 1) expected."
+            for name, value in below_one.items()
+            if not 0 <= value < 1
+        ]
+        if self.nesterov and self.momentum == 0:
+            problems.append("training.nesterov: true found with momentum 0, which it needs.")
+        if self.unlabelled_every < 1:
+            problems.append(
+                f"training.unlabelled_every: {self.unlabelled_every} found, at least 1 expected."
             )
-        if self.precision not in ("bf16", "float32"):
-            raise InputError(
-                f"training.precision: {self.precision!r} found, bf16 or float32 expected."
+        if self.precision not in ("auto", "bf16", "float32"):
+            problems.append(
+                f"training.precision: {self.precision!r} found, auto, bf16 or float32 expected."
             )
+        if problems:
+            raise InputError(problems)
 
     @property
     def autocast(self) -> torch.dtype | None:
@@ -77,9 +110,17 @@ def build_optimisers(method: Method, settings: Training) -> dict[str, Optimizer]
                 parameters,
                 lr=settings.rate,
                 momentum=settings.momentum,
+                nesterov=settings.nesterov,
                 weight_decay=settings.weight_decay,
+                foreach=True,
             )
     return optimisers
+
+
+def learns_unlabelled(settings: Training, iteration: int) -> bool:
+    """Whether a method learns from unlabelled patches in one iteration (from 0)."""
+    since = iteration - math.ceil(settings.unlabelled_from * settings.iterations)
+    return since >= 0 and since % settings.unlabelled_every == 0
 
 
 def decayed_rate(settings: Training, iteration: int) -> float:
