@@ -53,11 +53,11 @@ class StoppedSampler(Sampler):
 
     stop_at = 0
 
-    def draw(self) -> Batch:
+    def draw(self, *arguments) -> Batch:
         self.stop_at -= 1
         if self.stop_at == 0:
             signal.raise_signal(signal.SIGTERM)
-        return super().draw()
+        return super().draw(*arguments)
 
 
 def load_small_settings() -> dict:

@@ -127,7 +127,9 @@ class SupervisedLoss:
         truth = log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
         counts = labels.flatten().bincount(minlength=log_probabilities.shape[1])
         losses = _dice_losses(truth.exp(), (2 * log_probabilities).exp(), labels, counts, annotated)
-        return 0.5 * (self._mean(losses, counts, annotated) + self._cross_entropy(truth, labels, counts))
+        return 0.5 * (
+            self._mean(losses, counts, annotated) + self._cross_entropy(truth, labels, counts)
+        )
 
     def _mean(self, losses: Tensor, counts: Tensor, annotated: Tensor | None) -> Tensor:
         """Over the classes that count; of an empty patch the background does."""

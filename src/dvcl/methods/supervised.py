@@ -28,7 +28,9 @@ class Supervised(Method):
     def losses(self, batch: Batch, progress: float) -> Terms:
         """The supervised loss."""
         log_probabilities = self.run(self.network, batch.labelled).logits.log_softmax(1)
-        return {"supervised": self.supervised_loss(log_probabilities, batch.labels, batch.annotated)}
+        return {
+            "supervised": self.supervised_loss(log_probabilities, batch.labels, batch.annotated)
+        }
 
     def predict(self, images: Tensor) -> Tensor:
         """Softmax of the network."""

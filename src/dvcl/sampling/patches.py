@@ -30,9 +30,10 @@ def centred_start(shape: Size, patch: Size, voxel: np.ndarray) -> Start:
     return tuple(start)  # type: ignore[return-value]
 
 
-def is_padded(shape: tuple[int, ...], patch: tuple[int, ...]) -> bool:
-    """Whether a patch reaches beyond the volume; by one voxel it does so behind it alone."""
-    return any(size < wanted for size, wanted in zip(shape, patch, strict=True))
+def is_padded(shape: tuple[int, ...], start: Start, patch: tuple[int, ...]) -> bool:
+    """Whether a patch that begins at ``start`` reaches beyond the volume."""
+    sides = zip(shape, start, patch, strict=True)
+    return any(first < 0 or first + wanted > size for size, first, wanted in sides)
 
 
 def copy_patch(source: np.ndarray, start: Start, target: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,10 +12,19 @@ import numpy as np
 import torch
 
 from dvcl.errors import InputError
-from dvcl.sampling.augment import AXES, draw_flips
+from dvcl.sampling.augment import (
+    AXES,
+    Fill,
+    Intensity,
+    copy_warped,
+    draw_flips,
+    draw_intensity,
+    draw_warp,
+)
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.sampling.patches import (
+    Size,
     Start,
     centred_start,
     copy_patch,
@@ -23,6 +33,9 @@ from dvcl.sampling.patches import (
     uniform_start,
 )
 from dvcl.store import StoredCase
+
+SPATIAL = ("rotation_degrees", "scaling")
+INTENSITY = ("contrast", "shift", "gamma", "noise", "blur")
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,18 @@ class Sampling:
             paper's recipes switch it on, as the paper does.
         organ_share: Share of labelled patches centred on a voxel of a random organ; 0 crops
             uniformly, as the paper does.
+        rotation_degrees: Largest turn of a patch about each axis; 0, like the amounts that follow,
+            changes nothing, as in the paper.
+        scaling: Patches are made larger or smaller by at most this share.
+        contrast: Largest change of the contrast, 0.1 for ten percent more or as much less.
+        shift: Largest change of all normalised intensities.
+        gamma: Largest change of the exponent of normalised intensities, as for the contrast.
+        noise: Largest standard deviation of white noise, in normalised intensities.
+        blur: Largest standard deviation of a blur, in voxels.
+        grow_from: Patch at the start of a run, which grows to ``patch`` (Fischer et al.,
+            https://arxiv.org/abs/2510.23241): small ones take less time and show more organ. None
+            for patches that do not grow.
+        grow_until: Share of the run over which patches grow.
     """
 
     patch: tuple[int, int, int] = (64, 128, 128)
@@ -45,6 +70,15 @@ class Sampling:
     unlabelled: int = 4
     flips: tuple[str, ...] = ("H",)
     organ_share: float = 0.0
+    rotation_degrees: float = 0.0
+    scaling: float = 0.0
+    contrast: float = 0.0
+    shift: float = 0.0
+    gamma: float = 0.0
+    noise: float = 0.0
+    blur: float = 0.0
+    grow_from: tuple[int, int, int] | None = None
+    grow_until: float = 0.0
 
     def __post_init__(self) -> None:
         if not set(self.flips) <= set(AXES) or len(set(self.flips)) < len(self.flips):
@@ -58,6 +92,36 @@ class Sampling:
                 "sampling: labelled must be at least 1, unlabelled at least 0, organ_share between "
                 f"0 and 1; found {self.labelled}, {self.unlabelled}, {self.organ_share}."
             )
+        amounts = {name: getattr(self, name) for name in (*SPATIAL, *INTENSITY)}
+        problems = [
+            f"sampling.{name}: {value} found, a number of at least 0 expected."
+            for name, value in amounts.items()
+            if not 0 <= value < math.inf
+        ]
+        if not 0 <= self.grow_until <= 1:
+            problems.append(
+                f"sampling.grow_until: {self.grow_until} found, a number in [0, 1] expected."
+            )
+        if self.grow_from and not all(
+            1 <= first <= last for first, last in zip(self.grow_from, self.patch, strict=True)
+        ):
+            problems.append(
+                f"sampling.grow_from: {self.grow_from} found, sides of at most those of the patch "
+                f"{self.patch} expected."
+            )
+        if problems:
+            raise InputError(problems)
+
+    def patch_at(self, progress: float) -> tuple[int, int, int]:
+        """Patch at a share of the run: all sides grow in the same number of equal stages."""
+        if self.grow_from is None or progress >= self.grow_until:
+            return self.patch
+        sides = list(zip(self.grow_from, self.patch, strict=True))
+        stages = math.gcd(*(last - first for first, last in sides), *self.grow_from)
+        stages = max((last - first) // stages for first, last in sides)
+        stage = math.floor(progress / self.grow_until * stages)
+        depth, height, width = (first + (last - first) * stage // stages for first, last in sides)
+        return depth, height, width
 
 
 @dataclass(frozen=True)
@@ -68,11 +132,15 @@ class Cut:
         case: Where it is cut from.
         start: Its first voxel, see `sampling.patches`.
         flips: Axes that are reversed.
+        warp: Turn and size, see `draw_warp`; None for neither.
+        intensity: Change of the intensities, None for none.
     """
 
     case: StoredCase
     start: Start
     flips: tuple[int, ...]
+    warp: np.ndarray | None = None
+    intensity: Intensity | None = None
 
 
 class Stream:
@@ -117,17 +185,22 @@ class Sampler:
         self.labelled = Stream(labelled, self.random)
         self.unlabelled = Stream(unlabelled, self.random)
 
-    def draw(self) -> Batch:
-        """The next batch, on the CPU."""
-        settings = self.settings
-        labelled = torch.empty((settings.labelled, 1, *settings.patch))
-        unlabelled = torch.empty((settings.unlabelled, 1, *settings.patch))
-        labels = torch.empty((settings.labelled, *settings.patch), dtype=torch.uint8)
-        cuts = [self._choose(is_labelled=True) for _ in labelled]
-        cuts += [self._choose(is_labelled=False) for _ in unlabelled]
+    def draw(self, progress: float = 1.0, unlabelled: bool = True) -> Batch:
+        """The next batch, on the CPU.
+
+        Args:
+            progress: Share of the run, by which patches may grow.
+            unlabelled: Whether it holds unlabelled patches; without, it has none at all.
+        """
+        settings, patch = self.settings, self.settings.patch_at(progress)
+        labelled = torch.empty((settings.labelled, 1, *patch))
+        others = torch.empty((settings.unlabelled if unlabelled else 0, 1, *patch))
+        labels = torch.empty((settings.labelled, *patch), dtype=torch.uint8)
+        cuts = [self._choose(patch, is_labelled=True) for _ in labelled]
+        cuts += [self._choose(patch, is_labelled=False) for _ in others]
         # What is drawn is drawn by now; the threads only copy, which numpy lets them do at once.
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            images = [*labelled[:, 0].numpy(), *unlabelled[:, 0].numpy()]
+            images = [*labelled[:, 0].numpy(), *others[:, 0].numpy()]
             list(threads.map(_copy_image, cuts, images))
             list(threads.map(_copy_label, cuts, labels.numpy()))
         maps = None
@@ -135,15 +208,26 @@ class Sampler:
             maps = torch.from_numpy(signed_distance_maps(labels.numpy(), self.map_classes))
         shown = _joined([cut.case.annotated for cut in cuts[: settings.labelled]])
         ids = tuple(cut.case.id for cut in cuts)
-        return Batch(labelled, labels, unlabelled, ids, maps, shown)
+        return Batch(labelled, labels, others, ids, maps, shown)
 
-    def _choose(self, is_labelled: bool) -> Cut:
+    def _choose(self, patch: Size, is_labelled: bool) -> Cut:
         case = (self.labelled if is_labelled else self.unlabelled).next()
-        start = self._start(case, is_labelled)
-        return Cut(case, start, draw_flips(self.settings.flips, self.random))
+        start = self._start(case, patch, is_labelled)
+        flips = draw_flips(self.settings.flips, self.random)
+        return Cut(case, start, flips, self._warp(case), self._intensity())
 
-    def _start(self, case: StoredCase, is_labelled: bool) -> Start:
-        shape, patch = case.image.shape, self.settings.patch
+    def _warp(self, case: StoredCase) -> np.ndarray | None:
+        amounts = [getattr(self.settings, name) for name in SPATIAL]
+        if not any(amounts):
+            return None
+        return draw_warp(*amounts, case.grid.prepared.spacing_mm, self.random)
+
+    def _intensity(self) -> Intensity | None:
+        amounts = {name: getattr(self.settings, name) for name in INTENSITY}
+        return draw_intensity(**amounts, random=self.random) if any(amounts.values()) else None
+
+    def _start(self, case: StoredCase, patch: Size, is_labelled: bool) -> Start:
+        shape = case.image.shape
         if is_labelled and self.random.random() < self.settings.organ_share:
             voxels = case.organ_voxels
             organs = np.unique(voxels[:, 0])
@@ -173,19 +257,36 @@ class Sampler:
 
 def _copy_image(cut: Cut, pixels: np.ndarray) -> None:
     case = cut.case
-    if is_padded(case.image.shape, pixels.shape):
-        # Padding is the lower end of the window (air), which is 0 after normalisation.
-        pixels.fill(0)
-    target = np.flip(pixels, cut.flips)
-    copy_scaled_patch(case.image, cut.start, target, case.scale, case.offset)
+
+    def fill(start: Start, target: np.ndarray) -> None:
+        if is_padded(case.image.shape, start, target.shape):
+            # Padding is the lower end of the window (air), which is 0 after normalisation.
+            target.fill(0)
+        copy_scaled_patch(case.image, start, target, case.scale, case.offset)
+
+    _copy(cut, fill, pixels)
+    if cut.intensity:
+        cut.intensity.apply(pixels)
 
 
 def _copy_label(cut: Cut, classes: np.ndarray) -> None:
     label = cut.case.label
     assert label is not None, f"{cut.case.id} was given as a labelled case"
-    if is_padded(label.shape, classes.shape):
-        classes.fill(0)
-    copy_patch(label, cut.start, np.flip(classes, cut.flips))
+
+    def fill(start: Start, target: np.ndarray) -> None:
+        if is_padded(label.shape, start, target.shape):
+            target.fill(0)
+        copy_patch(label, start, target)
+
+    _copy(cut, fill, classes)
+
+
+def _copy(cut: Cut, fill: Fill, target: np.ndarray) -> None:
+    flipped = np.flip(target, cut.flips)
+    if cut.warp is None:
+        fill(cut.start, flipped)
+    else:
+        copy_warped(fill, cut.start, cut.warp, flipped)
 
 
 def _joined(shown: Sequence[np.ndarray | None]) -> torch.Tensor | None:

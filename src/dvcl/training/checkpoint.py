@@ -44,7 +44,8 @@ def save_state(
     """Write everything that an exact continuation needs.
 
     That is the method with its banks and queues, the optimisers, the ``averages`` of the weights,
-    the generators of torch and of the method, and ``facts`` (plain values: iteration, sampler state, best result).
+    the generators of torch and of the method, and ``facts`` (plain values: iteration, sampler
+    state, best result).
     """
     tensors = _prefixed("method", method.state_dict())
     groups = {}

@@ -17,7 +17,7 @@ REPEATS = 3
 
 
 def faster_precision(device: torch.device) -> Precision:
-    """ "bf16" where the device convolves faster in bfloat16 than in float32, else "float32".
+    """Of bfloat16 and float32 the one in which the device convolves faster.
 
     A processor with instructions for bfloat16 needs a third of the time, one without takes up to
     half as much again; which one it is, its name does not tell. On CUDA, bfloat16 is taken where
@@ -25,14 +25,11 @@ def faster_precision(device: torch.device) -> Precision:
     """
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if device.type != "cpu":
-        return "float32"
-    return _faster_on_processor(torch.get_num_threads())
+    return _faster_on_processor() if device.type == "cpu" else "float32"
 
 
 @cache
-def _faster_on_processor(threads: int) -> Precision:
-    """As `faster_precision`, measured once for a number of threads."""
+def _faster_on_processor() -> Precision:
     seconds = {torch.float32: _seconds(torch.float32), torch.bfloat16: _seconds(torch.bfloat16)}
     return "bf16" if seconds[torch.bfloat16] < seconds[torch.float32] else "float32"
 
