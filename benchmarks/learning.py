@@ -1,0 +1,195 @@
+"""What is learned in a number of processor seconds, on validation cases, by which settings.
+
+    python benchmarks/learning.py demo --work DIR --seconds 45 --set training.rate=0.3
+    python benchmarks/learning.py headneck --data DIR --work DIR --seconds 300 --method cps --seeds 0,1
+
+Tasks: `demo` (the phantom of `dvcl demo`, 4 labelled patients, 8 for validation), `headneck` and
+`hippocampus` (DIR holds headneck/ in plain folders and hippocampus/ in nnU-Net's raw layout; as
+many labelled cases as --labelled says, all other labelled ones that are not for testing validate).
+Nothing is chosen by test cases.
+
+One thread; the number of steps is set from steps measured beforehand at several places of the
+schedule, whose end is the end of the budget. Validation is not counted, and the last weights are
+scored, or their average. Every run is appended to --out as one JSON line; a run that the file has
+is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dvcl.commands.sources import find_dataset
+from dvcl.commands.train import check_fit, make_run, make_sampler, make_validation
+from dvcl.datasets.dataset import Dataset
+from dvcl.datasets.phantom import make_phantom
+from dvcl.recipe import Recipe, load_recipe
+from dvcl.resources import processor_name
+from dvcl.splits import Split, make_split
+from dvcl.studies.project import Project, open_project, prepare
+from dvcl.studies.run import Run
+from dvcl.training.engine import train
+from dvcl.training.optimisation import Training
+from dvcl.training.precision import faster_precision
+
+CPU = torch.device("cpu")
+RECIPES = {"demo": "demo", "headneck": "small-ct", "hippocampus": "small-mr"}
+LABELLED = {"demo": 4, "headneck": 4, "hippocampus": 5}
+VALIDATION = 8  # phantom patients; the other tasks take the labelled cases that are left
+MOST_VALIDATION = 20
+PLACES = 8  # of the schedule, at which steps are measured
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=RECIPES)
+    parser.add_argument("--work", type=Path, required=True, help="for prepared cases")
+    parser.add_argument("--data", type=Path, help="folder of headneck/ and hippocampus/")
+    parser.add_argument("--out", type=Path, default=Path("learning.jsonl"))
+    parser.add_argument("--method", default="supervised")
+    parser.add_argument("--recipe", help="another recipe than the task's")
+    parser.add_argument("--seconds", type=float, default=45.0)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--labelled", type=int)
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--name", default="", help="of the settings, in the table")
+    return parser.parse_args()
+
+
+def open_task(chosen: argparse.Namespace, recipe: Recipe) -> tuple[Project, Split]:
+    """Prepared data of a task, and which case is for what."""
+    labelled = chosen.labelled or LABELLED[chosen.task]
+    folder = chosen.work / f"{chosen.task}-{recipe.name}"
+    if chosen.task == "demo":
+        dataset = make_phantom(chosen.work / "phantom", max(labelled, 4), 20, VALIDATION, 0)
+    else:
+        dataset = find(chosen.task, chosen.data)
+    prepare(folder, dataset, chosen.recipe or RECIPES[chosen.task], changes=tuple(chosen.set))
+    split = make_split(dataset, replace(recipe.split, labelled_cases=labelled))
+    known = {case.id for case in dataset.cases if case.label}
+    more = [case for case in split.unlabelled if case in known]
+    return open_project(folder), replace(
+        split,
+        validation=tuple(sorted([*split.validation, *more])[:MOST_VALIDATION]),
+        unlabelled=tuple(case for case in split.unlabelled if case not in known)
+        or tuple(more[MOST_VALIDATION:]),
+    )
+
+
+def find(task: str, data: Path) -> Dataset:
+    folder = data / task
+    if (folder / "dataset.json").exists():
+        return find_dataset(data=folder)
+    return find_dataset(
+        folder / "labelled",
+        [folder / "unlabelled"],
+        folder / "val",
+        folder / "test",
+        folder / "labels.json",
+    )
+
+
+def measured_step(run: Run, settings: Training, sampled: Any) -> float:
+    """Processor seconds of a step, the mean over the schedule."""
+    from dvcl.training import engine
+
+    method = run.build_method()
+    long = replace(settings, iterations=1000)
+    optimisers = engine._set_up(method, long, CPU, run.seed)
+    seconds = []
+    for place in range(PLACES):
+        # Neighbours, because with `unlabelled_every` not all steps are alike.
+        iterations = range(int((place + 0.5) / PLACES * 1000), 1000)[: settings.unlabelled_every]
+        for turn in range(2 if place == 0 else 1):
+            began = time.process_time()
+            for iteration in iterations:
+                engine._draw_and_step(
+                    method, optimisers, sampled(method), long, iteration, False, engine.ALONE
+                )
+            if place or turn:
+                seconds.append((time.process_time() - began) / len(iterations))
+    return statistics.mean(seconds)
+
+
+def learn(run: Run, project: Project, recipe: Recipe, seconds: float) -> dict[str, Any]:
+    """Train for a budget and score the last weights."""
+    store = project.store(recipe)
+    store.preload([case for ids in run.split.parts().values() for case in ids])
+    asked = recipe.training.precision
+    precision = faster_precision(CPU) if asked == "auto" else asked
+    method = run.build_method()
+    check_fit(run, method, store)
+    drawn = make_sampler(run, method, store)
+    step = measured_step(run, replace(recipe.training, precision=precision), lambda _: drawn)
+    steps = max(20, round(seconds / step))
+    settings = replace(
+        recipe.training, iterations=steps, validate_every=steps, precision=precision,
+        warmup=min(recipe.training.warmup, steps // 5),
+    )  # fmt: skip
+    validate = make_validation(run, store, CPU)
+    assert validate is not None
+    spent = {"validation": 0.0}
+
+    def timed(method: Any) -> dict[str, Any]:
+        began = time.process_time()
+        found = validate(method)
+        spent["validation"] = time.process_time() - began
+        return {**found, "diagnostics": {}}
+
+    rows: list[dict[str, Any]] = []
+    sampler = make_sampler(run, method, store)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        train(
+            method, sampler, settings, Path(folder),
+            device=CPU, seed=run.seed, validate=timed, observe=rows.append,
+        )  # fmt: skip
+        used = time.process_time() - began - spent["validation"]
+    found = next(row for row in reversed(rows) if row["kind"] == "validation")
+    return {
+        "steps": steps,
+        "used_s": round(used, 1),
+        "dice": round(100 * found["mean_dice"], 2),
+        "organs": {organ: round(100 * value, 1) for organ, value in found["dice"].items()},
+        "precision": precision,
+    }
+
+
+def main() -> None:
+    chosen = options()
+    torch.set_num_threads(1)
+    recipe = load_recipe(chosen.recipe or RECIPES[chosen.task], tuple(chosen.set))
+    project, split = open_task(chosen, recipe)
+    known = chosen.out.read_text().splitlines() if chosen.out.exists() else []
+    done = [json.loads(line) for line in known]
+    for seed in map(int, chosen.seeds.split(",")):
+        what = {
+            "task": chosen.task, "method": chosen.method, "name": chosen.name,
+            "seconds": chosen.seconds, "seed": seed, "labelled": len(split.labelled),
+            "set": chosen.set,
+        }  # fmt: skip
+        if any(all(row.get(key) == value for key, value in what.items()) for row in done):
+            continue
+        run = make_run(project, recipe, chosen.method, split, seed=seed)
+        row = {**what, **learn(run, project, recipe, chosen.seconds)}
+        row |= {"date": str(date.today()), "machine": processor_name()}
+        with chosen.out.open("a") as file:
+            file.write(f"{json.dumps(row)}\n")
+        print(f"{row['dice']:6.2f}  {row['steps']:5d} steps  {row['used_s']:6.1f} s  "
+              f"{chosen.task} {chosen.method} seed {seed} {chosen.name} {' '.join(chosen.set)}",
+              flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
