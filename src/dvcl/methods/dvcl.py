@@ -25,7 +25,7 @@ from dvcl.methods.distance_losses import (
 )
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.network_pair import NetworkPair, Start, Use
-from dvcl.methods.parts import check_at_least, gather_pooled
+from dvcl.methods.parts import check_at_least, check_finite, check_start, gather_pooled
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
 from dvcl.sampling.batch import Batch
@@ -140,6 +140,8 @@ class DVCL(Method):
             distance_temperature = TEMPERATURES.get(distance_loss, temperature)
         check_at_least(1e-3, temperature=temperature, distance_temperature=distance_temperature)
         check_at_least(1.1, weight_log_base=weight_log_base)
+        check_finite(alpha=alpha)
+        check_start(contrast_start=contrast_start, distance_start=distance_start)
         self.consistency, self.contrast, self.distance = consistency, contrast, distance
         self.high_quality, self.entropy_weighting = high_quality, entropy_weighting
         self.alpha, self.maximum_weight, self.log_base = alpha, maximum_weight, weight_log_base

@@ -14,7 +14,7 @@ from dvcl.losses.supervised import dice_loss, supervised_loss
 from dvcl.methods.cubes import draw_orders, mix, partition, recover, unmix
 from dvcl.methods.location import LocationHead, coarsest_maps
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_at_least
+from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import noisy
 from dvcl.sampling.batch import Batch
@@ -84,6 +84,7 @@ class MagicNet(Method):
         check_at_least(1, refresh=refresh, hidden=hidden, depth=cube[0], height=cube[1],
                        width=cube[2])  # fmt: skip
         check_at_least(2, cells=cells)
+        check_at_most(1, decay=decay)
         self.cube, self.cells = cube, cells
         self.consistency, self.location = consistency, location
         self.blend_after, self.refresh = blend_after, refresh

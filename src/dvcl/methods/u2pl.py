@@ -12,7 +12,7 @@ from dvcl.losses.supervised import supervised_loss
 from dvcl.methods.cutmix import cut_mix, draw_boxes
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.negative_contrast import NegativeContrast
-from dvcl.methods.parts import check_at_least, check_at_most
+from dvcl.methods.parts import check_at_least, check_at_most, check_start
 from dvcl.methods.teacher import Teacher
 from dvcl.networks.heads import FeatureHead, gather_voxels
 from dvcl.sampling.batch import Batch
@@ -95,7 +95,8 @@ class U2PL(Method):
                        keys=keys, bank_size=bank_size,
                        feature_dimension=feature_dimension)  # fmt: skip
         check_at_least(1e-3, temperature=temperature, confidence=confidence)
-        check_at_most(1, start=start, cutmix=cutmix, decay=decay)
+        check_at_most(1, cutmix=cutmix, decay=decay)
+        check_start(start=start)
         # More, and the certain voxels would be among the uncertain ones.
         check_at_most(0.5, unreliable=unreliable)
         check_at_most(0.999, confidence=confidence)
