@@ -71,6 +71,19 @@ def test_the_journal_of_a_run(build_method, make_sampler, tmp_path):
     assert all(row["seconds"] >= row.get("waited", 0) >= 0 for row in rows)
 
 
+def test_the_journal_tells_what_terms_worked_on(build_method, make_sampler, tmp_path):
+    run(tmp_path, build_method("dvcl"), make_sampler())
+    noted = [row["worked_on"] for row in read_journal(tmp_path / "journal.jsonl")]
+    assert len(noted) == 6
+    assert all(
+        counts.keys() == {"hqc classes", "distance queries", "distance candidates"}
+        for counts in noted
+    )
+    # Every query but itself, and the queue from the second step on.
+    others = [counts["distance candidates"] - counts["distance queries"] for counts in noted]
+    assert others == [-1, *[63] * 5]
+
+
 def test_the_last_iteration_is_always_a_milestone(build_method, make_sampler, tmp_path):
     run(tmp_path, build_method("supervised"), make_sampler(), iterations=3, validate_every=500)
     assert {file.name for file in tmp_path.iterdir()} == {

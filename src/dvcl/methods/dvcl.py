@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -227,13 +227,19 @@ class DVCL(Method):
         sizes = [len(voxels) for voxels in (anchors, wrong, *places)]
         anchor_features, wrong_features, *query_features = gathered.split(sizes)
         terms: Terms = {}
+        self.worked_on = {}
         if self.high_quality:
             terms["hqc"] = self.contrast * self.hqc(
                 anchor_features, anchor_classes, wrong_features, wrong_classes, self.random
             )
+            self.worked_on["hqc classes"] = self.hqc.contributing
         strength = self._distance_strength(progress)
         if strength > 0:
             terms["distance"] = strength * self._distance(unlabelled, queries, query_features)
+            self.worked_on["distance queries"] = sum(map(len, queries))
+            self.worked_on["distance candidates"] = min(
+                cast("int", part.candidates) for part in self.distance_contrast
+            )
         return terms
 
     def _distance_strength(self, progress: float) -> float:
