@@ -34,9 +34,10 @@ class MagicNet(Method):
     of feature maps, which makes no difference to a classifier of single voxels. All cubes share one
     batch normalisation in the location head, whose surplus outputs are cut off. Counts replace the
     stored labels of 20 steps; until the first 20 are over, the teacher speaks alone. Dice and ramp
-    are those of all methods here. Kept as it is there: the weight of the cubes in the pseudo-labels
-    grows with a class's frequency, nearly 1 on the background and nearly 0 on small organs, and
-    their prediction is the student's.
+    are those of all methods here. The official network has no dropout: here the teacher labels
+    without it, and the student, whose cubes are also learnt from, keeps it. Kept as it is there: the
+    weight of the cubes in the pseudo-labels grows with a class's frequency, nearly 1 on the
+    background and nearly 0 on small organs, and their prediction is the student's.
 
     Args:
         make_network: See `Method`.
@@ -158,7 +159,8 @@ class MagicNet(Method):
     def _pseudo_labels(self, images: Tensor, cubewise: Tensor) -> Tensor:
         """The teacher's labels of noisy patches, blended with the cubes' own prediction."""
         noised = noisy(images, self.random, self.noise, self.noise_limit)
-        logits = self.run(self.teacher.network, noised).logits
+        with self.teacher.without_dropout() as teacher:
+            logits = self.run(teacher, noised).logits
         step = int(self.teacher.steps)
         if step >= self.blend_after:
             relative = self.frequency / self.frequency.max().clamp(min=1)

@@ -145,9 +145,8 @@ class U2PL(Method):
 
     def _mixed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Unlabelled patches and the teacher's labels, without its dropout, mixed or not."""
-        self.teacher.eval()
-        pseudo = hard_labels(self.run(self.teacher.network, images).logits)
-        self.teacher.train(self.training)
+        with self.teacher.without_dropout() as teacher:
+            pseudo = hard_labels(self.run(teacher, images).logits)
         if torch.rand((), generator=self.random, device=images.device) >= self.cutmix:
             return images, pseudo
         boxes = draw_boxes(len(images), images.shape[2:], self.random)
