@@ -35,8 +35,8 @@ class MagicNet(Method):
     batch normalisation in the location head, whose surplus outputs are cut off. Counts replace the
     stored labels of 20 steps; until the first 20 are over, the teacher speaks alone. Dice and ramp
     are those of all methods here. The official network has no dropout: here the teacher labels
-    without it, and the student, whose cubes are also learnt from, keeps it. Kept as it is there: the
-    weight of the cubes in the pseudo-labels grows with a class's frequency, nearly 1 on the
+    without it, and the student, whose cubes are also learnt from, keeps it. Kept as it is there:
+    the weight of the cubes in the pseudo-labels grows with a class's frequency, nearly 1 on the
     background and nearly 0 on small organs, and their prediction is the student's.
 
     Args:
