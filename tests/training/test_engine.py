@@ -87,10 +87,10 @@ def test_the_journal_tells_what_terms_worked_on(build_method, make_sampler, tmp_
 
 
 def test_global_generators_other_than_torchs_are_left_alone(build_method, make_sampler, tmp_path):
-    before = random.getstate(), np.random.get_state()[1].copy()
+    before = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
     run(tmp_path, build_method("dvcl"), make_sampler())
     assert random.getstate() == before[0]
-    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
 def test_the_last_iteration_is_always_a_milestone(build_method, make_sampler, tmp_path):
