@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,12 @@ def test_the_papers_recipe_holds_the_papers_numbers():
     }  # fmt: skip
     assert defaults.items() >= paper.items()
     assert "dvcl" not in recipe.methods
+
+
+def test_the_papers_recipe_writes_down_its_precision() -> None:
+    # The paper gives none, and another default must not change what its tables were run with.
+    written = tomllib.loads((recipe_folder() / "paper.toml").read_text(encoding="utf-8"))
+    assert written["training"]["precision"] == "bf16"
 
 
 def made_up(labelled, unlabelled=2000):

@@ -35,3 +35,14 @@ def test_nothing_is_shown_of_a_bar_that_never_began(capsys: pytest.CaptureFixtur
     with console.bars() as bar:
         bar("Scoring")
     assert capsys.readouterr().out == ""
+
+
+def test_a_term_that_taught_nothing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.training_bar("Training", 4) as observe:
+        for iteration in (1, 2, 3, 4):
+            milestone = {"gradient_norms": {}} if iteration % 2 == 0 else {}
+            terms = {"supervised": 1.0, "hqc": 0.0 if iteration < 3 else 0.5}
+            observe({"kind": "step", "iteration": iteration, "terms": terms, **milestone})
+    told = [line for line in capsys.readouterr().out.splitlines() if "taught nothing" in line]
+    assert len(told) == 1
+    assert "iteration 2: the term hqc was 0 in every one of 2 steps" in told[0]

@@ -279,6 +279,52 @@ def test_networks_are_pooled_or_kept_apart(everything, spy):
     assert pooled.losses(batch, 0.5)["distance"].item() != pytest.approx(found, rel=1e-4)
 
 
+def test_the_numbers_that_the_contrast_worked_on_are_noted(everything):
+    method, batch, sets = everything(queue_size=100)
+    classes = sum(len(sets.anchors(c)) > 0 and len(sets.negatives(c)) > 0 for c in range(3))
+    queries = sum(len(features) for features, _ in sets.queries())
+    assert method.worked_on == {}
+    for past in (0, 100):
+        method.losses(batch, 0.5)
+        assert method.worked_on == {
+            "hqc classes": classes,
+            "distance queries": queries,
+            "distance candidates": queries - 1 + past,
+        }
+
+
+def test_nothing_to_work_on_is_noted_as_0(everything):
+    method, batch, _ = everything(alpha=50.0)
+    with torch.no_grad():  # nothing but background
+        for network in method.networks:
+            network.segmentation_head.weight.zero_()
+            network.segmentation_head.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))
+    batch.labels.zero_()
+    terms = method.losses(batch, 0.5)
+    assert terms["hqc"].item() == terms["distance"].item() == 0
+    assert set(method.worked_on.values()) == {0}
+
+
+@pytest.mark.parametrize("loss", ["nnclr", "snclr"])
+def test_the_candidates_of_two_views_are_past_voxels(loss, build_method, make_batch):
+    method = build_method("dvcl", distance_loss=loss)
+    found = []
+    for seed in range(3):
+        method.losses(make_batch(seed), 0.5)
+        found.append(method.worked_on["distance candidates"])
+    assert found == [0, 64, 100]
+
+
+def test_terms_that_are_switched_off_note_nothing(build_method, make_batch):
+    for settings in ({"contrast": 0.0}, {"contrast_start": 0.6}):
+        method = build_method("dvcl", **settings)
+        method.losses(make_batch(), 0.5)
+        assert method.worked_on == {}
+    method = build_method("dvcl", distance=0.0)
+    method.losses(make_batch(), 0.5)
+    assert list(method.worked_on) == ["hqc classes"]
+
+
 @pytest.mark.parametrize("queue_size", [0, 7, 1000])
 def test_the_queue_holds_past_queries(queue_size, build_method, make_batch):
     method = build_method("dvcl", queue_size=queue_size)

@@ -120,6 +120,18 @@ def test_without_counted_labels_the_teacher_speaks_alone(build_method, make_batc
     assert torch.equal(method._pseudo_labels(batch.unlabelled, cubewise), expected)
 
 
+def test_pseudo_labels_come_from_a_teacher_without_dropout(build_method, make_batch):
+    method, batch = build_method("magicnet", dropout=0.5, blend_after=100), make_batch(side=8)
+    modes = []
+    method.teacher.network.register_forward_pre_hook(
+        lambda module, *_: modes.append(module.training or module.dropout.training)
+    )
+    method.losses(batch, 0.5)
+    assert modes == [False]
+    assert method.teacher.network.training
+    assert method.student.dropout.training
+
+
 def test_where_gradients_go(build_method, make_batch):
     method, batch = build_method("magicnet"), make_batch()
     terms = method.losses(batch, 0.5)

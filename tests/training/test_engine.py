@@ -1,5 +1,7 @@
 """The loop: what it writes, how it stops, and that a resumed run is the same run."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,26 @@ def test_the_journal_of_a_run(build_method, make_sampler, tmp_path):
     validated = [row["iteration"] for row in rows if row["kind"] == "validation"]
     assert validated == [2, 4, 6]
     assert all(row["seconds"] >= row.get("waited", 0) >= 0 for row in rows)
+
+
+def test_the_journal_tells_what_terms_worked_on(build_method, make_sampler, tmp_path):
+    run(tmp_path, build_method("dvcl"), make_sampler())
+    noted = [row["worked_on"] for row in read_journal(tmp_path / "journal.jsonl")]
+    assert len(noted) == 6
+    assert all(
+        counts.keys() == {"hqc classes", "distance queries", "distance candidates"}
+        for counts in noted
+    )
+    # Every query but itself, and the queue from the second step on.
+    others = [counts["distance candidates"] - counts["distance queries"] for counts in noted]
+    assert others == [-1, *[63] * 5]
+
+
+def test_global_generators_other_than_torchs_are_left_alone(build_method, make_sampler, tmp_path):
+    before = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    run(tmp_path, build_method("dvcl"), make_sampler())
+    assert random.getstate() == before[0]
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
 def test_the_last_iteration_is_always_a_milestone(build_method, make_sampler, tmp_path):

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from dvcl.resources import launch
+from dvcl.training.idle import IdleTerms
 from dvcl.training.journal import Row
 
 Steps = Mapping[str, tuple[int, int]]
@@ -71,6 +72,7 @@ class _Bar:
 def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]:
     """A bar for training; yields an observer of journal rows."""
     best = loss = 0.0
+    idle_terms = IdleTerms()
     with _progress() as progress:
         tasks: list[TaskID] = []
 
@@ -79,6 +81,8 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
             # The bar appears with the first step: errors found before it stand alone.
             if not tasks:
                 tasks.append(progress.add_task(title, total=iterations, note=""))
+            for sentence in idle_terms(row):
+                progress.console.print(f"  iteration {row['iteration']}: {sentence}")
             if row["kind"] == "step":
                 loss = sum(row["terms"].values())
             elif row["mean_dice"] == row["mean_dice"]:

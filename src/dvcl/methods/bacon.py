@@ -13,7 +13,7 @@ from dvcl.losses.confident import confident_labels
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.methods.balanced_contrast import BalancedContrast
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
-from dvcl.methods.parts import check_at_least, check_at_most, check_choice
+from dvcl.methods.parts import check_at_least, check_at_most, check_choice, check_start
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import strong
 from dvcl.networks import SegmentationNetwork
@@ -115,9 +115,11 @@ class BaCon(Method):
                        temperature_spread=temperature_spread)  # fmt: skip
         check_at_least(1, anchors=anchors, negatives=negatives, possible=possible,
                        bank_size=bank_size, feature_dimension=feature_dimension)  # fmt: skip
-        check_at_least(1e-3, negative_weight=negative_weight,
-                       temperature=temperature - temperature_spread)  # fmt: skip
+        check_at_least(1e-3, negative_weight=negative_weight, temperature=temperature)
+        # The lowest temperature that the most frequent class gets.
+        check_at_most(temperature - 1e-3, temperature_spread=temperature_spread)
         check_at_most(1, cutoff=cutoff, anchor_cutoff=anchor_cutoff, decay=decay, jitter=jitter)
+        check_start(contrast_start=contrast_start)
         self.consistency, self.balanced, self.contrast = consistency, balanced, contrast
         self.contrast_start, self.cutoff, self.jitter = contrast_start, cutoff, jitter
         self.predict_with = predict_with

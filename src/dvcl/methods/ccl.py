@@ -78,7 +78,7 @@ class CCL(Method):
         check_at_least(1, confident=confident, doubtful=doubtful,
                        feature_dimension=feature_dimension)  # fmt: skip
         check_at_least(1e-3, temperature=temperature)
-        check_at_most(1, cutoff=cutoff, decay=decay, jitter=jitter)
+        check_at_most(1, cutoff=cutoff, complementary=complementary, decay=decay, jitter=jitter)
         self.unlike = int(complementary * classes)
         if not 1 <= self.unlike < classes:
             raise InputError(

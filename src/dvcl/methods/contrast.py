@@ -25,6 +25,9 @@ class HighQualityContrast(nn.Module):
     since the paper wants them guided away; a class's negatives are one pool of up to M voxels from
     which every anchor draws its N with replacement.
 
+    Attributes:
+        contributing: Classes that took part in the last step.
+
     Args:
         classes: K.
         dimension: d.
@@ -48,6 +51,7 @@ class HighQualityContrast(nn.Module):
         super().__init__()
         self.negatives, self.temperature = negatives, temperature
         self.detach_negatives = detach_negatives
+        self.contributing = 0
         self.banks = ClassQueues(classes, bank_size, dimension)
         self.remembered = ClassQueues(classes, bank_size if remember_negatives else 0, dimension)
 
@@ -84,6 +88,7 @@ class HighQualityContrast(nn.Module):
             wrong = wrong.detach() if self.detach_negatives else wrong
             centre = bank.content().mean(0)
             losses.append(prototype_contrast(mine, centre, wrong, drawn, self.temperature).mean())
+        self.contributing = len(losses)
         return torch.stack(losses).mean() if losses else anchors.sum() * 0
 
 
@@ -95,6 +100,9 @@ class DistanceContrast(nn.Module):
 
     The paper's other losses (Tables 4 and 8) use the same sets. "kl" and "nccl" reach the
     probabilities, "infonce", "simclr" and "simclr_union" the features.
+
+    Attributes:
+        candidates: Of every query in the last step.
 
     Args:
         classes: C.
@@ -123,6 +131,7 @@ class DistanceContrast(nn.Module):
         check_choice("distance_loss", loss, DISTANCE_LOSSES)
         self.neighbours, self.outsiders, self.reduction = neighbours, outsiders, reduction
         self.loss, self.temperature = loss, temperature
+        self.candidates = 0
         self.features = FeatureQueue(queue_size, dimension)
         self.probabilities = FeatureQueue(queue_size, classes)
 
@@ -139,7 +148,8 @@ class DistanceContrast(nn.Module):
         predictions = torch.cat([probabilities.detach(), self.probabilities.content()])
         self.features.push(unit)
         self.probabilities.push(probabilities)
-        if not len(unit) or len(candidates) - 1 < self.neighbours + self.outsiders:
+        self.candidates = max(len(candidates) - 1, 0)
+        if not len(unit) or self.candidates < self.neighbours + self.outsiders:
             return probabilities.sum() * 0
         itself = torch.arange(len(unit), device=unit.device)
         near, far = find_neighbours(unit, candidates, self.neighbours, self.outsiders, itself)

@@ -9,6 +9,7 @@ from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.network_pair import NetworkPair, Start, Use
+from dvcl.methods.parts import check_at_least
 from dvcl.sampling.batch import Batch
 
 
@@ -44,6 +45,7 @@ class CPS(Method):
         predict_with: Use = "mean",
     ) -> None:
         super().__init__(make_network, classes)
+        check_at_least(0, consistency=consistency)
         self.consistency = consistency
         self.networks = NetworkPair(make_network, second_start, predict_with)
 

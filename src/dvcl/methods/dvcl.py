@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from dvcl.methods.distance_losses import (
 )
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.network_pair import NetworkPair, Start, Use
-from dvcl.methods.parts import check_at_least, gather_pooled
+from dvcl.methods.parts import check_at_least, check_finite, check_start, gather_pooled
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
 from dvcl.sampling.batch import Batch
@@ -139,6 +139,8 @@ class DVCL(Method):
             distance_temperature = TEMPERATURES.get(distance_loss, temperature)
         check_at_least(1e-3, temperature=temperature, distance_temperature=distance_temperature)
         check_at_least(1.1, weight_log_base=weight_log_base)
+        check_finite(alpha=alpha)
+        check_start(contrast_start=contrast_start, distance_start=distance_start)
         self.consistency, self.contrast, self.distance = consistency, contrast, distance
         self.high_quality, self.entropy_weighting = high_quality, entropy_weighting
         self.alpha, self.maximum_weight, self.log_base = alpha, maximum_weight, weight_log_base
@@ -224,13 +226,19 @@ class DVCL(Method):
         sizes = [len(voxels) for voxels in (anchors, wrong, *places)]
         anchor_features, wrong_features, *query_features = gathered.split(sizes)
         terms: Terms = {}
+        self.worked_on = {}
         if self.high_quality:
             terms["hqc"] = self.contrast * self.hqc(
                 anchor_features, anchor_classes, wrong_features, wrong_classes, self.random
             )
+            self.worked_on["hqc classes"] = self.hqc.contributing
         strength = self._distance_strength(progress)
         if strength > 0:
             terms["distance"] = strength * self._distance(unlabelled, queries, query_features)
+            self.worked_on["distance queries"] = sum(map(len, queries))
+            self.worked_on["distance candidates"] = min(
+                cast("int", part.candidates) for part in self.distance_contrast
+            )
         return terms
 
     def _distance_strength(self, progress: float) -> float:

@@ -14,7 +14,7 @@ from dvcl.losses.supervised import dice_loss
 from dvcl.methods.cubes import draw_orders, mix, partition, recover, unmix
 from dvcl.methods.location import LocationHead, coarsest_maps
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_at_least
+from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import noisy
 from dvcl.sampling.batch import Batch
@@ -34,9 +34,10 @@ class MagicNet(Method):
     of feature maps, which makes no difference to a classifier of single voxels. All cubes share one
     batch normalisation in the location head, whose surplus outputs are cut off. Counts replace the
     stored labels of 20 steps; until the first 20 are over, the teacher speaks alone. Dice and ramp
-    are those of all methods here. Kept as it is there: the weight of the cubes in the pseudo-labels
-    grows with a class's frequency, nearly 1 on the background and nearly 0 on small organs, and
-    their prediction is the student's.
+    are those of all methods here. The official network has no dropout: here the teacher labels
+    without it, and the student, whose cubes are also learnt from, keeps it. Kept as it is there:
+    the weight of the cubes in the pseudo-labels grows with a class's frequency, nearly 1 on the
+    background and nearly 0 on small organs, and their prediction is the student's.
 
     Args:
         make_network: See `Method`.
@@ -84,6 +85,7 @@ class MagicNet(Method):
         check_at_least(1, refresh=refresh, hidden=hidden, depth=cube[0], height=cube[1],
                        width=cube[2])  # fmt: skip
         check_at_least(2, cells=cells)
+        check_at_most(1, decay=decay)
         self.cube, self.cells = cube, cells
         self.consistency, self.location = consistency, location
         self.blend_after, self.refresh = blend_after, refresh
@@ -157,7 +159,8 @@ class MagicNet(Method):
     def _pseudo_labels(self, images: Tensor, cubewise: Tensor) -> Tensor:
         """The teacher's labels of noisy patches, blended with the cubes' own prediction."""
         noised = noisy(images, self.random, self.noise, self.noise_limit)
-        logits = self.run(self.teacher.network, noised).logits
+        with self.teacher.without_dropout() as teacher:
+            logits = self.run(teacher, noised).logits
         step = int(self.teacher.steps)
         if step >= self.blend_after:
             relative = self.frequency / self.frequency.max().clamp(min=1)

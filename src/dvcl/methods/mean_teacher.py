@@ -8,7 +8,7 @@ from torch import Tensor
 from dvcl.losses.consistency import squared_difference
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_at_least
+from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import noisy
 from dvcl.sampling.batch import Batch
@@ -52,6 +52,7 @@ class MeanTeacher(Method):
         check_at_least(
             0, consistency=consistency, decay=decay, noise=noise, noise_limit=noise_limit
         )
+        check_at_most(1, decay=decay)
         self.consistency, self.noise, self.noise_limit = consistency, noise, noise_limit
         self.network = make_network("kaiming")
         self.teacher = Teacher(self.network, decay)

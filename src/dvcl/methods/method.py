@@ -50,6 +50,8 @@ class Method(nn.Module, ABC):
         supervised_loss: Of every network's labelled patches; methods with class weights of their
             own (CLD, DHC) use it only where they learn from labelled patches alone.
         random: Generator for what the method itself draws, on the method's device.
+        worked_on: What terms of the last step found to work on, for the journal: "TERM THING" and
+            how many. Only numbers that the step has on the host anyway.
         needs_unlabelled: Whether the method is pointless without unlabelled cases.
         needs_distance_maps: Whether batches carry signed distance maps of the labels.
         takes_partial_labels: Whether labels enter `supervised_loss` alone, which can leave out
@@ -73,6 +75,7 @@ class Method(nn.Module, ABC):
         self.precision: torch.dtype | None = None
         self.supervised_loss = SupervisedLoss()
         self.random = torch.Generator()
+        self.worked_on: dict[str, int] = {}
 
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> Terms:

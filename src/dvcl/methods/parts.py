@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -94,23 +95,37 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
         raise InputError(f"method.{name}: {value!r} found, one of {list(allowed)} expected.")
 
 
+def check_finite(**settings: float) -> None:
+    """Refuse settings that are infinite or not a number."""
+    _refuse(settings, math.isfinite, "a finite number")
+
+
 def check_at_least(smallest: float, **settings: float) -> None:
-    """Refuse settings that are smaller than ``smallest`` or not a number."""
-    problems = [
-        f"method.{name}: {value} found, at least {smallest:g} expected."
-        for name, value in settings.items()
-        if not value >= smallest
-    ]
-    if problems:
-        raise InputError(problems)
+    """Refuse settings that are smaller than ``smallest``, infinite or not a number."""
+    check_finite(**settings)
+    _refuse(settings, lambda value: value >= smallest, f"at least {smallest:g}")
 
 
 def check_at_most(largest: float, **settings: float) -> None:
-    """Refuse settings that are larger than ``largest`` or not a number."""
+    """Refuse settings that are larger than ``largest``, infinite or not a number."""
+    check_finite(**settings)
+    _refuse(settings, lambda value: value <= largest, f"at most {largest:g}")
+
+
+def check_start(**settings: float) -> None:
+    """Refuse a progress at which a term would never begin; training ends before 1."""
+    check_at_least(0, **settings)
+    remedy = " Training ends at 1; a weight of 0 switches a term off."
+    _refuse(settings, lambda value: value < 1, "less than 1", remedy)
+
+
+def _refuse(
+    settings: Mapping[str, float], fits: Callable[[float], bool], expected: str, remedy: str = ""
+) -> None:
     problems = [
-        f"method.{name}: {value} found, at most {largest:g} expected."
+        f"method.{name}: {value} found, {expected} expected.{remedy}"
         for name, value in settings.items()
-        if not value <= largest
+        if not fits(value)
     ]
     if problems:
         raise InputError(problems)

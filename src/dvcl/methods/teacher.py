@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +29,16 @@ class Teacher(nn.Module):
         self.decay = decay
         self.network = copy.deepcopy(student).requires_grad_(False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @contextmanager
+    def without_dropout(self) -> Iterator[nn.Module]:
+        """The network in evaluation mode, for labels that should not depend on a draw."""
+        was = self.training
+        self.eval()
+        try:
+            yield self.network
+        finally:
+            self.train(was)
 
     @torch.no_grad()
     def follow(self, student: nn.Module) -> None:

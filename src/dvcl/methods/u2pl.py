@@ -11,7 +11,7 @@ from dvcl.losses.reliable_supervision import percentile, reliable_supervision
 from dvcl.methods.cutmix import cut_mix, draw_boxes
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.negative_contrast import NegativeContrast
-from dvcl.methods.parts import check_at_least, check_at_most
+from dvcl.methods.parts import check_at_least, check_at_most, check_start
 from dvcl.methods.teacher import Teacher
 from dvcl.networks.heads import FeatureHead, gather_voxels
 from dvcl.sampling.batch import Batch
@@ -94,7 +94,8 @@ class U2PL(Method):
                        keys=keys, bank_size=bank_size,
                        feature_dimension=feature_dimension)  # fmt: skip
         check_at_least(1e-3, temperature=temperature, confidence=confidence)
-        check_at_most(1, start=start, cutmix=cutmix, decay=decay)
+        check_at_most(1, cutmix=cutmix, decay=decay)
+        check_start(start=start)
         # More, and the certain voxels would be among the uncertain ones.
         check_at_most(0.5, unreliable=unreliable)
         check_at_most(0.999, confidence=confidence)
@@ -143,9 +144,8 @@ class U2PL(Method):
 
     def _mixed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Unlabelled patches and the teacher's labels, without its dropout, mixed or not."""
-        self.teacher.eval()
-        pseudo = hard_labels(self.run(self.teacher.network, images).logits)
-        self.teacher.train(self.training)
+        with self.teacher.without_dropout() as teacher:
+            pseudo = hard_labels(self.run(teacher, images).logits)
         if torch.rand((), generator=self.random, device=images.device) >= self.cutmix:
             return images, pseudo
         boxes = draw_boxes(len(images), images.shape[2:], self.random)

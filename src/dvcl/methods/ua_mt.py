@@ -10,7 +10,7 @@ from torch import Tensor
 from dvcl.losses.consistency import squared_difference
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.method import MakeNetwork, Method, Terms
-from dvcl.methods.parts import check_at_least
+from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
 from dvcl.methods.views import noisy
 from dvcl.sampling.batch import Batch
@@ -64,6 +64,7 @@ class UAMT(Method):
             threshold=threshold,
         )  # fmt: skip
         check_at_least(1, passes=passes)
+        check_at_most(1, decay=decay, threshold=threshold)
         self.consistency, self.noise, self.noise_limit = consistency, noise, noise_limit
         self.passes, self.threshold = passes, threshold
         self.network = make_network("kaiming")

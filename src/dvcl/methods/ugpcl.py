@@ -14,7 +14,7 @@ from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.organ_contrast import OrganContrast
-from dvcl.methods.parts import check_at_least, check_at_most
+from dvcl.methods.parts import check_at_least, check_at_most, check_start
 from dvcl.networks.heads import gather_voxels
 from dvcl.networks.sharing import divided, gathered
 from dvcl.networks.two_decoders import TwoDecoders
@@ -85,7 +85,8 @@ class UGPCL(Method):
         check_at_least(1, anchors=anchors, queue_size=queue_size,
                        feature_dimension=feature_dimension)  # fmt: skip
         check_at_least(1e-3, temperature=temperature)
-        check_at_most(1, certainty=certainty, contrast_start=contrast_start)
+        check_at_most(1, certainty=certainty)
+        check_start(contrast_start=contrast_start)
         if contrast > 0 and classes < 3:
             raise InputError(
                 "method.contrast: the queue holds organs only, so that one organ has nothing to "

@@ -39,6 +39,9 @@ class ViewContrast(nn.Module):
     since a network could otherwise choose its easiest target; SNCLR's keys come from the other
     network without gradient, where the original has a momentum encoder.
 
+    Attributes:
+        candidates: Past voxels among which the last step searched, of the shorter queue.
+
     Args:
         loss: "nnclr" or "snclr".
         dimension: d.
@@ -60,6 +63,7 @@ class ViewContrast(nn.Module):
         super().__init__()
         self.loss, self.temperature = loss, temperature
         self.neighbours = neighbours if loss == "snclr" else 1
+        self.candidates = 0
         self.predictor_a, self.predictor_b = Predictor(dimension), Predictor(dimension)
         self.queues = ClassQueues(2 if per_network else 1, queue_size, dimension)
 
@@ -101,7 +105,8 @@ class ViewContrast(nn.Module):
         queues = (shared_or_own[0], shared_or_own[-1])
         stored = [queue.content() for queue in queues]
         found = []
-        if min(len(support) for support in stored) >= self.neighbours:
+        self.candidates = min(len(support) for support in stored)
+        if self.candidates >= self.neighbours:
             for key, support in zip(keys, stored, strict=True):
                 near = find_neighbours(key, support, self.neighbours, 0).neighbours
                 found.append(support[near])

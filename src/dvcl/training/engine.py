@@ -154,7 +154,9 @@ def _draw_and_step(
         method, optimisers, batch, progress, rate, measure, processes, settings.clip, unlabelled
     )
     seconds = time.perf_counter() - began
-    facts = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
+    facts: dict[str, Any] = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
+    if method.worked_on:
+        facts["worked_on"] = method.worked_on
     return {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}
 
 

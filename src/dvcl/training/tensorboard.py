@@ -31,7 +31,7 @@ class TensorBoard:
 
     def __call__(self, row: Row) -> None:
         """Write every number of the row."""
-        for group in ("terms", "gradient_norms", "dice", "diagnostics"):
+        for group in ("terms", "worked_on", "gradient_norms", "dice", "diagnostics"):
             for name, value in row.get(group, {}).items():
                 self.writer.add_scalar(f"{group}/{name}", value, row["iteration"])
         if row["kind"] == "validation":
