@@ -1,7 +1,7 @@
 """What is learned in a number of processor seconds, on validation cases, by which settings.
 
     python benchmarks/learning.py demo --work DIR --seconds 45 --set training.rate=0.3
-    python benchmarks/learning.py headneck --data DIR --work DIR --seconds 300 --method cps --seeds 0,1
+    python benchmarks/learning.py headneck --data DIR --work DIR --seconds 300 --seeds 0,1
 
 Tasks: `demo` (the phantom of `dvcl demo`, 4 labelled patients, 8 for validation), `headneck` and
 `hippocampus` (DIR holds headneck/ in plain folders and hippocampus/ in nnU-Net's raw layout; as

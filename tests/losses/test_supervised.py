@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from dvcl.losses.supervised import dice_loss, merge_unannotated, supervised_loss
+from dvcl.errors import InputError
+from dvcl.losses.supervised import (
+    SupervisedLoss,
+    dice_loss,
+    merge_unannotated,
+    sums_per_class,
+    supervised_loss,
+)
 
 
 def dice_by_loop(probabilities: torch.Tensor, labels: torch.Tensor) -> float:
@@ -190,3 +197,84 @@ def test_extreme_logits_of_the_marginal_loss_stay_finite():
     loss.backward()
     assert loss.isfinite()
     assert logits.grad.isfinite().all()
+
+
+def settings_by_loop(logs, labels, dice_over, background, class_weights) -> float:
+    """The formula with its settings, voxel by voxel."""
+    classes, probabilities = logs.shape[1], logs.exp()
+    counts = [int((labels == c).sum()) for c in range(classes)]
+    counted = [c for c in range(classes) if dice_over == "all" or counts[c]]
+    if not background and any(counts[1:] if dice_over == "present" else [classes > 1]):
+        counted = [c for c in counted if c]
+    dice = 0.0
+    for c in counted:
+        p, y = probabilities[:, c].flatten().tolist(), (labels == c).flatten().tolist()
+        shared = sum(a * b for a, b in zip(p, y, strict=True))
+        sizes = sum(a * a + b for a, b in zip(p, y, strict=True))
+        dice += (1 - (2 * shared + 1e-5) / (sizes + 1e-5)) / len(counted)
+    weights = [min(math.sqrt(max(counts) / max(n, 1)), 8) for n in counts]
+    if class_weights == "none":
+        weights = [1.0] * classes
+    total = taught = 0.0
+    for b, d, h, w in np.ndindex(*labels.shape):
+        c = int(labels[b, d, h, w])
+        taught -= weights[c] * logs[b, c, d, h, w].item()
+        total += weights[c]
+    return (dice + taught / total) / 2
+
+
+@pytest.mark.parametrize("dice_over", ["all", "present"])
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize("class_weights", ["none", "inverse_sqrt"])
+def test_shared_settings_equal_the_loop(dice_over, background, class_weights):
+    logs, labels = random_case(5, (2, 4, 3, 4))
+    labels[labels == 3] = 0
+    labels[0, 0, 0, 0] = 4
+    loss = SupervisedLoss(dice_over, background, class_weights)
+    expected = settings_by_loop(logs, labels, dice_over, background, class_weights)
+    assert loss(logs, labels).item() == pytest.approx(expected, rel=1e-12)
+    assert gradcheck(lambda z: loss(z.log_softmax(1), labels), logs.clone().requires_grad_())
+
+
+def test_a_rare_class_weighs_at_most_eight():
+    logs = torch.zeros(1, 2, 1, 1, 1001, dtype=torch.float64).log_softmax(1)
+    logs[:, :, :, :, 0] = torch.tensor([0.9, 0.1], dtype=torch.float64).log().view(1, 2, 1, 1)
+    labels = torch.zeros(1, 1, 1, 1001, dtype=torch.int64)
+    labels[..., 0] = 1
+    weighted = SupervisedLoss(class_weights="inverse_sqrt")(logs, labels) * 2
+    dice = dice_loss(logs.exp(), labels)
+    expected = (8 * -math.log(0.1) + 1000 * math.log(2)) / 1008
+    assert (weighted - dice).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_patch_of_background_alone_still_has_a_dice():
+    logs, _ = random_case(3, (1, 2, 2, 2))
+    labels = torch.zeros(1, 2, 2, 2, dtype=torch.int64)
+    loss = SupervisedLoss("present", background=False)
+    assert loss(logs, labels).item() == pytest.approx(
+        SupervisedLoss("present")(logs, labels).item()
+    )
+
+
+def test_absent_organs_do_not_count_among_present_ones_when_partly_annotated():
+    logs, labels = random_case(4, (2, 2, 2, 2))
+    labels[labels == 3] = 0
+    annotated = torch.tensor([[True, True, True, False]] * 2)
+    found = SupervisedLoss("present")(logs, labels, annotated)
+    merged = merge_unannotated(logs, annotated)[:, :3]
+    assert found.item() == pytest.approx(supervised_loss(merged, labels).item(), rel=1e-12)
+
+
+def test_sums_over_millions_of_voxels_keep_their_digits():
+    values = torch.full((1, 40, 400, 400), 0.97)
+    labels = torch.zeros(values.shape, dtype=torch.int64)
+    found = sums_per_class(values, labels, 2)
+    assert found[0].item() == pytest.approx(0.97 * values.numel(), rel=1e-5)
+    assert found[1].item() == 0
+
+
+@pytest.mark.parametrize("settings", [{"dice_over": "some"}, {"class_weights": "equal"}])
+def test_unknown_settings_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(InputError, match=f"loss.{name}"):
+        SupervisedLoss(**settings)

@@ -30,6 +30,7 @@ from dvcl.studies.run import Run, usable_device
 from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
+from dvcl.training.precision import Precision
 from dvcl.training.tensorboard import TensorBoard
 
 # Prepared cases are held in RAM when they take less than this share of what is free.
@@ -109,7 +110,7 @@ def _guarded(
     return replace(run, split=split)
 
 
-def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> str:
+def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> Precision:
     """Keep others out of the run's folder while ``held`` is, and write what the run is.
 
     Returns:

@@ -146,8 +146,8 @@ class SupervisedLoss:
         """Mean of -log p over voxels, each weighing as its class does."""
         if self.class_weights == "none":
             return -truth.mean()
-        weights = (counts.max() / counts.clamp_min(1)).sqrt().clamp_max(LARGEST_WEIGHT)
-        weights = weights.to(truth.dtype)[labels]
+        rarity = counts.max() / counts.clamp_min(1).to(truth.dtype)
+        weights = rarity.sqrt().clamp_max(LARGEST_WEIGHT)[labels]
         return -(weights * truth).sum() / weights.sum()
 
 

@@ -55,5 +55,6 @@ class Network:
         initialise(network, scheme, random)
         if self.background:
             odds = self.background / (1 - self.background)
+            assert network.segmentation_head.bias is not None
             nn.init.constant_(network.segmentation_head.bias[0], math.log(odds * (classes - 1)))
         return network

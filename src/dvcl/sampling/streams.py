@@ -217,10 +217,10 @@ class Sampler:
         return Cut(case, start, flips, self._warp(case), self._intensity())
 
     def _warp(self, case: StoredCase) -> np.ndarray | None:
-        amounts = [getattr(self.settings, name) for name in SPATIAL]
-        if not any(amounts):
+        degrees, scaling = self.settings.rotation_degrees, self.settings.scaling
+        if not degrees and not scaling:
             return None
-        return draw_warp(*amounts, case.grid.prepared.spacing_mm, self.random)
+        return draw_warp(degrees, scaling, case.grid.prepared.spacing_mm, self.random)
 
     def _intensity(self) -> Intensity | None:
         amounts = {name: getattr(self.settings, name) for name in INTENSITY}

@@ -21,7 +21,7 @@ from dvcl.resources import processor_name
 from dvcl.splits import Split
 from dvcl.training.checkpoint import load_weights
 from dvcl.training.engine import choose_device
-from dvcl.training.precision import faster_precision
+from dvcl.training.precision import Precision, faster_precision
 
 DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
@@ -155,13 +155,14 @@ class Run:
         method.supervised_loss = self.recipe.loss
         return method
 
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """In which it is trained, as its record says where the recipe leaves it to the machine."""
-        asked, path = self.recipe.training.precision, self.folder / "run.json"
-        if asked != "auto" or not path.exists():
+        asked = self.recipe.training.precision
+        if asked != "auto":
             return asked
-        with read_record(path, NEW_NAME) as record:
-            return str(record["precision"])
+        with read_record(self.folder / "run.json", NEW_NAME) as record:
+            precision: Precision = record["precision"]
+            return precision
 
     def trained_method(self, device: torch.device) -> Method:
         """The method with its best weights, ready to predict.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class WeightAverage:
@@ -25,8 +25,8 @@ class WeightAverage:
 
     def __init__(self, method: nn.Module, decay: float) -> None:
         self.decay = decay
-        trained = [weight for weight in method.parameters() if weight.requires_grad]
-        self.weights = trained if decay else []
+        weights = method.parameters() if decay else ()
+        self.weights: list[Tensor] = [weight for weight in weights if weight.requires_grad]
         self.means = [weight.detach().clone() for weight in self.weights]
 
     @torch.no_grad()

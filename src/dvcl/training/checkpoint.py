@@ -83,8 +83,8 @@ def load_state(
             index, field = key.split("/")
             state.setdefault(int(index), {})[field] = value
         optimiser.load_state_dict({"state": state, "param_groups": facts["optimisers"][name]})
-    for index, mean in enumerate(averages):
-        mean.copy_(tensors[f"average/{index}"])
+    for number, mean in enumerate(averages):
+        mean.copy_(tensors[f"average/{number}"])
     random = _below("random", tensors)
     torch.set_rng_state(random["torch"])
     method.random.set_state(random["method"])
