@@ -1,5 +1,8 @@
 """A tiny method, batches without files, and the loop around them."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -39,12 +42,35 @@ def build_method():
 
 
 @pytest.fixture
+def build_tiny(build_method):
+    """build_tiny(name) -> any method in a size that runs in no time, on three classes' settings."""
+    path = Path(__file__).parents[1] / "methods" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("methods_conftest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def build(name: str) -> Method:
+        random = torch.Generator().manual_seed(0)
+        network = Network("unet3d", 4, levels=2)
+        settings = module.SMALL.get(name, {})
+        return METHODS[name](lambda s: network.build(3, s, random), 3, **settings)
+
+    return build
+
+
+@pytest.fixture
 def make_sampler():
     """make_sampler(seed=0) -> batches of two labelled and two unlabelled patches."""
 
-    def make(seed: int = 0, cases: int = 3, kind: type = Case) -> Sampler:
+    def make(
+        seed: int = 0,
+        cases: int = 3,
+        kind: type = Case,
+        size: tuple = (8, 8, 8),
+        maps: bool = False,
+    ) -> Sampler:
         labelled = [kind(f"labelled-{n}", n) for n in range(cases)]
         unlabelled = [kind(f"unlabelled-{n}", 10 + n) for n in range(cases)]
-        return Sampler(labelled, unlabelled, Sampling((8, 8, 8), 2, 2), seed)
+        return Sampler(labelled, unlabelled, Sampling(size, 2, 2), seed, 3 if maps else None)
 
     return make

@@ -8,9 +8,15 @@ import torch
 from safetensors.torch import load_file
 
 from dvcl.errors import InputError
+from dvcl.methods import METHODS
 from dvcl.training.engine import choose_device, step, train
 from dvcl.training.journal import read_journal
-from dvcl.training.optimisation import Training, build_optimisers, decayed_rate
+from dvcl.training.optimisation import (
+    Training,
+    build_optimisers,
+    decayed_rate,
+    learns_unlabelled,
+)
 
 CPU = torch.device("cpu")
 FAST = {"iterations": 6, "rate": 0.05, "validate_every": 2, "precision": "float32"}
@@ -200,3 +206,99 @@ def test_a_step_is_one_step_of_gradient_descent(build_method, make_sampler):
 def test_a_named_device_is_taken():
     assert choose_device("cpu") == CPU
     assert choose_device().type in ("cpu", "cuda", "mps")
+
+
+class Recorder:
+    """A sampler that notes what it was asked for."""
+
+    def __init__(self, sampler):
+        self.sampler, self.asked = sampler, []
+
+    def draw(self, progress, unlabelled):
+        self.asked.append((progress, unlabelled))
+        return self.sampler.draw(progress, unlabelled)
+
+    def __getattr__(self, name):
+        return getattr(self.sampler, name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_may_begin_with_labelled_patches_alone(name, build_tiny, make_sampler, tmp_path):
+    method, sampler = build_tiny(name), Recorder(make_sampler(size=(16, 16, 16), maps=True))
+    run(tmp_path, method, sampler, unlabelled_from=0.5)
+    steps = [row for row in read_journal(tmp_path / "journal.jsonl") if row["kind"] == "step"]
+    if name == "supervised":
+        assert [asked[1] for asked in sampler.asked] == [True] * 6
+        return
+    assert [asked[1] for asked in sampler.asked] == [False] * 3 + [True] * 3
+    assert all(row["terms"].keys() == {"supervised"} for row in steps[:3])
+    others = [row["terms"].keys() - {"supervised"} for row in steps[3:]]
+    assert all(others) or name == "u2pl"  # which begins by itself
+
+
+def test_the_ramps_take_what_is_left_of_the_run(build_method, make_sampler, tmp_path):
+    method, seen = build_method("cps"), []
+    losses = method.losses
+    method.losses = lambda batch, progress: seen.append(progress) or losses(batch, progress)
+    run(tmp_path, method, make_sampler(), unlabelled_from=0.5)
+    assert seen == pytest.approx([0, 1 / 3, 2 / 3])
+
+
+def test_every_nth_step_learns_from_unlabelled_patches():
+    settings = Training(iterations=10, unlabelled_from=0.3, unlabelled_every=3)
+    found = [iteration for iteration in range(10) if learns_unlabelled(settings, iteration)]
+    assert found == [3, 6, 9]
+    assert all(learns_unlabelled(Training(iterations=10), iteration) for iteration in range(10))
+
+
+def test_what_a_pair_learns_from_labels_alone_is_what_it_learns_with_zero_weight(
+    build_method, make_sampler
+):
+    batch = make_sampler().draw().to(CPU)
+    method = build_method("cps").eval()
+    together = method.losses(batch, 0.5)["supervised"]
+    ((group, terms),) = method.supervised_updates(batch)
+    assert group == "network"
+    torch.testing.assert_close(terms, {"supervised": together})
+
+
+def test_gradients_are_clipped_together(build_method, make_sampler):
+    method, batch = build_method("supervised"), make_sampler().draw().to(CPU)
+    before = [weight.detach().clone() for weight in method.parameters()]
+    settings = Training(**FAST | {"momentum": 0.0, "weight_decay": 0.0})
+    optimisers = build_optimisers(method, settings)
+    step(method, optimisers, batch, 0.0, rate=2.0, clip=1e-3)
+    moved = [
+        (weight.detach() - old).square().sum()
+        for weight, old in zip(method.parameters(), before, strict=True)
+    ]
+    assert torch.stack(moved).sum().sqrt().item() == pytest.approx(2e-3, rel=1e-3)
+
+
+def test_an_average_predicts_and_survives_an_interruption(build_method, make_sampler, tmp_path):
+    changes, seen = {"average": 0.7, "clip": 1.0, "nesterov": True}, []
+
+    def validate(method):
+        seen.append(next(method.parameters()).detach().clone())
+        return {"mean_dice": 0.5 + 0.1 * len(seen)}
+
+    def stop_at_5(row):
+        if row["iteration"] == 5:
+            raise Stop
+
+    method = build_method("supervised")
+    run(tmp_path / "whole", method, make_sampler(), validate, **changes)
+    key = f"method/{next(iter(method.state_dict()))}"
+    best, last = (
+        load_file(tmp_path / "whole" / f"{name}.safetensors") for name in ("best", "last")
+    )
+    assert torch.equal(best[key], seen[-1])
+    assert torch.equal(last["average/0"], best[key])
+    assert not torch.equal(last[key], best[key])
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", build_method("supervised"), make_sampler(), validate, stop_at_5,
+            **changes)  # fmt: skip
+    run(tmp_path / "cut", build_method("supervised", seed=8), make_sampler(seed=8), validate,
+        **changes)  # fmt: skip
+    continued = load_file(tmp_path / "cut" / "last.safetensors")
+    assert all(torch.equal(continued[name], value) for name, value in last.items())
