@@ -10,8 +10,8 @@ Nothing is chosen by test cases.
 
 One thread; the number of steps is set from steps measured beforehand at several places of the
 schedule, whose end is the end of the budget. Validation is not counted, and the last weights are
-scored, or their average. Every run is appended to --out as one JSON line; a run that the file has
-is not made again.
+scored, or their average; --curve 10 scores ten times on the way. Every run is appended to --out as
+one JSON line; a run that the file has is not made again. `speed_table.py` makes a table of them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import tempfile
 import time
 from dataclasses import replace
@@ -62,6 +63,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=45.0)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--labelled", type=int)
+    parser.add_argument("--curve", type=int, default=1, help="scores of a run, evenly over it")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--name", default="", help="of the settings, in the table")
     return parser.parse_args()
@@ -122,8 +124,10 @@ def measured_step(run: Run, settings: Training, sampled: Any) -> float:
     return statistics.mean(seconds)
 
 
-def learn(run: Run, project: Project, recipe: Recipe, seconds: float) -> dict[str, Any]:
-    """Train for a budget and score the last weights."""
+def learn(
+    run: Run, project: Project, recipe: Recipe, seconds: float, scores: int
+) -> dict[str, Any]:
+    """Train for a budget, scoring the weights of some steps, the last ones among them."""
     store = project.store(recipe)
     store.preload([case for ids in run.split.parts().values() for case in ids])
     asked = recipe.training.precision
@@ -134,17 +138,21 @@ def learn(run: Run, project: Project, recipe: Recipe, seconds: float) -> dict[st
     step = measured_step(run, replace(recipe.training, precision=precision), lambda _: drawn)
     steps = max(20, round(seconds / step))
     settings = replace(
-        recipe.training, iterations=steps, validate_every=steps, precision=precision,
+        recipe.training, iterations=steps, validate_every=-(-steps // scores), precision=precision,
         warmup=min(recipe.training.warmup, steps // 5),
     )  # fmt: skip
     validate = make_validation(run, store, CPU)
     assert validate is not None
-    spent = {"validation": 0.0}
+    curve: list[tuple[float, float]] = []
+    validation = 0.0
 
     def timed(method: Any) -> dict[str, Any]:
-        began = time.process_time()
+        nonlocal validation
+        now = time.process_time()
         found = validate(method)
-        spent["validation"] = time.process_time() - began
+        used = now - began - validation
+        curve.append((round(used, 1), round(100 * found["mean_dice"], 2)))
+        validation += time.process_time() - now
         return {**found, "diagnostics": {}}
 
     rows: list[dict[str, Any]] = []
@@ -155,15 +163,21 @@ def learn(run: Run, project: Project, recipe: Recipe, seconds: float) -> dict[st
             method, sampler, settings, Path(folder),
             device=CPU, seed=run.seed, validate=timed, observe=rows.append,
         )  # fmt: skip
-        used = time.process_time() - began - spent["validation"]
     found = next(row for row in reversed(rows) if row["kind"] == "validation")
     return {
         "steps": steps,
-        "used_s": round(used, 1),
-        "dice": round(100 * found["mean_dice"], 2),
+        "used_s": curve[-1][0],
+        "dice": curve[-1][1],
+        "curve": curve,
         "organs": {organ: round(100 * value, 1) for organ, value in found["dice"].items()},
         "precision": precision,
     }
+
+
+def commit() -> str:
+    """Of the checkout, short; empty where there is none."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def main() -> None:
@@ -182,8 +196,8 @@ def main() -> None:
         if any(all(row.get(key) == value for key, value in what.items()) for row in done):
             continue
         run = make_run(project, recipe, chosen.method, split, seed=seed)
-        row = {**what, **learn(run, project, recipe, chosen.seconds)}
-        row |= {"date": str(date.today()), "machine": processor_name()}
+        row = {**what, **learn(run, project, recipe, chosen.seconds, chosen.curve)}
+        row |= {"date": str(date.today()), "machine": processor_name(), "commit": commit()}
         with chosen.out.open("a") as file:
             file.write(f"{json.dumps(row)}\n")
         print(f"{row['dice']:6.2f}  {row['steps']:5d} steps  {row['used_s']:6.1f} s  "
