@@ -248,3 +248,73 @@ def test_batches_say_which_classes_are_annotated_only_where_some_are_not() -> No
         assert batch.annotated.tolist() == expected
         assert batch.to(torch.device("cpu")).annotated.tolist() == expected
     assert len({batch.annotated is None for batch in batches}) == 2
+
+
+def test_patches_grow_in_equal_stages():
+    settings = Sampling((32, 48, 32), 1, 1, grow_from=(16, 16, 16), grow_until=0.5)
+    assert settings.patch_at(0) == (16, 16, 16)
+    assert settings.patch_at(0.25) == (16, 32, 16)
+    assert settings.patch_at(0.5) == settings.patch_at(1) == (32, 48, 32)
+    assert Sampling((32, 48, 32), 1, 1).patch_at(0) == (32, 48, 32)
+    drawing = sampler(Sampling((4, 6, 4), 2, 1, grow_from=(2, 2, 2), grow_until=0.5))
+    assert drawing.draw(0.0).images.shape == (3, 1, 2, 2, 2)
+    assert drawing.draw(0.0).labels.shape == (2, 2, 2, 2)
+    assert drawing.draw().images.shape == (3, 1, 4, 6, 4)
+
+
+def test_every_stage_of_a_growing_patch_fits_the_network():
+    settings = Sampling((64, 96, 96), 1, 1, grow_from=(16, 32, 32), grow_until=1.0)
+    sizes = {settings.patch_at(progress) for progress in np.linspace(0, 1, 101)}
+    assert min(sizes) == (16, 32, 32)
+    assert max(sizes) == (64, 96, 96)
+    assert all(side % 16 == 0 for size in sizes for side in size)
+
+
+def test_a_batch_may_hold_labelled_patches_alone():
+    drawing = sampler(Sampling((4, 4, 4), 2, 3))
+    batch = drawing.draw(unlabelled=False)
+    assert batch.unlabelled.shape == (0, 1, 4, 4, 4)
+    assert len(batch.case_ids) == 2
+    assert drawing.unlabelled.order == []
+    assert len(drawing.draw().unlabelled) == 3
+
+
+class Spaced(Case):
+    """A case that knows its spacing, as warps ask for."""
+
+    class grid:  # noqa: N801 - stands in for an attribute
+        class prepared:  # noqa: N801
+            spacing_mm = (2.0, 1.0, 1.0)
+
+
+def test_warps_and_intensities_are_drawn_with_the_patches_and_continue():
+    settings = Sampling(
+        (4, 4, 4), 2, 0, rotation_degrees=20, scaling=0.2, contrast=0.3, noise=0.1, blur=0.5
+    )
+    labelled = [Spaced("a"), Spaced("b")]
+    drawing = Sampler(labelled, [], settings, seed=0)
+    plain = Sampler(labelled, [], Sampling((4, 4, 4), 2, 0), seed=0).draw()
+    first = drawing.draw()
+    assert not torch.equal(first.labelled, plain.labelled)
+    assert set(first.labels.unique().tolist()) <= {0, 1, 2}
+    state = json.loads(json.dumps(drawing.state_dict()))
+    expected = drawing.draw()
+    again = Sampler(labelled, [], settings, seed=5)
+    again.load_state_dict(state)
+    found = again.draw()
+    assert torch.equal(found.labelled, expected.labelled)
+    assert torch.equal(found.labels, expected.labels)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"noise": -0.1}, "sampling.noise: -0.1 found"),
+        ({"rotation_degrees": float("nan")}, "sampling.rotation_degrees: nan found"),
+        ({"grow_until": 1.5}, "sampling.grow_until: 1.5 found"),
+        ({"grow_from": (128, 64, 64)}, "sampling.grow_from"),
+    ],
+)
+def test_amounts_that_make_no_sense_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Sampling(**settings)

@@ -189,7 +189,10 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
     problems += partial_label_problems(run, method, store)
     network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
     patch, window = recipe.sampling.patch, recipe.window.size
-    for checked, size in ((network, patch), (network, window), (method, patch)):
+    first = recipe.sampling.patch_at(0.0)
+    for checked, size in dict.fromkeys(
+        ((network, patch), (network, first), (network, window), (method, patch), (method, first))
+    ):
         try:
             checked.check_patch(size)
         except InputError as error:

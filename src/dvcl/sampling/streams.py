@@ -113,14 +113,16 @@ class Sampling:
             raise InputError(problems)
 
     def patch_at(self, progress: float) -> tuple[int, int, int]:
-        """Patch at a share of the run: all sides grow in the same number of equal stages."""
+        """Patch at a share of the run; its sides grow by multiples of what divides them all."""
         if self.grow_from is None or progress >= self.grow_until:
             return self.patch
         sides = list(zip(self.grow_from, self.patch, strict=True))
-        stages = math.gcd(*(last - first for first, last in sides), *self.grow_from)
-        stages = max((last - first) // stages for first, last in sides)
+        unit = math.gcd(*self.grow_from, *self.patch)
+        stages = max((last - first) // unit for first, last in sides)
         stage = math.floor(progress / self.grow_until * stages)
-        depth, height, width = (first + (last - first) * stage // stages for first, last in sides)
+        depth, height, width = (
+            first + unit * ((last - first) // unit * stage // stages) for first, last in sides
+        )
         return depth, height, width
 
 
