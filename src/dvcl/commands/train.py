@@ -190,9 +190,14 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
     network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
     patch, window = recipe.sampling.patch, recipe.window.size
     first = recipe.sampling.patch_at(0.0)
-    for checked, size in dict.fromkeys(
-        ((network, patch), (network, first), (network, window), (method, patch), (method, first))
-    ):
+    pairs = (
+        (network, patch),
+        (network, window),
+        (method, patch),
+        (network, first),
+        (method, first),
+    )
+    for checked, size in pairs[: None if first != patch else 3]:
         try:
             checked.check_patch(size)
         except InputError as error:
