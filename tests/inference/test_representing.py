@@ -27,7 +27,7 @@ def see(images: Tensor) -> Representation:
 def test_beliefs_and_features_belong_to_their_voxels(
     shape: tuple[int, int, int], together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dvcl.inference.sliding_window.VOXELS_AT_ONCE", together)
+    monkeypatch.setattr("dvcl.inference.sliding_window.VOXELS_AT_ONCE_ON_CPU", together)
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     voxels = torch.cartesian_prod(*map(torch.arange, shape))
     window = Window((4, 4, 6), (2, 2, 3))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dvcl.errors import InputError
-from dvcl.inference.sliding_window import Window, predict_volume, window_starts
+from dvcl.inference.sliding_window import Window, predict_volume, window_starts, windows_at_once
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def test_windows_go_through_the_network_together(monkeypatch: pytest.MonkeyPatch
     window = Window((8, 16, 12), (4, 8, 6))
     together, alone = [], []
     result = predict_volume(lambda x: together.append(len(x)) or network(x), image, window, CPU)
-    monkeypatch.setattr("dvcl.inference.sliding_window.VOXELS_AT_ONCE", 1)
+    monkeypatch.setattr("dvcl.inference.sliding_window.VOXELS_AT_ONCE_ON_CPU", 1)
     seen = []
     expected = predict_volume(
         lambda x: alone.append(len(x)) or network(x),
@@ -46,6 +46,14 @@ def test_windows_go_through_the_network_together(monkeypatch: pytest.MonkeyPatch
     assert sum(together) == sum(alone) == len(alone) > len(together)
     assert seen == [(done, len(alone)) for done in range(1, len(alone) + 1)]
     assert torch.equal(result, expected)
+
+
+def test_a_cpu_takes_fewer_windows_together_than_a_gpu() -> None:
+    for size, on_cpu, on_gpu in (
+        ((16, 32, 32), 16, 91), ((32, 64, 64), 2, 11), ((32, 96, 96), 1, 5), ((64, 160, 160), 1, 1),
+    ):  # fmt: skip
+        assert windows_at_once(size, CPU) == on_cpu
+        assert windows_at_once(size, torch.device("cuda")) == on_gpu
 
 
 def test_last_window_ends_at_the_border() -> None:

@@ -43,7 +43,7 @@ def represent_volume(
     places = window_places(padded, replace(window, size=size, stride=size))
     beliefs: list[Tensor] = []
     features: list[Tensor] = []
-    at_once = windows_at_once(size)
+    at_once = windows_at_once(size, device)
     for first in range(0, len(places), at_once):
         group = places[first : first + at_once]
         seen = represent(torch.stack([padded[place][None] for place in group]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import statistics
 import time
@@ -14,7 +13,7 @@ from typing import Literal, get_args
 
 import torch
 
-from dvcl.inference.sliding_window import VOXELS_AT_ONCE
+from dvcl.inference.sliding_window import windows_at_once
 from dvcl.methods import METHODS, Method
 from dvcl.planning.machine import is_busy
 from dvcl.recipe import Recipe
@@ -29,7 +28,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 TIMED_CALLS = 3
 SLOWEST_S = 10.0  # a call slower than this is made once
-WINDOWS = 4  # single small ones run with a slow convolution, see `VOXELS_AT_ONCE`
+WINDOWS = 4  # single small ones run with a slow convolution, see `windows_at_once`
 PARALLEL_SHARE = 0.9  # of the time of a step all threads are at work
 
 
@@ -124,7 +123,7 @@ def _noise(recipe: Recipe, method: Method, classes: int) -> Batch:
 
 
 def _window_seconds(recipe: Recipe, method: Method, device: torch.device) -> float:
-    count = min(WINDOWS, max(1, VOXELS_AT_ONCE // math.prod(recipe.window.size)))
+    count = min(WINDOWS, windows_at_once(recipe.window.size, device))
     windows = torch.rand((count, 1, *recipe.window.size), device=device)
     method.eval()
     with torch.inference_mode():
