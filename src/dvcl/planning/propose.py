@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dvcl.planning.case_facts import ORIENTATION, Lengths
 from dvcl.planning.choice import Choice, Choices, by, to_recipe
 from dvcl.planning.cost import Cost
-from dvcl.planning.effort import CPU, FEW_ORGANS, GPU, Effort
+from dvcl.planning.effort import GPU, Effort
 from dvcl.planning.fingerprint import Fingerprint
 from dvcl.planning.intensity import choose_intensity_window, choose_percentiles, skips_air
 from dvcl.planning.patch import Size, choose_organ_share, choose_patch, choose_window
@@ -16,6 +16,7 @@ from dvcl.planning.schedule import (
     choose_dropout,
     choose_schedule,
     method_choices,
+    shared_choices,
     validation_windows,
 )
 from dvcl.planning.spacing import choose_spacing
@@ -60,12 +61,14 @@ def propose(fingerprint: Fingerprint, effort: Effort) -> Choices:
         "sampling.patch": patch,
         "sampling.labelled": Choice(effort.patches, _why_patches(effort)),
         "sampling.unlabelled": Choice(effort.patches, "As many, as in the paper."),
-        "sampling.flips": choose_flips(fingerprint),
+        "sampling.flips": no_flips() if effort.is_short else choose_flips(fingerprint),
         "sampling.organ_share": choose_organ_share(fingerprint, patch.value, spacing.value),
+        **(shared_choices("sampling") if effort.is_short else {}),
         "network.name": Choice("unet3d", "The paper's."),
-        "network.base_channels": Choice(effort.channels, _why_channels(fingerprint, effort)),
+        "network.base_channels": Choice(effort.channels, "As in the paper."),
         "network.levels": levels,
         "network.dropout": choose_dropout(effort.is_short),
+        **(shared_choices("loss") if effort.is_short else {}),
         "window.size": window,
         "window.stride": stride,
         "window.skip_air": skips_air(fingerprint),
@@ -83,6 +86,8 @@ def complete(
         recipe.window,
     )
     schedule = choose_schedule(cost, windows, minutes, method)
+    if is_short(choices):
+        schedule |= shared_choices("training")
     first = {key: value for key, value in choices.items() if not key.startswith("window.")}
     last = {key: value for key, value in choices.items() if key.startswith("window.")}
     return {**first, **schedule, **last, **method_settings_of(choices)}
@@ -90,9 +95,17 @@ def complete(
 
 def method_settings_of(choices: Choices) -> Choices:
     """The methods' settings for a short run; none for a long one, which keeps the papers'."""
-    if choices["network.dropout"].value:
-        return {}
-    return method_choices(choices["sampling.patch"].value)
+    return method_choices(choices["sampling.patch"].value) if is_short(choices) else {}
+
+
+def is_short(choices: Choices) -> bool:
+    """Whether a plan is for minutes on a CPU."""
+    return not choices["network.dropout"].value
+
+
+def no_flips() -> Choice:
+    """A flip's task is learned on top of the real one, which a short run has no time for."""
+    return Choice((), "None: all scans lie the same way, and a short run has that to learn first.")
 
 
 def choose_flips(fingerprint: Fingerprint) -> Choice:
@@ -116,14 +129,6 @@ def _why_patches(effort: Effort) -> str:
     if effort.patches == GPU.patches:
         return "As in the paper."
     return f"{effort.patches} instead of the paper's {GPU.patches}: the memory holds no more."
-
-
-def _why_channels(fingerprint: Fingerprint, effort: Effort) -> str:
-    count = len(fingerprint.organs)
-    organs = "1 organ" if count == 1 else f"{count} organs"
-    if effort.channels < CPU.channels:
-        return f"Enough for {organs} (at most {FEW_ORGANS}), in half the time of 16."
-    return f"For {organs}: 16, as in the paper, learned much faster per step than 8."
 
 
 def describe_scale(fingerprint: Fingerprint) -> str:

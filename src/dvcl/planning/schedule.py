@@ -18,6 +18,29 @@ FEWEST_ITERATIONS = 500  # in fewer steps not every organ is found
 SHORT_RUN = 5_000
 WARMUP_SHARE, LONGEST_WARMUP = 10, 100
 
+# Settings of the recipe small-ct for any short run, and why (docs/experiments.md).
+SHARED = {
+    "sampling": {
+        "contrast": "Changed intensities: few labelled scans show few of them.",
+        "shift": "Of all intensities, likewise.",
+        "noise": "Likewise.",
+        "rotation_degrees": "Turned patches: few labelled scans show few postures.",
+        "scaling": "Larger and smaller ones, likewise.",
+    },
+    "loss": {
+        "dice_over": "A small patch lacks most organs, which would drown those that it has.",
+        "background": "It is most of a patch and soon learned.",
+        "class_weights": "Small organs have few voxels to learn from.",
+    },
+    "training": {
+        "rate": "Higher than the paper's, which short runs need, and gradients are clipped.",
+        "nesterov": "Steadier at a high rate.",
+        "clip": "Lets the first steps be full ones.",
+        "unlabelled_from": "Pseudo-labels teach once networks have learned from labels: in equal "
+        "time as good or better, in equal steps cheaper.",
+    },
+}
+
 # Of the time that is not spent on steps.
 VALIDATION_SHARE = 0.1
 FEWEST_VALIDATIONS, MOST_VALIDATIONS = 4, 20
@@ -84,6 +107,15 @@ def choose_dropout(is_short: bool) -> Choice:
     if is_short:
         return Choice(0.0, "None: a short run is short of learning, not of restraint.")
     return Choice(0.3, "As in the paper.")
+
+
+def shared_choices(section: str) -> Choices:
+    """What all methods share in a short run: settings of one section of the recipe small-ct."""
+    values = load_recipe("small-ct").to_json()[section]
+    return {
+        f"{section}.{name}": Choice(values[name], reason)
+        for name, reason in SHARED[section].items()
+    }
 
 
 def method_choices(patch: tuple[int, int, int]) -> Choices:
