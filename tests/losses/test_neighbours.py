@@ -5,16 +5,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dvcl.losses.neighbours import GROUP, TILE, find_neighbours
+from dvcl.losses.neighbours import TILE, find_neighbours
 
+GROUP = 16  # of few candidates
 SIZES = [
     (1, 2, 1, 1),
     (5, 31, 31, 31),
     (3, GROUP + 1, 10, 15),
     (7, 4 * GROUP, 10, 15),
-    (TILE + 1, 3 * GROUP - 1, 4, 70),
+    (TILE + 1, 12 * GROUP - 1, 4, 70),
     (TILE - 1, 1000, 10, 15),
     (2 * TILE, 129, 2, 3),
+    # Groups grow with the candidates.
+    (9, 2047, 10, 15),
+    (9, 2049, 10, 15),
+    (3, 16_383, 10, 15),
+    (3, 16_385, 10, 15),
 ]
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 TILE = 256
-GROUP = 64
 
 
 class Neighbourhood(NamedTuple):
@@ -52,16 +51,22 @@ def find_neighbours(
         raise ValueError(f"{available} candidates for {neighbours} and {outsiders} wanted")
     near = queries.new_empty((len(queries), neighbours), dtype=torch.int64)
     far = queries.new_empty((len(queries), outsiders), dtype=torch.int64)
-    padded = -(-len(candidates) // GROUP) * GROUP
+    group = _group_size(len(candidates))
+    padded = -(-len(candidates) // group) * group
     buffer = queries.new_empty((min(TILE, len(queries)), padded))
     for first in range(0, len(queries), TILE):
         rows = slice(first, first + TILE)
         scores = buffer[: len(queries[rows])]
         torch.mm(queries[rows], candidates.T, out=scores[:, : len(candidates)])
         own = None if itself is None else itself[rows]
-        near[rows] = _extremes(_excluding(scores, len(candidates), own, -1), neighbours, 1)
-        far[rows] = _extremes(_excluding(scores, len(candidates), own, 1), outsiders, -1)
+        near[rows] = _extremes(_excluding(scores, len(candidates), own, -1), group, neighbours, 1)
+        far[rows] = _extremes(_excluding(scores, len(candidates), own, 1), group, outsiders, -1)
     return Neighbourhood(near, far)
+
+
+def _group_size(candidates: int) -> int:
+    """Members of a group: of N candidates N / G extremes are ranked, and then K * G members."""
+    return 16 if candidates < 2048 else 32 if candidates < 16384 else 64
 
 
 def _excluding(scores: Tensor, count: int, itself: Tensor | None, side: int) -> Tensor:
@@ -73,13 +78,13 @@ def _excluding(scores: Tensor, count: int, itself: Tensor | None, side: int) -> 
     return scores
 
 
-def _extremes(scores: Tensor, count: int, sign: int) -> Tensor:
+def _extremes(scores: Tensor, group: int, count: int, sign: int) -> Tensor:
     """Columns of each row's ``count`` largest (sign 1) or smallest (-1) values, ties by index."""
-    groups = scores.unflatten(1, (-1, GROUP))
+    groups = scores.unflatten(1, (-1, group))
     heights = groups.amax(2) if sign > 0 else groups.amin(2).neg_()
     best = _rank(heights, min(count, groups.shape[1])).sort(1).values
-    members = groups.gather(1, best.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
-    columns = (best.unsqueeze(2) * GROUP + torch.arange(GROUP, device=best.device)).flatten(1)
+    members = groups.gather(1, best.unsqueeze(2).expand(-1, -1, group)).flatten(1)
+    columns = (best.unsqueeze(2) * group + torch.arange(group, device=best.device)).flatten(1)
     return columns.gather(1, _rank(members.mul_(sign), count))
 
 
