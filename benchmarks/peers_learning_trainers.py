@@ -351,10 +351,12 @@ def train_dvcl(job: Job, method: str) -> Trained:
     Ramps and rates follow the number of steps, which a pilot run through the whole schedule says.
     """
     pilot = _timed_run(job, method, _with_steps(job.recipe, PILOT_STEPS, PILOT_STEPS), "pilot")
-    # The last step is dearer: what comes before a validation is measured in it.
-    steps = round(job.seconds / statistics.mean(pilot[PILOT_SKIPPED:-1]))
+    step = statistics.mean(pilot[PILOT_SKIPPED:-1])
+    # Steps before a validation also measure gradients, as the pilot's last one does.
     training = job.recipe.training
-    every = math.ceil(steps * training.validate_every / training.iterations)
+    validations = math.ceil(training.iterations / training.validate_every)
+    steps = max(1, round((job.seconds - validations * (pilot[-1] - step)) / step))
+    every = math.ceil(steps / validations)
     recipe = _with_steps(job.recipe, steps, every)
     seconds = _timed_run(job, method, recipe, "run", predict=True)
     return Trained(
