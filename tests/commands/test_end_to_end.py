@@ -17,10 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.spatial.transform import Rotation
 
 from dvcl import cli
 from dvcl.commands import demo
+from dvcl.studies.run import open_run
 from dvcl.training.journal import last_iteration, read_journal
 from dvcl.volume import Volume, read_geometry, read_label, read_volume, write_volume
 
@@ -78,6 +80,28 @@ def test_train_predict_evaluate_report(study: Path, run: Run) -> None:
     page = (work / "report" / "index.html").read_text()
     assert "left adrenal gland" in page
     assert not re.search(r'(src|href)="http', page), "the page must open offline"
+
+
+def test_a_run_keeps_the_precision_that_was_measured_and_misses_no_new_setting(
+    study: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("train", study / "work", "--method=supervised", "--name=measured", "--device=cpu")
+    monkeypatch.setattr("dvcl.studies.run.faster_precision", lambda device: "float32")
+    assert run(*asked)[0] == 0
+    folder = study / "work" / "runs" / "measured" / "supervised" / "seed-0"
+    record = json.loads((folder / "run.json").read_text())
+    assert record["settings"]["recipe"]["training"]["precision"] == "auto"
+    assert record["precision"] == "float32"
+    # Another machine would choose otherwise, and a record of earlier days knows fewer settings.
+    monkeypatch.setattr("dvcl.studies.run.faster_precision", lambda device: "bf16")
+    del record["settings"]["recipe"]["training"]["average"], record["settings"]["recipe"]["loss"]
+    (folder / "run.json").write_text(json.dumps(record))
+    loss = ["--set=loss.dice_over=all", "--set=loss.background=true"]
+    code, _, err = run(*asked, *loss, "--set=loss.class_weights=none")
+    assert code == 0, err
+    trained = open_run(folder)
+    assert trained.precision() == "float32"
+    assert trained.trained_method(torch.device("cpu")).precision is None
 
 
 def oblique() -> np.ndarray:

@@ -1,0 +1,60 @@
+"""What the demo's page says follows from the scores."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from dvcl.commands.demo import SHARES, recipe_of
+from dvcl.commands.demo_words import explain
+
+
+def make_run(folder, name, steps):
+    folder = folder / name
+    folder.mkdir()
+    row = {"kind": "step", "iteration": 1, "seconds": 120.0}
+    (folder / "journal.jsonl").write_text(f"{json.dumps(row)}\n")
+    training = SimpleNamespace(iterations=steps, unlabelled_from=0.6)
+    split = SimpleNamespace(labelled="abcd", unlabelled="e" * 20, test="fghijk")
+    return SimpleNamespace(folder=folder, recipe=SimpleNamespace(training=training), split=split)
+
+
+def summary(dice, missed=0):
+    counts = {"liver": 0, "gallbladder": missed}
+    organs = [SimpleNamespace(organ=organ, missed=count) for organ, count in counts.items()]
+    return SimpleNamespace(mean_dice=dice, organs=organs)
+
+
+@pytest.mark.parametrize(
+    ("supervised", "dvcl", "said"),
+    [
+        (0.70, 0.75, "did better than supervised training: 75.0 against 70.0"),
+        (0.75, 0.70, "did worse than supervised training: 70.0 against 75.0"),
+        (0.70, 0.705, "came out alike: 70.5 against 70.0"),
+        (float("nan"), 0.7, "came out alike"),
+    ],
+)
+def test_the_first_sentence_says_who_did_better(tmp_path, supervised, dvcl, said):
+    runs = {"supervised": make_run(tmp_path, "s", 1200), "dvcl": make_run(tmp_path, "d", 420)}
+    about = explain(runs, {"supervised": summary(supervised), "dvcl": summary(dvcl)})
+    assert said in about[0]
+    if supervised > dvcl:
+        assert "420 steps where supervised training had 1200" in about[0]
+    assert "4 labelled" in about[1]
+    assert "20 unlabelled" in about[1]
+    assert "supervised 2.0 minutes, dvcl 2.0 minutes" in about[1]
+    assert "Every organ was found" in about[3]
+
+
+def test_missed_organs_are_named_with_their_number(tmp_path):
+    runs = {"supervised": make_run(tmp_path, "s", 1200), "dvcl": make_run(tmp_path, "d", 420)}
+    about = explain(runs, {"supervised": summary(0.7, missed=2), "dvcl": summary(0.7)})
+    assert "supervised missed gallbladder (2)" in about[3]
+    assert "dvcl missed" not in about[3]
+
+
+def test_each_method_gets_its_share_of_the_steps():
+    steps = {name: recipe_of(name, ("training.iterations=1000",)).training for name in SHARES}
+    assert steps["supervised"].iterations == 1000
+    assert steps["dvcl"].iterations == 350
+    assert recipe_of("dvcl", ("training.iterations=1",)).training.iterations == 1
