@@ -5,7 +5,12 @@ import pytest
 from scipy import ndimage
 
 from dvcl.leaks.fingerprint import (
+    BOX_CELLS,
+    SMOOTHED_CELLS,
     ScanFingerprint,
+    _along_axes,
+    _percentiles,
+    _smoothing_matrix,
     area_matrix,
     cell_means,
     coarse_look,
@@ -129,3 +134,17 @@ def test_fingerprints_survive_json() -> None:
     assert np.array_equal(again.coarse, scan.coarse)
     old = ScanFingerprint("abc", None)
     assert ScanFingerprint.from_json(old.to_json()) == old
+
+
+def test_percentiles_and_smoothing_are_those_of_numpy_and_scipy() -> None:
+    volume = np.random.default_rng(3).normal(size=(BOX_CELLS,) * 3).astype(np.float32)
+    percents = (0.0, 1.0, 50.0, 99.0)
+    np.testing.assert_allclose(
+        _percentiles(volume, percents), np.percentile(volume, percents), rtol=1e-6, atol=1e-6
+    )
+    matrix = _smoothing_matrix()
+    np.testing.assert_allclose(
+        _along_axes(volume, matrix, matrix, matrix),
+        ndimage.gaussian_filter(volume, SMOOTHED_CELLS, mode="nearest"),
+        atol=1e-6,
+    )
