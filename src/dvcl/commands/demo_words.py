@@ -59,9 +59,10 @@ def _setting(runs: Mapping[str, Run]) -> str:
     return (
         f"Both learned the same organs from the same {len(split.labelled)} labelled phantom "
         f"patients; DVCL saw {len(split.unlabelled)} unlabelled ones too, after "
-        f"{runs['dvcl'].recipe.training.unlabelled_from:.0%} of its steps. Each trained for about "
-        f"as long ({minutes}), and then segmented {len(split.test)} patients whom neither had "
-        "seen. The anatomy is invented: nothing here says how either does on real scans."
+        f"{runs['dvcl'].recipe.training.unlabelled_from:.0%} of its steps. Their numbers of steps "
+        "are chosen to take as long where nothing else runs; here the trainings took "
+        f"{minutes}. Then both segmented {len(split.test)} patients whom neither had seen. The "
+        "anatomy is invented: nothing here says how either does on real scans."
     )
 
 
