@@ -44,14 +44,15 @@ def table(rows: list[dict[str, Any]]) -> str:
         key = (row["labelled"], row["method"], row["name"], row["seconds"], row["commit"])
         groups[key].append(row)
     levels = [level for level in LEVELS if any(seconds_to(row["curve"], level) for row in rows)]
-    head = ["labelled", "method", "settings", "budget s", "seeds", "steps"]
+    head = ["labelled", "method", "settings", "budget s", "used s", "seeds", "steps"]
     head += [f"s to {level}" for level in levels] + ["Dice", "date", "commit", "machine"]
     lines = [head, ["---"] * len(head)]
     for (labelled, method, name, seconds, commit), found in sorted(groups.items(), key=str):
         times = [[seconds_to(row["curve"], level) for row in found] for level in levels]
         lines.append(
             [
-                str(labelled), method, name or "recipe", f"{seconds:g}", str(len(found)),
+                str(labelled), method, name or "recipe", f"{seconds:g}",
+                f"{statistics.mean(row['used_s'] for row in found):.0f}", str(len(found)),
                 f"{statistics.mean(row['steps'] for row in found):.0f}",
                 *("not" if None in each else f"{statistics.mean(each):.0f}" for each in times),
                 f"{statistics.mean(row['dice'] for row in found):.1f}",
