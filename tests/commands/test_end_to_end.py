@@ -34,6 +34,7 @@ TINY = (
     "--set=network.levels=3",
     "--set=network.base_channels=4",
     "--set=training.iterations=4",
+    "--set=training.precision=float32",
     "--set=training.validate_every=2",
     "--set=window.size=[16, 32, 32]",
     "--set=window.stride=[16, 32, 32]",
@@ -85,7 +86,8 @@ def test_train_predict_evaluate_report(study: Path, run: Run) -> None:
 def test_a_run_keeps_the_precision_that_was_measured_and_misses_no_new_setting(
     study: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("train", study / "work", "--method=supervised", "--name=measured", "--device=cpu")
+    asked = ("train", study / "work", "--method=supervised", "--name=measured", "--device=cpu",
+             "--set=training.precision=auto")  # fmt: skip
     monkeypatch.setattr("dvcl.studies.run.faster_precision", lambda device: "float32")
     assert run(*asked)[0] == 0
     folder = study / "work" / "runs" / "measured" / "supervised" / "seed-0"

@@ -13,7 +13,7 @@ Precision = Literal["bf16", "float32"]
 
 # A layer such as those that take most of a step's time: channels, and voxels along each side.
 CHANNELS, SIDE = 32, 24
-ROUNDS = 7
+ROUNDS = 5
 
 
 def faster_precision(device: torch.device) -> Precision:
