@@ -34,7 +34,8 @@ from monai.transforms import Compose, EnsureTyped, RandFlipd, RandSpatialCropd
 
 from dvcl.methods import METHODS
 from dvcl.recipe import load_recipe
-from dvcl.sampling.streams import Sampler, Sampling
+from dvcl.sampling.settings import Sampling
+from dvcl.sampling.streams import Sampler
 from dvcl.training.engine import train
 from dvcl.training.journal import read_journal
 

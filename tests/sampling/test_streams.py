@@ -8,9 +8,10 @@ import torch
 from scipy.stats import binomtest
 
 from dvcl.errors import InputError
-from dvcl.sampling.augment import draw_flips
 from dvcl.sampling.distance_maps import signed_distance_maps
-from dvcl.sampling.streams import Sampler, Sampling, Stream
+from dvcl.sampling.flips import draw_flips
+from dvcl.sampling.settings import Sampling
+from dvcl.sampling.streams import Sampler, Stream
 from dvcl.store import StoredCase
 
 SCALE, OFFSET = 2e-3, 0.4
@@ -256,6 +257,8 @@ def test_patches_grow_in_equal_stages():
     assert settings.patch_at(0.25) == (16, 32, 16)
     assert settings.patch_at(0.5) == settings.patch_at(1) == (32, 48, 32)
     assert Sampling((32, 48, 32), 1, 1).patch_at(0) == (32, 48, 32)
+    fixed = Sampling((8, 8, 8), 1, 1, grow_from=(8, 8, 8), grow_until=0.5)
+    assert fixed.patch_at(0.25) == (8, 8, 8)
     drawing = sampler(Sampling((4, 6, 4), 2, 1, grow_from=(2, 2, 2), grow_until=0.5))
     assert drawing.draw(0.0).images.shape == (3, 1, 2, 2, 2)
     assert drawing.draw(0.0).labels.shape == (2, 2, 2, 2)

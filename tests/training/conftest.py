@@ -9,7 +9,8 @@ import torch
 
 from dvcl.methods import METHODS, Method
 from dvcl.networks import Network
-from dvcl.sampling.streams import Sampler, Sampling
+from dvcl.sampling.settings import Sampling
+from dvcl.sampling.streams import Sampler
 
 
 class Case:

@@ -21,7 +21,8 @@ from dvcl.networks import Network, SegmentationNetwork
 from dvcl.networks.distance_head import DistanceHead
 from dvcl.networks.two_decoders import TwoDecoders
 from dvcl.sampling.batch import Batch
-from dvcl.sampling.streams import Sampler, Sampling
+from dvcl.sampling.settings import Sampling
+from dvcl.sampling.streams import Sampler
 from dvcl.training.distributed import Processes, joined
 from dvcl.training.engine import train
 from dvcl.training.interruption import Interrupted

@@ -1,27 +1,18 @@
-"""Random changes of patches: flips, the paper's only ones; rotation, scaling and intensities."""
+"""Random turns and sizes of patches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 
 from dvcl.sampling.patches import Start
 
-AXES = {"D": 0, "H": 1, "W": 2}
-
 # Fills an array (d, h, w) with what lies from a voxel on.
 Fill = Callable[[Start, np.ndarray], None]
-
-
-def draw_flips(axes: Sequence[str], random: np.random.Generator) -> tuple[int, ...]:
-    """Axes to reverse, each of ``axes`` ("D", "H", "W") with probability one half."""
-    return tuple(AXES[axis] for axis in axes if random.random() < 0.5)
 
 
 def draw_warp(
@@ -73,56 +64,3 @@ def copy_warped(fill: Fill, start: Start, matrix: np.ndarray, target: np.ndarray
         align_corners=True,
     )
     target[...] = found[0, 0].numpy()
-
-
-class Intensity(NamedTuple):
-    """How the intensities of one patch are changed.
-
-    Attributes:
-        gain: Contrast about the patch's mean.
-        shift: Added to all.
-        gamma: Exponent of intensities of at least 0.
-        noise: Standard deviation of white noise.
-        blur: Standard deviation in voxels.
-        seed: Of the noise.
-    """
-
-    gain: float
-    shift: float
-    gamma: float
-    noise: float
-    blur: float
-    seed: int
-
-    def apply(self, pixels: np.ndarray) -> None:
-        """Change a patch (d, h, w) float32 in place."""
-        if self.blur > 0:
-            pixels[...] = gaussian_filter(pixels, self.blur)
-        if self.gamma != 1:
-            np.power(np.maximum(pixels, 0), self.gamma, out=pixels)
-        mean = pixels.mean()
-        pixels -= mean
-        pixels *= np.float32(self.gain)
-        pixels += mean + np.float32(self.shift)
-        if self.noise > 0:
-            random = np.random.default_rng(self.seed)
-            pixels += np.float32(self.noise) * random.standard_normal(pixels.shape, np.float32)
-
-
-def draw_intensity(
-    contrast: float,
-    shift: float,
-    gamma: float,
-    noise: float,
-    blur: float,
-    random: np.random.Generator,
-) -> Intensity:
-    """Each amount evenly up to its largest; contrast and gamma by their logarithm, both ways."""
-    return Intensity(
-        gain=float(np.exp(random.uniform(-1, 1) * np.log1p(contrast))),
-        shift=float(random.uniform(-shift, shift)),
-        gamma=float(np.exp(random.uniform(-1, 1) * np.log1p(gamma))),
-        noise=float(random.uniform(0, noise)),
-        blur=float(random.uniform(0, blur)),
-        seed=int(random.integers(2**32)),
-    )
