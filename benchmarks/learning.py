@@ -29,8 +29,10 @@ from typing import Any
 
 import torch
 
+from dvcl.commands.fit import check_fit
 from dvcl.commands.sources import find_dataset
-from dvcl.commands.train import check_fit, make_run, make_sampler, make_validation
+from dvcl.commands.train import make_run, make_sampler
+from dvcl.commands.validation import make_validation
 from dvcl.datasets.dataset import Dataset
 from dvcl.datasets.phantom import make_phantom
 from dvcl.recipe import Recipe, load_recipe

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from dvcl.commands.train import normalised, train_run
+from dvcl.commands.train import train_run
+from dvcl.commands.validation import normalised
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.evaluation.feature_space import NOBODY

@@ -8,7 +8,6 @@ import torch
 from torch.autograd import gradcheck
 
 from dvcl.losses.class_weighted import (
-    sums_per_class,
     weighted_cross_entropy,
     weighted_dice_loss,
     weighted_supervised_loss,
@@ -92,17 +91,6 @@ def test_equal_weights_are_no_weights():
     plain = torch.nn.functional.nll_loss(logs, labels)
     torch.testing.assert_close(weighted_cross_entropy(logs, labels, equal), plain)
     torch.testing.assert_close(cross_supervision(logs, labels, equal[labels]), 2.5 * plain)
-
-
-def test_sums_per_class_equal_the_loop():
-    logs, labels, _ = random_case(3, (2, 2, 3, 2))
-    expected = [0.0] * 3
-    for b, d, h, w in np.ndindex(*labels.shape):
-        c = labels[b, d, h, w].item()
-        expected[c] += math.exp(logs[b, c, d, h, w].item())
-    assert sums_per_class(logs.exp(), labels).tolist() == pytest.approx(expected)
-    one = torch.ones_like(labels)
-    assert sums_per_class(logs.exp(), one)[[0, 2]].tolist() == [0, 0]
 
 
 def test_gradients():

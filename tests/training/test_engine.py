@@ -302,3 +302,11 @@ def test_an_average_predicts_and_survives_an_interruption(build_method, make_sam
         **changes)  # fmt: skip
     continued = load_file(tmp_path / "cut" / "last.safetensors")
     assert all(torch.equal(continued[name], value) for name, value in last.items())
+
+
+def test_steps_on_labelled_patches_alone_do_not_tell_what_others_worked_on(
+    build_method, make_sampler, tmp_path
+):
+    run(tmp_path, build_method("dvcl"), make_sampler(), unlabelled_every=2)
+    steps = [row for row in read_journal(tmp_path / "journal.jsonl") if row["kind"] == "step"]
+    assert ["worked_on" in row for row in steps] == [True, False] * 3

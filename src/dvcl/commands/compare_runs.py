@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dvcl.commands.compare_options import Options
 from dvcl.commands.console import console, step_bars
-from dvcl.commands.train import check_fit, make_run
+from dvcl.commands.fit import check_fit
+from dvcl.commands.train import make_run
 from dvcl.comparison.jobs import Job, run_jobs
 from dvcl.comparison.plan import Entry
 from dvcl.errors import InputError

@@ -77,6 +77,7 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
         tasks: list[TaskID] = []
 
         def observe(row: Row) -> None:
+            """Move the bar; print validations, and terms that taught nothing, above it."""
             nonlocal best, loss
             # The bar appears with the first step: errors found before it stand alone.
             if not tasks:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dvcl.commands.train import case_dice, normalised
+from dvcl.commands.validation import case_dice, normalised
 from dvcl.errors import InputError
 from dvcl.evaluation.embedding import embed, tsne
 from dvcl.evaluation.feature_space import class_distances, draw_equally, unit_length

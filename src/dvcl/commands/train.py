@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
 
-from dvcl.errors import InputError
-from dvcl.evaluation.overlap import confusion_matrix, dice
+from dvcl.commands.fit import check_fit
+from dvcl.commands.validation import make_validation
 from dvcl.files import folder_lock, sha256_of_json
-from dvcl.inference.sliding_window import predict_volume
-from dvcl.methods import METHODS, Method
+from dvcl.methods import Method
 from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
 from dvcl.resources import available_ram, launch
 from dvcl.sampling.streams import Sampler
 from dvcl.splits import Split, check_cases, write_split
-from dvcl.store import Store, StoredCase
+from dvcl.store import Store
 from dvcl.studies.divide import run_name, tell_absent
 from dvcl.studies.leak_guard import guard_split
 from dvcl.studies.project import Project
@@ -84,10 +81,8 @@ def train_run(
         _preload(run.split, trained, store)
         with ExitStack() as held:
             precision = processes.lead(
-                partial(_take, run, chosen, processes.place.world_size, held)
+                partial(_take, run, chosen, processes.place.world_size, held, tell)
             )
-            if tell and processes.is_first and recipe.training.precision == "auto":
-                tell(f"Networks run in {PRECISIONS[precision]}, the faster one here.")
             train(
                 trained,
                 make_sampler(run, trained, store),
@@ -114,7 +109,13 @@ def _guarded(
     return replace(run, split=split)
 
 
-def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> Precision:
+def _take(
+    run: Run,
+    device: torch.device,
+    processes: int,
+    held: ExitStack,
+    tell: Callable[[str], None] | None,
+) -> Precision:
     """Keep others out of the run's folder while ``held`` is, and write what the run is.
 
     Returns:
@@ -123,7 +124,10 @@ def _take(run: Run, device: torch.device, processes: int, held: ExitStack) -> Pr
     held.enter_context(folder_lock(run.folder))
     run.save(device, processes)
     write_split(run.folder / "split.json", run.split)
-    return run.precision()
+    precision = run.precision()
+    if tell and run.recipe.training.precision == "auto":
+        tell(f"Networks run in {PRECISIONS[precision]}, the faster one here.")
+    return precision
 
 
 def _draw_curves(run: Run) -> None:
@@ -176,64 +180,6 @@ def _observers(
     return both
 
 
-def check_fit(run: Run, method: Method, store: Store) -> None:
-    """Refuse what would only fail, or mean nothing, an hour later.
-
-    Raises:
-        InputError: With all problems.
-    """
-    recipe, split, problems = run.recipe, run.split, []
-    if method.needs_unlabelled and not split.unlabelled:
-        problems.append(
-            f"method {run.method}: no unlabelled case found, at least one expected. Prepare with "
-            "--unlabelled DIR, keep fewer labelled with --labelled-cases, or train supervised."
-        )
-    if method.needs_unlabelled and recipe.sampling.unlabelled < 1:
-        problems.append(f"sampling.unlabelled: 0 found; {run.method} expects at least 1.")
-    problems += partial_label_problems(run, method, store)
-    network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
-    patch, window = recipe.sampling.patch, recipe.window.size
-    first = recipe.sampling.patch_at(0.0)
-    pairs = (
-        (network, patch),
-        (network, window),
-        (method, patch),
-        (network, first),
-        (method, first),
-    )
-    for checked, size in pairs[: None if first != patch else 3]:
-        try:
-            checked.check_patch(size)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
-
-
-def partial_label_problems(run: Run, method: Method, store: Store) -> list[str]:
-    """Partly labelled cases with a method that would learn wrong from them; organs never shown."""
-    shown = {case: store.case(case).annotated for case in run.split.labelled}
-    partial = {case: classes for case, classes in shown.items() if classes is not None}
-    if not partial:
-        return []
-    problems = []
-    if not method.takes_partial_labels:
-        able = ", ".join(name for name, kind in METHODS.items() if kind.takes_partial_labels)
-        problems.append(
-            f"method {run.method}: {len(partial)} of {len(shown)} labelled cases lack organs, the "
-            f"first {next(iter(partial))}; it would learn that these are background. Complete "
-            f"their masks, prepare without these cases, or train one of {able}."
-        )
-    if len(partial) == len(shown):
-        never = ~np.any(list(partial.values()), axis=0)
-        problems += [
-            f"no labelled case has a mask of {run.labels.names[index]}, so it cannot be learned; "
-            "at least one was expected. Add one, or leave the organ out of the labels file."
-            for index in np.flatnonzero(never)
-        ]
-    return problems
-
-
 def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
     """Batches of the run: labelled and unlabelled, or labelled alone for a supervised method."""
     settings = run.recipe.sampling
@@ -243,57 +189,6 @@ def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
     unlabelled = [store.case(case) for case in run.split.unlabelled]
     map_classes = run.labels.classes if method.needs_distance_maps else None
     return Sampler(labelled, unlabelled, settings, run.seed, map_classes)
-
-
-def make_validation(
-    run: Run, store: Store, device: torch.device
-) -> Callable[[Method], dict[str, Any]] | None:
-    """Dice on the validation cases, and the method's own diagnostics; None without such cases."""
-    cases = [store.case(case) for case in run.split.validation]
-    if not cases:
-        return None
-    complete = [case for case in cases if case.annotated is None]
-    settings = replace(run.recipe.sampling, unlabelled=0, organ_share=1.0, flips=())
-
-    def validate(method: Method) -> dict[str, Any]:
-        scores = [case_dice(method, case, run, device) for case in cases]
-        organs = _nan_mean(scores)
-        diagnostics: dict[str, float] = {}
-        if complete:
-            # The same patches every time, so that the diagnostics can be compared along the run.
-            batch = Sampler(complete, [], settings, seed=0).draw().to(device)
-            diagnostics = method.diagnose(batch)
-        return {
-            "dice": dict(zip(run.labels.organs, organs, strict=True)),
-            "mean_dice": float(np.nanmean(organs)) if not np.isnan(organs).all() else float("nan"),
-            "diagnostics": diagnostics,
-        }
-
-    return validate
-
-
-def case_dice(method: Method, case: StoredCase, run: Run, device: torch.device) -> np.ndarray:
-    """Dice of every organ (K - 1,) on the prepared grid; NaN where the case does not show it."""
-    image = normalised(case)
-    predicted = predict_volume(method.predict, image, run.recipe.window, device).argmax(0)
-    classes = predicted.to(torch.uint8).cpu().numpy()
-    assert case.label is not None
-    scores = dice(confusion_matrix(case.label, classes, run.labels.classes))
-    if case.annotated is not None:
-        scores[~case.annotated] = np.nan
-    return scores[1:]
-
-
-def normalised(case: StoredCase) -> torch.Tensor:
-    """The prepared image as float32."""
-    return torch.from_numpy(case.image.astype(np.float32)).mul_(case.scale).add_(case.offset)
-
-
-def _nan_mean(scores: Sequence[np.ndarray]) -> list[float]:
-    table = np.array(scores)
-    counts = (~np.isnan(table)).sum(0)
-    sums = np.nansum(table, axis=0)
-    return [float(s / n) if n else float("nan") for s, n in zip(sums, counts, strict=True)]
 
 
 def _data_hash(store: Store, split: Split) -> str:

@@ -6,21 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dvcl.losses.class_sums import of_own_class, sums_per_class
+
 SMOOTH = 1.0
-
-
-def sums_per_class(maps: Tensor, labels: Tensor) -> Tensor:
-    """For each class the sum of its own map over its own voxels.
-
-    Args:
-        maps: (B, K, D, H, W).
-        labels: (B, D, H, W) int64.
-
-    Returns:
-        (K,); of probabilities, twice the numerator of a soft Dice coefficient.
-    """
-    classes = torch.arange(maps.shape[1], device=labels.device).view(1, -1, 1, 1, 1)
-    return (maps * (labels.unsqueeze(1) == classes)).sum((0, 2, 3, 4))
 
 
 def weighted_cross_entropy(log_probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
@@ -49,7 +37,8 @@ def weighted_dice_loss(probabilities: Tensor, labels: Tensor, weights: Tensor) -
     """
     present = labels.flatten().bincount(minlength=len(weights))
     sizes = probabilities.sum((0, 2, 3, 4)) + present
-    dice = (2 * sums_per_class(probabilities, labels) + SMOOTH) / (sizes + SMOOTH)
+    shared = sums_per_class(of_own_class(probabilities, labels), labels, len(weights))
+    dice = (2 * shared + SMOOTH) / (sizes + SMOOTH)
     return (weights * (1 - dice))[1:].mean()
 
 

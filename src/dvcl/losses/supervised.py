@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dvcl.errors import InputError
+from dvcl.losses.class_sums import of_own_class, sums_per_class
 
 SMOOTH = 1e-5
 LARGEST_WEIGHT = 8.0
@@ -30,7 +31,7 @@ def dice_loss(probabilities: Tensor, labels: Tensor, annotated: Tensor | None = 
     Returns:
         Scalar in [0, 1].
     """
-    truth = probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+    truth = of_own_class(probabilities, labels)
     counts = labels.flatten().bincount(minlength=probabilities.shape[1])
     losses = _dice_losses(truth, probabilities.square(), labels, counts, annotated)
     return losses.mean() if annotated is None else losses[annotated.any(0)].mean()
@@ -45,24 +46,6 @@ def _dice_losses(
     sizes = squares.sum((0, 2, 3, 4)) + counts
     shared = sums_per_class(truth, labels, len(counts))
     return 1 - (2 * shared + SMOOTH) / (sizes + SMOOTH)
-
-
-def sums_per_class(values: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """For each class the sum of ``values`` over its voxels.
-
-    Without a map per class, which would take most of a loss's time. Summed line by line first: one
-    float32 sum over millions of voxels would lose what it adds.
-
-    Args:
-        values: (B, D, H, W).
-        labels: (B, D, H, W) int64.
-        classes: K.
-
-    Returns:
-        (K,).
-    """
-    lines = values.flatten(0, 2)
-    return lines.new_zeros(len(lines), classes).scatter_add(1, labels.flatten(0, 2), lines).sum(0)
 
 
 def merge_unannotated(log_probabilities: Tensor, annotated: Tensor) -> Tensor:
@@ -124,7 +107,7 @@ class SupervisedLoss:
         """
         if annotated is not None:
             log_probabilities = merge_unannotated(log_probabilities, annotated)
-        truth = log_probabilities.gather(1, labels.unsqueeze(1)).squeeze(1)
+        truth = of_own_class(log_probabilities, labels)
         counts = labels.flatten().bincount(minlength=log_probabilities.shape[1])
         losses = _dice_losses(truth.exp(), (2 * log_probabilities).exp(), labels, counts, annotated)
         return 0.5 * (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dvcl.losses.class_weighted import sums_per_class
+from dvcl.losses.class_sums import of_own_class, sums_per_class
 from dvcl.losses.class_weights import difficulty_weights, distribution_weights, hard_dice
 
 
@@ -38,7 +38,8 @@ class ConfidenceBank(nn.Module):
     @torch.no_grad()
     def record(self, probabilities: Tensor, labels: Tensor) -> None:
         """Take in the labelled patches of a step, (B, K, D, H, W) and (B, D, H, W)."""
-        self.sums += sums_per_class(probabilities, labels)
+        own = of_own_class(probabilities, labels)
+        self.sums += sums_per_class(own, labels, len(self.sums))
         self.counts += labels.flatten().bincount(minlength=len(self.counts))
         self.steps += 1
         if int(self.steps) % self.window:

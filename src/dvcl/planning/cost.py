@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
@@ -22,8 +22,8 @@ from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.training.engine import step
 from dvcl.training.optimisation import build_optimisers
+from dvcl.training.precision import Precision
 
-Precision = Literal["float32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 TIMED_CALLS = 3

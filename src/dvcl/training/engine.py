@@ -155,7 +155,7 @@ def _draw_and_step(
     )
     seconds = time.perf_counter() - began
     facts: dict[str, Any] = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
-    if method.worked_on:
+    if unlabelled and method.worked_on:
         facts["worked_on"] = method.worked_on
     return {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}
 

@@ -1,0 +1,69 @@
+"""Refuses a run that would only fail, or mean nothing, an hour later."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from dvcl.errors import InputError
+from dvcl.methods import METHODS, Method
+from dvcl.store import Store
+from dvcl.studies.run import Run
+
+
+def check_fit(run: Run, method: Method, store: Store) -> None:
+    """Refuse what would only fail, or mean nothing, an hour later.
+
+    Raises:
+        InputError: With all problems.
+    """
+    recipe, split, problems = run.recipe, run.split, []
+    if method.needs_unlabelled and not split.unlabelled:
+        problems.append(
+            f"method {run.method}: no unlabelled case found, at least one expected. Prepare with "
+            "--unlabelled DIR, keep fewer labelled with --labelled-cases, or train supervised."
+        )
+    if method.needs_unlabelled and recipe.sampling.unlabelled < 1:
+        problems.append(f"sampling.unlabelled: 0 found; {run.method} expects at least 1.")
+    problems += _partial_label_problems(run, method, store)
+    network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
+    patch, window = recipe.sampling.patch, recipe.window.size
+    first = recipe.sampling.patch_at(0.0)
+    pairs = (
+        (network, patch),
+        (network, window),
+        (method, patch),
+        (network, first),
+        (method, first),
+    )
+    for checked, size in pairs[: None if first != patch else 3]:
+        try:
+            checked.check_patch(size)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
+def _partial_label_problems(run: Run, method: Method, store: Store) -> list[str]:
+    """Partly labelled cases with a method that would learn wrong from them; organs never shown."""
+    shown = {case: store.case(case).annotated for case in run.split.labelled}
+    partial = {case: classes for case, classes in shown.items() if classes is not None}
+    if not partial:
+        return []
+    problems = []
+    if not method.takes_partial_labels:
+        able = ", ".join(name for name, kind in METHODS.items() if kind.takes_partial_labels)
+        problems.append(
+            f"method {run.method}: {len(partial)} of {len(shown)} labelled cases lack organs, the "
+            f"first {next(iter(partial))}; it would learn that these are background. Complete "
+            f"their masks, prepare without these cases, or train one of {able}."
+        )
+    if len(partial) == len(shown):
+        never = ~np.any(list(partial.values()), axis=0)
+        problems += [
+            f"no labelled case has a mask of {run.labels.names[index]}, so it cannot be learned; "
+            "at least one was expected. Add one, or leave the organ out of the labels file."
+            for index in np.flatnonzero(never)
+        ]
+    return problems
