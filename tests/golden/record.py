@@ -5,7 +5,6 @@ terms of all steps, and the probability that the method then gives each class wh
 that keeps the mathematics keeps these files; one that means to change it writes them anew.
 """
 
-import importlib.util
 import math
 import sys
 from collections.abc import Iterator
@@ -23,12 +22,14 @@ from dvcl.losses import neighbours
 from dvcl.methods import METHODS, Method
 from dvcl.methods.distance_losses import DistanceLoss
 from dvcl.networks import Network
+from dvcl.recipe import load_recipe
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.training.engine import step
 from dvcl.training.optimisation import Training, build_optimisers, decayed_rate
 
 FOLDER = Path(__file__).parent
+SMALL = load_recipe(str(FOLDER.parent / "methods" / "small.toml")).methods
 COMMAND = ".venv/bin/python tests/golden/record.py"
 # Other instructions, layouts and numbers of threads move the numbers by about 1e-13, images that
 # differ by 1e-12 move them by less than 1e-9.
@@ -126,21 +127,13 @@ def _build(row: str) -> Method:
     random = torch.Generator().manual_seed(1)
     torch.manual_seed(1)
     shape = Network(network, CHANNELS.get(name, 4), LEVELS.get(name, 2), dropout=0.0)
-    settings = _small_settings().get(name, {}) | SETTINGS.get(name, {}) | changes
+    settings = SMALL.get(name, {}) | SETTINGS.get(name, {}) | changes
     method = METHODS[name](lambda start: shape.build(CLASSES, start, random), CLASSES, **settings)
     method.random.manual_seed(1)
     for part in method.modules():
         if isinstance(part, nn.Dropout3d):  # of discriminators
             part.p = 0.0
     return method
-
-
-def _small_settings() -> dict:
-    path = Path(__file__).parents[1] / "methods" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("methods_conftest", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SMALL
 
 
 def _make_batch(row: str, seed: int) -> Batch:

@@ -1,34 +1,19 @@
 """Tiny methods and batches."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from dvcl.methods import METHODS, Method
 from dvcl.networks import Network
+from dvcl.recipe import load_recipe
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
 
 CLASSES = 3
-SMALL = {
-    "dan": {"discriminator_channels": 4},
-    "sassnet": {"discriminator_channels": 4},
-    "magicnet": {"cube": (8, 8, 4), "hidden": 8, "blend_after": 1, "refresh": 1},
-    "ugpcl": {"anchors": 4, "queue_size": 20, "feature_dimension": 8},
-    "u2pl": {
-        "anchors": 16, "negatives": 5, "keys": 40, "bank_size": 100, "feature_dimension": 8,
-    },
-    "bacon": {
-        "cutoff": 0.35, "anchor_cutoff": 0.35, "anchors": 16, "negatives": 64, "bank_size": 40,
-        "feature_dimension": 8,
-    },
-    "ccl": {"cutoff": 0.5, "confident": 8, "doubtful": 16, "feature_dimension": 8},
-    "dvcl": {
-        "anchors": 16, "negatives": 5, "bank_size": 40, "queries": 32, "queue_size": 100,
-        "neighbours": 3, "outsiders": 4, "feature_dimension": 8,
-    }
-}  # fmt: skip
+SMALL = load_recipe(str(Path(__file__).parent / "small.toml")).methods
 
 BuildMethod = Callable[..., Method]
 MakeBatch = Callable[..., Batch]

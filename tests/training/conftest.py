@@ -1,6 +1,5 @@
 """A tiny method, batches without files, and the loop around them."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 
 from dvcl.methods import METHODS, Method
 from dvcl.networks import Network
+from dvcl.recipe import load_recipe
 from dvcl.sampling.settings import Sampling
 from dvcl.sampling.streams import Sampler
 
@@ -45,16 +45,12 @@ def build_method():
 @pytest.fixture
 def build_tiny(build_method):
     """build_tiny(name) -> any method in a size that runs in no time, on three classes' settings."""
-    path = Path(__file__).parents[1] / "methods" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("methods_conftest", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    small = load_recipe(str(Path(__file__).parents[1] / "methods" / "small.toml")).methods
 
     def build(name: str) -> Method:
         random = torch.Generator().manual_seed(0)
         network = Network("unet3d", 4, levels=2)
-        settings = module.SMALL.get(name, {})
-        return METHODS[name](lambda s: network.build(3, s, random), 3, **settings)
+        return METHODS[name](lambda s: network.build(3, s, random), 3, **small.get(name, {}))
 
     return build
 

@@ -4,7 +4,6 @@ Writes OUT/whole/METHOD (uninterrupted), OUT/cut/METHOD (stopped and resumed), O
 (as it was stopped) and each process's weights; EARLIER/stopped is resumed in OUT/handed_over.
 """
 
-import importlib.util
 import shutil
 import signal
 import sys
@@ -20,6 +19,7 @@ from dvcl.methods.bacon import TwoClassifiers
 from dvcl.networks import Network, SegmentationNetwork
 from dvcl.networks.distance_head import DistanceHead
 from dvcl.networks.two_decoders import TwoDecoders
+from dvcl.recipe import load_recipe
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.settings import Sampling
 from dvcl.sampling.streams import Sampler
@@ -32,6 +32,7 @@ TRAINING = Training(iterations=4, rate=0.02, validate_every=2, precision="float3
 INTERRUPTED = ("dan", "dvcl")  # a second optimiser; two networks, queues and sampled voxels
 STOPPED_AFTER = 3
 SIDE = 16
+SMALL = load_recipe(str(Path(__file__).parents[1] / "methods" / "small.toml")).methods
 
 
 class Case:
@@ -59,14 +60,6 @@ class StoppedSampler(Sampler):
         if self.stop_at == 0:
             signal.raise_signal(signal.SIGTERM)
         return super().draw(*arguments)
-
-
-def load_small_settings() -> dict:
-    path = Path(__file__).parents[1] / "methods" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("methods_conftest", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.SMALL
 
 
 def build(name: str) -> Method:
@@ -129,6 +122,5 @@ def main(out: Path, earlier: Path | None, processes: Processes) -> None:
 
 
 if __name__ == "__main__":
-    SMALL = load_small_settings()
     with joined("cpu") as (processes, _):
         main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None, processes)
