@@ -13,11 +13,10 @@ from __future__ import annotations
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from measuring import interleaved, median_ratio, options, print_table, timed, verdict
-from steps import make_batch
+from steps import make_batch, make_step
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
@@ -26,11 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from dvcl.methods import METHODS
 from dvcl.networks import Network, normalisation, unet3d
 from dvcl.recipe import load_recipe
-from dvcl.training.engine import step
-from dvcl.training.optimisation import Training, build_optimisers
 
-CLASSES = 14
-PROGRESS = 0.9
 RECIPE = load_recipe("small-ct")
 Step = Callable[[], object]
 
@@ -47,17 +42,14 @@ PARTS = {
 }
 
 
-def make_step(name: str, bf16: bool, base: int, side: int, patches: int = 2) -> Step:
+def take_step(
+    name: str, precision: torch.dtype | None, base: int, side: int, patches: int = 2
+) -> Step:
     """One step of a method on noise; the network is small-ct's, but for its width."""
-    torch.manual_seed(0)
-    random = torch.Generator().manual_seed(0)
-    build = partial(Network(base_channels=base, levels=4, dropout=0.0).build, random=random)
-    settings = RECIPE.methods.get(name, {})
-    method = METHODS[name](lambda scheme: build(CLASSES, scheme), CLASSES, **settings)
-    method.precision = torch.bfloat16 if bf16 else None
+    network = Network(base_channels=base, levels=4, dropout=0.0)
     batch = make_batch((side,) * 3, "cpu", patches, patches if name != "supervised" else 0)
-    optimisers = build_optimisers(method, Training(rate=1e-3))
-    return lambda: step(method, optimisers, batch, PROGRESS, 1e-3)
+    settings = RECIPE.methods.get(name, {})
+    return make_step(METHODS[name], batch, "cpu", network=network, precision=precision, **settings)
 
 
 class Plain:
@@ -139,13 +131,11 @@ def main() -> None:
     side = 16 if chosen.quick else 32
     for name in ("supervised", "dvcl"):
         steps = {
-            "float32, plain layers": plainly(make_step(name, False, 16, side)),
-            "float32": make_step(name, False, 16, side),
-            "bfloat16, plain layers": plainly(make_step(name, True, 16, side)),
-            "bfloat16": make_step(name, True, 16, side),
+            "float32, plain layers": plainly(take_step(name, None, 16, side)),
+            "float32": take_step(name, None, 16, side),
+            "bfloat16, plain layers": plainly(take_step(name, torch.bfloat16, 16, side)),
+            "bfloat16": take_step(name, torch.bfloat16, 16, side),
         }
-        for take in steps.values():
-            take()
         seconds = interleaved(steps, chosen.repeats)
         first = seconds["float32, plain layers"]
         print()
@@ -165,7 +155,7 @@ def main() -> None:
         ("sides of 48", 16, 48, 2),
         ("32 channels", 32, side, 2),
     ):
-        take = make_step("supervised", True, base, wide, patches)
+        take = take_step("supervised", torch.bfloat16, base, wide, patches)
         parts, operations = shares(take), giga_operations(take)
         total = sum(parts.values())
         rows.append(

@@ -22,6 +22,7 @@ Size = tuple[int, int, int]
 
 CLASSES = 14
 PROGRESS = 0.9
+NETWORK = Network(dropout=0.0)
 OLD = 1000  # steps, after which no method waits for its teacher
 
 
@@ -43,13 +44,19 @@ def make_batch(patch: Size, device: str, labelled: int = 2, unlabelled: int = 2)
     return batch.to(torch.device(device))
 
 
-def make_method(kind: type[Method], device: str, **settings: Any) -> Method:
+def make_method(
+    kind: type[Method],
+    device: str,
+    network: Network = NETWORK,
+    precision: torch.dtype | None = torch.bfloat16,
+    **settings: Any,
+) -> Method:
     """Freshly initialised, but with full memories and an old teacher."""
     torch.manual_seed(0)
     random = torch.Generator().manual_seed(0)
-    build = partial(Network(dropout=0.0).build, CLASSES, random=random)
+    build = partial(network.build, CLASSES, random=random)
     method = kind(build, CLASSES, **settings).to(device)
-    method.precision = torch.bfloat16
+    method.precision = precision
     method.random = torch.Generator(device).manual_seed(0)
     for part in method.modules():
         if isinstance(part, FeatureQueue):
