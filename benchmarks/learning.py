@@ -8,8 +8,8 @@ Tasks: `demo` (the phantom of `dvcl demo`, 4 labelled patients, 8 for validation
 many labelled cases as --labelled says, all other labelled ones that are not for testing validate).
 Nothing is chosen by test cases.
 
-One thread; the number of steps is set from steps measured beforehand at several places of the
-schedule, whose end is the end of the budget. Validation is not counted, and the last weights are
+One thread; the number of steps is set from a short run through the whole schedule beforehand; the
+schedule's end is the end of the budget. Validation is not counted, and the last weights are
 scored, or their average; --curve 10 scores ten times on the way. Every run is appended to --out as
 one JSON line; a run that the file has is not made again. `speed_table.py` makes a table of them.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
+import math
 import subprocess
 import tempfile
 import time
@@ -38,9 +38,11 @@ from dvcl.datasets.phantom import make_phantom
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.resources import processor_name
 from dvcl.splits import Split, make_split
+from dvcl.store import Store
 from dvcl.studies.project import Project, open_project, prepare
 from dvcl.studies.run import Run
-from dvcl.training.engine import train
+from dvcl.training.engine import Validate, train
+from dvcl.training.journal import Row
 from dvcl.training.optimisation import Training
 from dvcl.training.precision import faster_precision
 
@@ -49,7 +51,7 @@ RECIPES = {"demo": "demo", "headneck": "small-ct", "hippocampus": "small-mr"}
 LABELLED = {"demo": 4, "headneck": 4, "hippocampus": 5}
 VALIDATION = 8  # phantom patients; the other tasks take the labelled cases that are left
 MOST_VALIDATION = 20
-PLACES = 8  # of the schedule, at which steps are measured
+PILOT_STEPS, PILOT_SKIPPED = 60, 5
 
 
 def options() -> argparse.Namespace:
@@ -108,26 +110,27 @@ def find(task: str, data: Path) -> Dataset:
     )
 
 
-def measured_step(run: Run, settings: Training, sampled: Any) -> float:
-    """Processor seconds of a step, the mean over the schedule."""
-    from dvcl.training import engine
+def timed(
+    run: Run, store: Store, settings: Training, validate: Validate | None = None
+) -> list[tuple[float, Row]]:
+    """Train from the beginning; the journal's rows, each with the processor's seconds so far."""
+    rows: list[tuple[float, Row]] = []
+    method, began = run.build_method(), time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            method, make_sampler(run, method, store), settings, Path(folder), device=CPU,
+            seed=run.seed, validate=validate,
+            observe=lambda row: rows.append((time.process_time() - began, row)),
+        )  # fmt: skip
+    return rows
 
-    method = run.build_method()
-    long = replace(settings, iterations=1000)
-    optimisers = engine._set_up(method, long, CPU, run.seed)
-    seconds = []
-    for place in range(PLACES):
-        # Neighbours, because with `unlabelled_every` not all steps are alike.
-        iterations = range(int((place + 0.5) / PLACES * 1000), 1000)[: settings.unlabelled_every]
-        for turn in range(2 if place == 0 else 1):
-            began = time.process_time()
-            for iteration in iterations:
-                engine._draw_and_step(
-                    method, optimisers, sampled(method), long, iteration, False, engine.ALONE
-                )
-            if place or turn:
-                seconds.append((time.process_time() - began) / len(iterations))
-    return statistics.mean(seconds)
+
+def step_seconds(run: Run, store: Store, settings: Training) -> float:
+    """Of a step, the mean over a short run through the whole schedule."""
+    short = replace(settings, iterations=PILOT_STEPS, validate_every=PILOT_STEPS)
+    seconds = [seconds for seconds, _ in timed(run, store, short)]
+    # The first steps pay for starting, the last one measures gradients.
+    return (seconds[-2] - seconds[PILOT_SKIPPED]) / (PILOT_STEPS - 2 - PILOT_SKIPPED)
 
 
 def learn(
@@ -136,46 +139,29 @@ def learn(
     """Train for a budget, scoring the weights of some steps, the last ones among them."""
     store = project.store(recipe)
     store.preload([case for ids in run.split.parts().values() for case in ids])
+    check_fit(run, run.build_method(), store)
     asked = recipe.training.precision
     precision = faster_precision(CPU) if asked == "auto" else asked
-    method = run.build_method()
-    check_fit(run, method, store)
-    drawn = make_sampler(run, method, store)
-    step = measured_step(run, replace(recipe.training, precision=precision), lambda _: drawn)
-    steps = max(20, round(seconds / step))
+    settings = replace(recipe.training, precision=precision)
+    steps = max(PILOT_STEPS, round(seconds / step_seconds(run, store, settings)))
+    warmup = min(settings.warmup, steps // 5)
     settings = replace(
-        recipe.training, iterations=steps, validate_every=-(-steps // scores), precision=precision,
-        warmup=min(recipe.training.warmup, steps // 5),
-    )  # fmt: skip
-    validate = make_validation(run, store, CPU)
-    assert validate is not None
-    curve: list[tuple[float, float]] = []
-    validation = 0.0
-
-    def timed(method: Any) -> dict[str, Any]:
-        nonlocal validation
-        now = time.process_time()
-        found = validate(method)
-        used = now - began - validation
-        curve.append((round(used, 1), round(100 * found["mean_dice"], 2)))
-        validation += time.process_time() - now
-        return {**found, "diagnostics": {}}
-
-    rows: list[dict[str, Any]] = []
-    sampler = make_sampler(run, method, store)
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.process_time()
-        train(
-            method, sampler, settings, Path(folder),
-            device=CPU, seed=run.seed, validate=timed, observe=rows.append,
-        )  # fmt: skip
-    found = next(row for row in reversed(rows) if row["kind"] == "validation")
+        settings, iterations=steps, validate_every=math.ceil(steps / scores), warmup=warmup
+    )
+    rows = timed(run, store, settings, make_validation(run, store, CPU))
+    curve, validation, before = [], 0.0, 0.0
+    for now, row in rows:
+        if row["kind"] == "validation":
+            curve.append((round(before - validation, 1), round(100 * row["mean_dice"], 2)))
+            validation += now - before
+        before = now
+    organs = rows[-1][1]["dice"]
     return {
         "steps": steps,
         "used_s": curve[-1][0],
         "dice": curve[-1][1],
         "curve": curve,
-        "organs": {organ: round(100 * value, 1) for organ, value in found["dice"].items()},
+        "organs": {organ: round(100 * value, 1) for organ, value in organs.items()},
         "precision": precision,
     }
 
