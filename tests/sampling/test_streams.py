@@ -315,7 +315,9 @@ def test_warps_and_intensities_are_drawn_with_the_patches_and_continue():
         ({"noise": -0.1}, "sampling.noise: -0.1 found"),
         ({"rotation_degrees": float("nan")}, "sampling.rotation_degrees: nan found"),
         ({"grow_until": 1.5}, "sampling.grow_until: 1.5 found"),
-        ({"grow_from": (128, 64, 64)}, "sampling.grow_from"),
+        ({"grow_from": (128, 64, 64), "grow_until": 0.5}, "sides of at most those of the patch"),
+        ({"grow_from": (16, 16, 16)}, "with both, or with neither"),
+        ({"grow_until": 0.5}, "with both, or with neither"),
     ],
 )
 def test_amounts_that_make_no_sense_are_refused(settings, message):

@@ -77,6 +77,11 @@ class Sampling:
             problems.append(
                 f"sampling.grow_until: {self.grow_until} found, a number in [0, 1] expected."
             )
+        if (self.grow_from is None) != (self.grow_until == 0):
+            problems.append(
+                f"sampling.grow_from: {self.grow_from} found with grow_until {self.grow_until}; "
+                "patches grow with both, or with neither."
+            )
         if self.grow_from and not all(
             1 <= first <= last for first, last in zip(self.grow_from, self.patch, strict=True)
         ):
