@@ -36,8 +36,8 @@ SHARED = {
         "rate": "Higher than the paper's, which short runs need, and gradients are clipped.",
         "nesterov": "Steadier at a high rate.",
         "clip": "Lets the first steps be full ones.",
-        "unlabelled_from": "Pseudo-labels teach once networks have learned from labels: in equal "
-        "time as good or better, in equal steps cheaper.",
+        "unlabelled_from": "Pseudo-labels teach once networks have learned from labels; before "
+        "that they cost time.",
     },
 }
 
