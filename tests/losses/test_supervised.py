@@ -12,8 +12,9 @@ from dvcl.losses.supervised import (
     SupervisedLoss,
     dice_loss,
     merge_unannotated,
-    supervised_loss,
 )
+
+supervised_loss = SupervisedLoss()
 
 
 def dice_by_loop(probabilities: torch.Tensor, labels: torch.Tensor) -> float:

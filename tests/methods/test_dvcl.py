@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dvcl.errors import InputError
-from dvcl.losses.supervised import supervised_loss
+from dvcl.losses.supervised import SupervisedLoss
 from dvcl.methods import METHODS
 from dvcl.methods.contrast import DistanceContrast, HighQualityContrast
 from dvcl.training.engine import step
@@ -117,7 +117,7 @@ def test_all_terms_equal_the_formulas(everything):
     terms = method.losses(batch, 0.5)
     known = sets.known
 
-    supervised = sum(supervised_loss(x[:known].log_softmax(1), batch.labels) for x in sets.logits)
+    supervised = sum(SupervisedLoss()(x[:known].log_softmax(1), batch.labels) for x in sets.logits)
     torch.testing.assert_close(terms["supervised"], supervised)
 
     taught = 0.0

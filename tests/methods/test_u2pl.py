@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dvcl.errors import InputError
-from dvcl.losses.supervised import supervised_loss
+from dvcl.losses.supervised import SupervisedLoss
 from dvcl.methods import METHODS
 from dvcl.networks import Network
 from dvcl.training.engine import step
@@ -35,7 +35,7 @@ def test_certain_pseudo_labels_supervise(progress, lagging, make_batch):
     terms = method.losses(batch, progress)
     logits = method.network(batch.images).logits
     torch.testing.assert_close(
-        terms["supervised"], supervised_loss(logits[:2].log_softmax(1), batch.labels)
+        terms["supervised"], SupervisedLoss()(logits[:2].log_softmax(1), batch.labels)
     )
     p = logits[2:].detach().double().softmax(1).numpy()
     q = method.teacher.network(batch.unlabelled).logits.double().softmax(1).numpy()

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from dvcl.errors import InputError
-from dvcl.losses.supervised import supervised_loss
+from dvcl.losses.supervised import SupervisedLoss
 from dvcl.losses.supervised_contrast import supervised_contrast
 from dvcl.methods import METHODS
 from dvcl.methods.organ_contrast import OrganContrast
@@ -160,7 +160,7 @@ def test_all_terms_equal_the_formulas(build_method, make_batch):
     )
     first, second, levels = method.networks(images)
     logs = [logits.log_softmax(1) for logits in (first, second)]
-    supervised = [supervised_loss(log[:2], labels) for log in logs]
+    supervised = [SupervisedLoss()(log[:2], labels) for log in logs]
     torch.testing.assert_close(terms["supervised"], supervised[0] + 0.4 * supervised[1])
 
     ramp = math.exp(-1.25)

@@ -132,7 +132,3 @@ class SupervisedLoss:
         rarity = counts.max() / counts.clamp_min(1).to(truth.dtype)
         weights = rarity.sqrt().clamp_max(LARGEST_WEIGHT)[labels]
         return -(weights * truth).sum() / weights.sum()
-
-
-supervised_loss = SupervisedLoss()
-"""The loss as printed: all classes count in the Dice, and none weighs more in the cross-entropy."""
