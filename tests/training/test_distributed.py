@@ -32,6 +32,7 @@ TINY = (
     "sampling.unlabelled=2",
     "network.levels=3",
     "network.base_channels=4",
+    "training.precision=float32",
     "training.iterations=30",
     "training.validate_every=10",
     "window.size=[16, 32, 32]",
