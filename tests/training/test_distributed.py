@@ -172,6 +172,20 @@ def test_the_command_under_torchrun(study):
     assert "/dvcl/" not in output, "a traceback of ours"
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted on Linux")
+def test_no_thread_is_left_to_abort_python_as_it_ends(tmp_path):
+    script = tmp_path / "leave.py"
+    script.write_text(
+        "import os\n"
+        "from dvcl.training.distributed import joined\n"
+        "with joined('cpu') as (processes, _):\n"
+        "    processes.lead(lambda: None)\n"
+        "names = [open(f'/proc/self/task/{n}/comm').read() for n in os.listdir('/proc/self/task')]\n"
+        "assert not [name for name in names if 'gloo' in name], names\n"
+    )
+    finish(*TORCHRUN, script)
+
+
 def test_places_are_those_of_torchrun_or_none(monkeypatch):
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)

@@ -25,7 +25,7 @@ PATIENCE = timedelta(days=30)
 ERROR = "error"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Processes:
     """Those that train one run together. All do the same; only the networks' work is divided.
 
@@ -111,12 +111,15 @@ def joined(device: str = "auto") -> Iterator[tuple[Processes, str]]:
         "nccl" if own.startswith("cuda") else "gloo",
         store=store, rank=place.rank, world_size=place.world_size,
     )  # fmt: skip
+    processes = Processes(place, dist.new_group(backend="gloo", timeout=PATIENCE))
     try:
-        yield Processes(place, dist.new_group(backend="gloo", timeout=PATIENCE)), own
+        yield processes, own
     except Exception as error:
         _leave_word(error, store, place.rank)
         raise
     finally:
+        # The threads of a group that something still holds can abort Python as it ends.
+        processes.messages = None
         dist.destroy_process_group()
 
 
