@@ -56,19 +56,24 @@ def test_images_are_the_same_voxels_in_a_layout_that_convolutions_keep():
     assert not found.is_contiguous()
 
 
+def block(layers, maps):
+    """A stage's layers by torch's own functions."""
+    for layer in layers:
+        if isinstance(layer, nn.ConvTranspose3d):
+            maps = F.conv_transpose3d(maps, layer.weight, layer.bias, stride=2)
+        elif isinstance(layer, nn.Conv3d):
+            # Those that halve a map have no padding.
+            stride = 1 if layer.padding[0] else 2
+            maps = F.conv3d(maps, layer.weight, layer.bias, stride, layer.padding)
+        elif isinstance(layer, InstanceNorm):
+            maps = F.instance_norm(maps)
+        else:
+            maps = F.relu(maps)
+    return maps
+
+
 def plain_unet(network, images):
     """The network's formula with torch's layers in their usual layout."""
-
-    def block(layers, maps):
-        for layer in layers:
-            if isinstance(layer, nn.Conv3d):
-                maps = F.conv3d(maps, layer.weight, layer.bias, padding=1)
-            elif isinstance(layer, InstanceNorm):
-                maps = F.instance_norm(maps)
-            else:
-                maps = F.relu(maps)
-        return maps
-
     skips, maps = [], images
     for level, layers in enumerate(network.encoder):
         maps = block(layers, F.max_pool3d(maps, 2) if level else maps)
@@ -80,6 +85,19 @@ def plain_unet(network, images):
     return network.segmentation_head(maps), maps
 
 
+def plain_vnet(network, images):
+    skips, maps = [], block(network.encoder[0], images)
+    for down, stage in zip(network.down, network.encoder[1:], strict=True):
+        skips.append(maps)
+        maps = block(stage, block(down, maps))
+    for up, stage in zip(network.up[::-1], network.decoder[::-1], strict=True):
+        maps = block(stage, block(up, maps) + skips.pop())
+    return network.segmentation_head(maps), maps
+
+
+PLAIN = {"unet3d": plain_unet, "vnet": plain_vnet}
+
+
 def values_and_gradients(call, network, images):
     network.zero_grad()
     found = call(images)
@@ -88,11 +106,12 @@ def values_and_gradients(call, network, images):
     return [maps.detach() for maps in found], gradients
 
 
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-3)])
-def test_the_unet_and_its_gradients_are_those_of_plain_layers(kind, tolerance):
-    network, images = build(kind=kind), draw(*SHAPE).to(kind)
+def test_networks_and_their_gradients_are_those_of_plain_layers(name, kind, tolerance):
+    network, images = build(name, kind), draw(*SHAPE).to(kind)
     own = values_and_gradients(network, network, images)
-    plain = values_and_gradients(lambda inputs: plain_unet(network, inputs), network, images)
+    plain = values_and_gradients(lambda inputs: PLAIN[name](network, inputs), network, images)
     torch.testing.assert_close(own, plain, rtol=tolerance, atol=tolerance)
 
 
