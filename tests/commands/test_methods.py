@@ -114,7 +114,13 @@ def test_defaults_can_be_given_back_as_they_are_shown(name):
 
 def test_networks_are_counted_without_teachers_and_discriminators():
     counts = {name: trained_networks(name) for name in METHODS}
-    assert {name for name, count in counts.items() if count == 2} == {"cps", "cld", "dhc", "dvcl"}
+    assert {name for name, count in counts.items() if count == 2} == {
+        "supervised_pair",
+        "cps",
+        "cld",
+        "dhc",
+        "dvcl",
+    }
     assert set(counts.values()) == {1, 2}
 
 
@@ -144,7 +150,10 @@ def test_one_method_is_shown_with_its_settings(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("mean-teacher", "did you mean 'mean_teacher'?"), ("xyz", "one of supervised, dan, ")],
+    [
+        ("mean-teacher", "did you mean 'mean_teacher'?"),
+        ("xyz", "one of supervised, supervised_pair, "),
+    ],
 )
 def test_an_unknown_method_comes_with_the_nearest_one(name: str, hint: str, run: Run) -> None:
     code, _, err = run("methods", name)

@@ -74,7 +74,9 @@ def test_methods_that_would_learn_wrong_are_refused(make_project, method: str) -
     with pytest.raises(InputError) as error:
         train(project, method)
     assert f"method {method}: 1 of 2 labelled cases lack organs, the first b;" in str(error.value)
-    assert "train one of supervised, dan, mean_teacher, ua_mt, cps." in str(error.value)
+    assert "train one of supervised, supervised_pair, dan, mean_teacher, ua_mt, cps." in str(
+        error.value
+    )
 
 
 def test_an_organ_that_no_labelled_case_has_is_refused(make_project) -> None:

@@ -275,8 +275,9 @@ def test_a_method_is_one_class_whose_keywords_are_its_settings(name):
     assert all(f"\n    {setting.name}:" in documented for setting in settings)
 
 
-def test_only_the_supervised_baseline_needs_no_unlabelled_cases():
-    assert [name for name, kind in METHODS.items() if not kind.needs_unlabelled] == ["supervised"]
+def test_only_the_baselines_need_no_unlabelled_cases():
+    without = [name for name, kind in METHODS.items() if not kind.needs_unlabelled]
+    assert without == ["supervised", "supervised_pair"]
 
 
 @pytest.mark.parametrize("name", CO_TRAINED)

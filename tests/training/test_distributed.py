@@ -180,7 +180,8 @@ def test_no_thread_is_left_to_abort_python_as_it_ends(tmp_path):
         "from dvcl.training.distributed import joined\n"
         "with joined('cpu') as (processes, _):\n"
         "    processes.lead(lambda: None)\n"
-        "names = [open(f'/proc/self/task/{n}/comm').read() for n in os.listdir('/proc/self/task')]\n"
+        "tasks = '/proc/self/task'\n"
+        "names = [open(f'{tasks}/{task}/comm').read() for task in os.listdir(tasks)]\n"
         "assert not [name for name in names if 'gloo' in name], names\n"
     )
     finish(*TORCHRUN, script)

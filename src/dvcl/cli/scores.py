@@ -71,7 +71,9 @@ def compare(
     studies: Annotated[list[Path], typer.Argument(help="Folders that `dvcl prepare` made.")],
     methods: Annotated[
         str | None,
-        typer.Option(help="Names with commas, or all.", show_default="supervised,cps,dvcl"),
+        typer.Option(
+            help="Names with commas, or all.", show_default="supervised,supervised_pair,cps,dvcl"
+        ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0",
     labelled_cases: Annotated[

@@ -21,7 +21,8 @@ from dvcl.splits import Split
 from dvcl.studies.divide import divide, with_division
 from dvcl.studies.project import Project, open_project
 
-DEFAULT_METHODS = "supervised,cps,dvcl"
+# With the controls: what one network and what two have from the labels alone.
+DEFAULT_METHODS = "supervised,supervised_pair,cps,dvcl"
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from dvcl.methods.mean_teacher import MeanTeacher
 from dvcl.methods.method import Method
 from dvcl.methods.sassnet import SASSNet
 from dvcl.methods.supervised import Supervised
+from dvcl.methods.supervised_pair import SupervisedPair
 from dvcl.methods.u2pl import U2PL
 from dvcl.methods.ua_mt import UAMT
 from dvcl.methods.ugpcl import UGPCL
 
 METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
+    "supervised_pair": SupervisedPair,
     "dan": DAN,
     "mean_teacher": MeanTeacher,
     "ua_mt": UAMT,
