@@ -30,6 +30,7 @@ from typing import Any
 import torch
 
 from dvcl.commands.fit import check_fit
+from dvcl.commands.pilot import STEPS, step_seconds
 from dvcl.commands.sources import find_dataset
 from dvcl.commands.train import make_run, make_sampler
 from dvcl.commands.validation import make_validation
@@ -51,7 +52,6 @@ RECIPES = {"demo": "demo", "headneck": "small-ct", "hippocampus": "small-mr"}
 LABELLED = {"demo": 4, "headneck": 4, "hippocampus": 5}
 VALIDATION = 8  # phantom patients; the other tasks take the labelled cases that are left
 MOST_VALIDATION = 20
-PILOT_STEPS, PILOT_SKIPPED = 60, 5
 
 
 def options() -> argparse.Namespace:
@@ -111,7 +111,7 @@ def find(task: str, data: Path) -> Dataset:
 
 
 def timed(
-    run: Run, store: Store, settings: Training, validate: Validate | None = None
+    run: Run, store: Store, settings: Training, validate: Validate
 ) -> list[tuple[float, Row]]:
     """Train from the beginning; the journal's rows, each with the processor's seconds so far."""
     rows: list[tuple[float, Row]] = []
@@ -125,14 +125,6 @@ def timed(
     return rows
 
 
-def step_seconds(run: Run, store: Store, settings: Training) -> float:
-    """Of a step, the mean over a short run through the whole schedule."""
-    short = replace(settings, iterations=PILOT_STEPS, validate_every=PILOT_STEPS)
-    seconds = [seconds for seconds, _ in timed(run, store, short)]
-    # The first steps pay for starting, the last one measures gradients.
-    return (seconds[-2] - seconds[PILOT_SKIPPED]) / (PILOT_STEPS - 2 - PILOT_SKIPPED)
-
-
 def learn(
     run: Run, project: Project, recipe: Recipe, seconds: float, scores: int
 ) -> dict[str, Any]:
@@ -143,7 +135,7 @@ def learn(
     asked = recipe.training.precision
     precision = faster_precision(CPU) if asked == "auto" else asked
     settings = replace(recipe.training, precision=precision)
-    steps = max(PILOT_STEPS, round(seconds / step_seconds(run, store, settings)))
+    steps = max(STEPS, round(seconds / step_seconds(run, store, CPU)))
     warmup = min(settings.warmup, steps // 5)
     settings = replace(
         settings, iterations=steps, validate_every=math.ceil(steps / scores), warmup=warmup

@@ -32,7 +32,8 @@ def make_record() -> Callable[..., RunRecord]:
         suffix = "".join(f", {part}" for part in changed(varied))
         organs = {"liver": liver, "spleen": spleen or {}}
         settings = {
-            "recipe": {"preprocessing": {"order": 1}, "training": {"rate": 0.1}, "methods": {}},
+            "recipe": {"preprocessing": {"order": 1}, "methods": {},
+                       "training": {"rate": 0.1, "iterations": 20}},
             "split": {"labelled": ["l"], "unlabelled": ["u", "v"], "validation": ["w"],
                       "test": list(liver)},
             "modality": "CT", "data": "abc",

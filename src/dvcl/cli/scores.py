@@ -87,6 +87,10 @@ def compare(
         str | None,
         typer.Option(help="Runs of the paper's table instead: 1 to 8, or fig8a to fig8f."),
     ] = None,
+    equal: Annotated[
+        Literal["steps", "time"],
+        typer.Option(help="What every run gets as much of; time is measured before the first."),
+    ] = "steps",
     name: Annotated[str | None, typer.Option(help="Of the comparison; the recipe's name.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the studies' own.")] = None,
     validation_share: ValidationShare = None,
@@ -120,8 +124,9 @@ def compare(
     options = Options(
         methods=methods, seeds=parse_numbers("--seeds", seeds),
         labelled_cases=parse_numbers("--labelled-cases", labelled_cases),
-        vary=vary, twin=twin, table=table, name=name, recipe=recipe, changes=tuple(changes),
-        validation_share=validation_share, test_share=test_share, split_seed=split_seed,
+        vary=vary, twin=twin, equal=equal, table=table, name=name, recipe=recipe,
+        changes=tuple(changes), validation_share=validation_share, test_share=test_share,
+        split_seed=split_seed,
         jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
         recorded=recorded, shown=Chosen(case, names(show), names(organs)),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from dvcl.commands.compare_options import Options
 from dvcl.commands.compare_outcome import Outcome
 from dvcl.commands.compare_runs import missing_runs, run_comparison
+from dvcl.commands.compare_time import with_equal_time
 from dvcl.commands.console import console
 from dvcl.comparison.across import across_groups
 from dvcl.comparison.choice import check_chosen
@@ -36,6 +37,8 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     check_chosen(options.shown, [open_project(study).dataset for study in studies])
     folders = [*options.recorded, *([folder] if (folder / RUNS).exists() else [])]
     earlier = located(_read_all(folders), studies)
+    if options.equal == "time":
+        entries = with_equal_time(entries, options, folder, earlier)
     steps = missing_runs(entries, options, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
     if dry:

@@ -11,7 +11,7 @@ import torch
 
 from dvcl.comparison.choice import UNCHOSEN, Chosen
 from dvcl.comparison.jobs import Start, start_here, start_submitted
-from dvcl.comparison.plan import Entry, plan
+from dvcl.comparison.plan import Entry, Equal, plan
 from dvcl.comparison.table_plan import plan_table
 from dvcl.errors import InputError
 from dvcl.methods import BASELINE, METHODS
@@ -34,6 +34,7 @@ class Options:
     labelled_cases: Sequence[int] = ()
     vary: Sequence[str] = ()
     twin: bool = False
+    equal: Equal = "steps"
     table: str | None = None
     name: str | None = None
     recipe: str | None = None
@@ -63,7 +64,8 @@ class Options:
         numbers: Sequence[int | None] = self.labelled_cases or [None]
         if self.table is None:
             vary = parse_varied(self.vary)
-            return plan(studies, self.method_names(), self.seeds, numbers, vary, name)
+            methods = self.method_names()
+            return plan(studies, methods, self.seeds, numbers, vary, name, self.equal)
         if self.methods or self.vary or self.twin:
             raise InputError(
                 f"--table {self.table}: found with --methods, --vary or --twin; expected without, "
@@ -73,7 +75,7 @@ class Options:
         recipes = {
             study: open_project(study).load_recipe(self.recipe, self.changes) for study in studies
         }
-        return plan_table(table, recipes, self.seeds, numbers, name)
+        return plan_table(table, recipes, self.seeds, numbers, name, self.equal)
 
     def divide(self, project: Project, recipe: Recipe, labelled_cases: int | None) -> Split:
         """As `dvcl train` does with the same options."""
@@ -85,7 +87,7 @@ class Options:
 
     def training(self, entry: Entry) -> tuple[str, ...]:
         """Arguments of `dvcl` that train a run."""
-        changes = (f"--set={change}" for change in (*self.changes, *entry.varied))
+        changes = (f"--set={change}" for change in (*self.changes, *entry.changes))
         optional = {
             "--recipe": self.recipe, "--labelled-cases": entry.labelled_cases,
             "--validation-share": self.validation_share, "--test-share": self.test_share,

@@ -59,7 +59,7 @@ def missing_runs(
     for entry in entries:
         project = projects[entry.study]
         try:
-            recipe = project.load_recipe(options.recipe, (*options.changes, *entry.varied))
+            recipe = project.load_recipe(options.recipe, (*options.changes, *entry.changes))
             split = options.divide(project, recipe, entry.labelled_cases)
             run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
             check_fit(run, run.build_method(), project.store(recipe))

@@ -27,6 +27,7 @@ def _cost(records: Sequence[RunRecord], against: float) -> Cost:
     machines = (f"{r.made_with['device']}, {_threads(r.made_with['threads'])}" for r in records)
     return Cost(
         len(records),
+        records[0].settings["recipe"]["training"]["iterations"],
         median(record.minutes for record in records),
         seconds,
         seconds / against if against else math.nan,

@@ -47,7 +47,7 @@ def label_curves(findings: Sequence[Findings]) -> list[LabelCurve]:
     for found in findings:
         record = next(iter(found.runs.values()))[0]
         number = len(record.settings["split"]["labelled"])
-        title = found.title.removesuffix(f", {number} labelled")
+        title = found.title.replace(f", {number} labelled", "")
         studies.setdefault((title, _common(record)), {})[number] = found
     return [
         _curve(title, {number: groups[number] for number in sorted(groups)})
@@ -60,7 +60,7 @@ def _common(record: RunRecord) -> str:
     """Hash of all that must be equal; what is not labelled is unlabelled, so the split is not."""
     methods = record.settings["recipe"].get("methods", {})
     split = {"test": record.settings["split"]["test"]}
-    common = {**apart_from_methods(record.settings), "methods": methods, "split": split}
+    common = {**apart_from_methods(record), "methods": methods, "split": split}
     return sha256_of_json(common)
 
 

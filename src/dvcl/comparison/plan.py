@@ -6,9 +6,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dvcl.errors import InputError
 from dvcl.training.journal import last_iteration
+
+Equal = Literal["steps", "time"]
+EQUAL_TIME = "equal time"
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Entry:
         labelled_cases: As for `make_split`.
         varied: The settings in which the run's variant differs, as "key=value".
         group: Folder under the study's ``runs``.
+        schedule: Settings that give this run as much time as the others, as "key=value"; none
+            where all runs take equal steps.
     """
 
     study: Path
@@ -30,6 +36,12 @@ class Entry:
     labelled_cases: int | None = None
     varied: tuple[str, ...] = ()
     group: str = ""
+    schedule: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """All settings in which the run differs from the comparison's."""
+        return (*self.varied, *self.schedule)
 
     @property
     def folder(self) -> Path:
@@ -73,6 +85,7 @@ def plan(
     labelled_cases: Sequence[int | None],
     vary: Mapping[str, Sequence[str]],
     name: str,
+    equal: Equal = "steps",
 ) -> list[Entry]:
     """All runs of a comparison, so ordered that what is done first can be compared first.
 
@@ -83,6 +96,7 @@ def plan(
         labelled_cases: Numbers of labelled cases; None keeps all.
         vary: Setting -> values to try; all combinations.
         name: Where the settings are as they are; variants add to it.
+        equal: What all runs have as much of; the schedules of equal time are set afterwards.
 
     Raises:
         InputError: When a list is empty or holds something twice.
@@ -101,7 +115,7 @@ def plan(
         for values in itertools.product(*vary.values())
     ]
     return [
-        Entry(study, method, seed, number, varied, group_name(name, number, varied))
+        Entry(study, method, seed, number, varied, group_name(name, number, varied, equal))
         for seed in seeds
         for study in studies
         for number in labelled_cases
@@ -131,7 +145,10 @@ def changed(varied: Sequence[str]) -> list[str]:
     return [f"{key.rpartition('.')[2]}={value}".replace("/", "-") for key, _, value in pairs]
 
 
-def group_name(name: str, labelled_cases: int | None, varied: Sequence[str]) -> str:
+def group_name(
+    name: str, labelled_cases: int | None, varied: Sequence[str], equal: Equal = "steps"
+) -> str:
     """Such as "small-ct, 4 labelled, neighbours=5"."""
     labelled = [] if labelled_cases is None else [f"{labelled_cases} labelled"]
-    return ", ".join([name, *labelled, *changed(varied)]).replace("/", "-")
+    time = [EQUAL_TIME] if equal == "time" else []
+    return ", ".join([name, *labelled, *time, *changed(varied)]).replace("/", "-")

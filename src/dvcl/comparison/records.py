@@ -90,6 +90,7 @@ def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
                 **dict(zip(KEY, record.key, strict=True)),
                 "labelled_cases": record.entry.labelled_cases,
                 "varied": list(record.entry.varied),
+                "schedule": list(record.entry.schedule),
                 "hash": record.hash,
                 "settings": key,
                 "made_with": record.made_with,
@@ -115,7 +116,7 @@ def read_records(folder: Path) -> list[RunRecord]:
             RunRecord(
                 Entry(
                     Path(run["study"]), run["method"], run["seed"], run["labelled_cases"],
-                    tuple(run["varied"]), run["group"],
+                    tuple(run["varied"]), run["group"], tuple(run.get("schedule", ())),
                 ),
                 run["hash"], written["settings"][run["settings"]], run["made_with"],
                 run["seconds_per_step"], run["minutes"], run["peak_mib"], run["validation"],
@@ -149,9 +150,7 @@ def together(old: Iterable[RunRecord], new: Iterable[RunRecord]) -> list[RunReco
     with what they cannot be compared with. The settings of a method are its own affair.
     """
     new = list(new)
-    common = {
-        record.entry.label: sha256_of_json(apart_from_methods(record.settings)) for record in new
-    }
+    common = {record.entry.label: sha256_of_json(apart_from_methods(record)) for record in new}
     own = {
         (record.entry.label, record.entry.method): sha256_of_json(_own(record)) for record in new
     }
@@ -159,7 +158,7 @@ def together(old: Iterable[RunRecord], new: Iterable[RunRecord]) -> list[RunReco
     for record in old:
         label, method = record.entry.label, record.entry.method
         shared, mine = (
-            sha256_of_json(apart_from_methods(record.settings)),
+            sha256_of_json(apart_from_methods(record)),
             sha256_of_json(_own(record)),
         )
         if common.get(label, shared) == shared and own.get((label, method), mine) == mine:
@@ -167,14 +166,19 @@ def together(old: Iterable[RunRecord], new: Iterable[RunRecord]) -> list[RunReco
     return list((kept | {record.key: record for record in new}).values())
 
 
-def apart_from_methods(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What runs of all methods must have in common to be compared: data, split and schedule."""
+def apart_from_methods(record: RunRecord) -> dict[str, Any]:
+    """What runs of all methods must have in common to be compared: data, split and schedule.
+
+    Where runs take equal time, the parts of the schedule that differ for it are left out.
+    """
+    own = {change.partition("=")[0] for change in record.entry.schedule}
     recipe = {
-        key: value
-        for key, value in settings["recipe"].items()
-        if key not in ("name", "about", "methods")
-    }
-    return {**settings, "recipe": recipe}
+        section: {k: v for k, v in values.items() if f"{section}.{k}" not in own}
+        if isinstance(values, Mapping) else values
+        for section, values in record.settings["recipe"].items()
+        if section not in ("name", "about", "methods")
+    }  # fmt: skip
+    return {**record.settings, "recipe": recipe}
 
 
 def _own(record: RunRecord) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dvcl.comparison.plan import Entry, check_lists, group_name
+from dvcl.comparison.plan import Entry, Equal, check_lists, group_name
 from dvcl.paper.tables import PaperTable, Row
 from dvcl.recipe import Recipe, method_settings
 
@@ -17,6 +17,7 @@ def plan_table(
     seeds: Sequence[int],
     labelled_cases: Sequence[int | None],
     name: str,
+    equal: Equal = "steps",
 ) -> list[Entry]:
     """All runs of a table, each once, ordered and named as `comparison.plan` does.
 
@@ -29,13 +30,14 @@ def plan_table(
         seeds: Of each row.
         labelled_cases: Numbers of labelled cases; None keeps all.
         name: Of the comparison.
+        equal: As for `comparison.plan`.
 
     Raises:
         InputError: When a list is empty or holds something twice.
     """
     check_lists({"studies": list(recipes), "seeds": seeds, "labelled cases": labelled_cases})
     entries = (
-        Entry(study, method, seed, number, varied, group_name(name, number, varied))
+        Entry(study, method, seed, number, varied, group_name(name, number, varied, equal))
         for seed in seeds
         for study, recipe in recipes.items()
         for number in labelled_cases

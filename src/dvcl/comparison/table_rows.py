@@ -66,9 +66,7 @@ def comparable(records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     groups: dict[str, list[RunRecord]] = {}
     for record in records:
         if all(change.startswith("methods.") for change in record.entry.varied):
-            groups.setdefault(sha256_of_json(apart_from_methods(record.settings)), []).append(
-                record
-            )
+            groups.setdefault(sha256_of_json(apart_from_methods(record)), []).append(record)
     return groups
 
 

@@ -15,6 +15,7 @@ class Cost:
 
     Attributes:
         runs: That count.
+        steps: Of a run.
         minutes: Of a run, with validation; the median.
         seconds_per_step: The median.
         relative: The same over the baseline's.
@@ -23,6 +24,7 @@ class Cost:
     """
 
     runs: int
+    steps: int
     minutes: float
     seconds_per_step: float
     relative: float
@@ -38,11 +40,13 @@ def cost_table(costs: Mapping[str, Cost], reference: str) -> TextTable:
         reference: What ``relative`` is relative to.
     """
     return TextTable(
-        ("Method", "Runs", "Minutes per run", "s/step", f"× {reference}", "Peak MiB", "Device"),
+        ("Method", "Runs", "Steps", "Minutes per run", "s/step", f"× {reference}", "Peak MiB",
+         "Device"),
         tuple(
             (
-                name, str(cost.runs), f"{cost.minutes:.1f}", f"{cost.seconds_per_step:.3f}",
-                _number(cost.relative, 2), _number(cost.peak_mib, 0), "; ".join(cost.machines),
+                name, str(cost.runs), str(cost.steps), f"{cost.minutes:.1f}",
+                f"{cost.seconds_per_step:.3f}", _number(cost.relative, 2),
+                _number(cost.peak_mib, 0), "; ".join(cost.machines),
             )
             for name, cost in costs.items()
         ),
