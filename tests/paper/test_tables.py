@@ -21,10 +21,11 @@ def test_all_tables_and_all_parts_of_the_figure_are_there():
         paper_table("9")
 
 
-def test_tables_of_methods_have_every_method_once_in_order():
+def test_tables_of_methods_have_every_method_of_the_paper_once_in_order():
+    methods = [name for name in METHODS if name not in ("supervised_pair", "bcp")]
     for name in "157":
-        assert [row.method for row in TABLES[name].rows] == list(METHODS)
-    assert [row.method for row in TABLES["6"].rows] == list(METHODS)[1:]
+        assert [row.method for row in TABLES[name].rows] == methods
+    assert [row.method for row in TABLES["6"].rows] == methods[1:]
     assert {row.heading for row in TABLES["6"].rows} == {"w/o VCL", "w/ VCL"}
 
 

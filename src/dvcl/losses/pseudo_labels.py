@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
+from scipy import ndimage
 from torch import Tensor
+
+TOUCHING = np.ones((3, 3, 3), dtype=bool)  # by a face, an edge or a corner
 
 
 def hard_labels(scores: Tensor) -> Tensor:
@@ -15,3 +20,21 @@ def hard_labels(scores: Tensor) -> Tensor:
         (B, D, H, W) int64. ``max`` gives what ``argmax`` gives, several times faster on a CPU.
     """
     return scores.max(1).indices
+
+
+def largest_components(labels: Tensor, classes: int) -> Tensor:
+    """Each organ's largest connected component; its other voxels become background.
+
+    Voxels are connected by faces, edges and corners. Found on the CPU.
+
+    Args:
+        labels: (B, D, H, W) int64.
+        classes: K.
+    """
+    kept = np.zeros(labels.shape, dtype=np.int64)
+    for patch, out in zip(labels.cpu().numpy(), kept, strict=True):
+        for organ in range(1, classes):
+            parts, count = ndimage.label(patch == organ, TOUCHING)
+            if count:
+                out[parts == 1 + np.bincount(parts.ravel())[1:].argmax()] = organ
+    return torch.from_numpy(kept).to(labels.device)

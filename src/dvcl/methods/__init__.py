@@ -1,6 +1,7 @@
 """Training methods by name."""
 
 from dvcl.methods.bacon import BaCon
+from dvcl.methods.bcp import BCP
 from dvcl.methods.ccl import CCL
 from dvcl.methods.cld import CLD
 from dvcl.methods.cps import CPS
@@ -35,6 +36,7 @@ METHODS: dict[str, type[Method]] = {
     "bacon": BaCon,
     "ccl": CCL,
     "dvcl": DVCL,
+    "bcp": BCP,
 }
 
 # What the others are held against.

@@ -20,17 +20,32 @@ def draw_boxes(count: int, shape: torch.Size, random: torch.Generator) -> Tensor
     Returns:
         (B, D, H, W) bool, true inside.
     """
-    device = random.device
-    cuts = torch.rand(count, 2, generator=random, device=device).sort(1).values
+    cuts = torch.rand(count, 2, generator=random, device=random.device).sort(1).values
     ends = cuts.new_tensor([0.0, 1.0]).expand(count, 2)
     exponents = torch.cat([ends[:, :1], cuts, ends[:, 1:]], dim=1).diff()
+    sizes = cuts.new_tensor(shape)
+    sides = (sizes * 0.5**exponents).round().clamp_min(1).minimum(sizes)
+    return place_boxes(sides, shape, random)
+
+
+def place_boxes(sides: Tensor, shape: torch.Size, random: torch.Generator) -> Tensor:
+    """Boxes anywhere within their patches.
+
+    Args:
+        sides: (B, 3) whole numbers, 1 to those of ``shape``.
+        shape: (D, H, W).
+        random: On the device of ``sides``.
+
+    Returns:
+        (B, D, H, W) bool, true inside.
+    """
+    count, device = len(sides), sides.device
     places = torch.rand(count, 3, generator=random, device=device)
     boxes = torch.ones(count, 1, 1, 1, dtype=torch.bool, device=device)
     for axis, size in enumerate(shape):
-        sides = (size * 0.5 ** exponents[:, axis]).round().clamp(1, size)
-        starts = (places[:, axis] * (size - sides + 1)).floor()
+        starts = (places[:, axis] * (size - sides[:, axis] + 1)).floor()
         line = torch.arange(size, device=device)
-        inside = (line >= starts.unsqueeze(1)) & (line < (starts + sides).unsqueeze(1))
+        inside = (line >= starts.unsqueeze(1)) & (line < (starts + sides[:, axis]).unsqueeze(1))
         boxes = boxes & inside.view(count, *(size if other == axis else 1 for other in range(3)))
     return boxes
 
