@@ -25,21 +25,27 @@ under autocast. Peers may want an environment of their own (PYTHONPATH=src OTHER
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 from measuring import in_fresh_process
-from peers_learning_trainers import PEERS, Job, Trained, run_job
+from peers_dvcl import train_dvcl
+from peers_job import Job, Trained
+from peers_monai import train_monai
+from peers_nnunet import train_nnunet
 
 from dvcl.commands.sources import find_dataset
 from dvcl.datasets.dataset import Dataset
@@ -58,6 +64,7 @@ Row = dict[str, Any]
 # Of a row: what makes it another experiment than the others.
 KEY = ("task", "who", "budget_s", "seed")
 SECONDS = (300, 900)
+PEERS: dict[str, Callable[[Job], Trained]] = {"nnunet": train_nnunet, "monai": train_monai}
 WHO = (*PEERS, "supervised", "dvcl")
 
 
@@ -257,6 +264,16 @@ def run_missing(asked: argparse.Namespace, work: Path) -> None:
         with asked.out.open("a") as file:
             file.write(f"{json.dumps(row)}\n")
         print(json.dumps(row), flush=True)
+
+
+def run_job(job: Job, who: str) -> Trained:
+    """Train and predict with one thread; what the trainer prints goes to log.txt of the folder."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    (job.folder / "predictions").mkdir(parents=True)
+    log = (job.folder / "log.txt").open("w", buffering=1)
+    with log, contextlib.redirect_stdout(log):
+        return PEERS[who](job) if who in PEERS else train_dvcl(job, who)
 
 
 def main() -> None:
