@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = (
     "errors",
     "files",
+    "records",
+    "locks",
     "resources",
     "volume",
     "leaks",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
+from typing import Any
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 80
+_BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxset = _BRIEF.maxdict = 6
+_BRIEF.maxlevel = 3
 
 
 class InputError(Exception):
@@ -28,3 +35,13 @@ class InputError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Raised in worker processes too: pickle must not pass the joined text as a problem.
         return type(self), (self.problems, self.heading)
+
+
+def shown(value: Any) -> str:
+    """A value in a message: of any size and depth in about a line, printable on any terminal."""
+    try:
+        text = _BRIEF.repr(value)
+    except ValueError:
+        # Python writes out no number of more than some thousand digits.
+        text = "a number of thousands of digits"
+    return text.encode("utf-8", "backslashreplace").decode()

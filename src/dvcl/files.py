@@ -1,4 +1,4 @@
-"""Writing that never leaves half a file, reading that says what is wrong, hashes and locks."""
+"""Writing that never leaves half a file, reading that says what is wrong, and hashes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import re
-import socket
 import tempfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
+
+# Names of files and folders that are being written.
+PARTIAL = ".partial-"
 
 # The disk or the permissions, not the program, are at fault.
 REFUSALS = {
@@ -36,10 +40,10 @@ def write_atomically(path: Path | str) -> Iterator[Path]:
             untouched.
     """
     path = Path(path)
-    with _explained(path):
+    with refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=".partial-", suffix="".join(path.suffixes[-2:]), dir=path.parent
+            prefix=f"{PARTIAL}{os.getpid()}-", suffix="".join(path.suffixes[-2:]), dir=path.parent
         )
         os.close(handle)
         temporary = Path(name)
@@ -59,7 +63,7 @@ def require_writable(folder: Path | str) -> None:
     Raises:
         InputError: When it cannot be made or written to.
     """
-    with _explained(Path(folder)):
+    with refusals_named(Path(folder)):
         Path(folder).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
 
@@ -79,7 +83,12 @@ def refusal(number: int, path: Path | str | None) -> InputError:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def refusals_named(path: Path) -> Iterator[None]:
+    """Whatever the system refuses in the block is told of ``path``.
+
+    Raises:
+        InputError: In the place of the system's error.
+    """
     try:
         yield
     except InputError:
@@ -131,7 +140,13 @@ def read_json(path: Path | str, remedy: str = "") -> Any:
     try:
         # "-sig": editors on Windows put a byte order mark first.
         text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, object_pairs_hook=_without_double_keys)
+        value = json.loads(
+            text, object_pairs_hook=_without_double_keys, parse_constant=_refuse_constant
+        )
+        if "\\ud" in text.casefold():
+            # Half of a letter: it can be neither printed nor written.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except FileNotFoundError as error:
         problem = f"{path}: no such file; a JSON file was expected there. {remedy}"
         raise InputError(problem.strip()) from error
@@ -148,26 +163,13 @@ def _without_double_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # The standard allows them, and the last one would win in silence.
     entries = dict(pairs)
     if len(entries) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} occurs twice")
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {shown(key)} occurs twice")
     return entries
 
 
-@contextmanager
-def read_record(path: Path | str, remedy: str) -> Iterator[Any]:
-    """Yield the content of a JSON file that this program wrote, to be taken apart in the block.
-
-    Raises:
-        InputError: When the file is missing, is not JSON, or lacks what the block looks for; ends
-            with ``remedy``.
-    """
-    value = read_json(path, remedy)
-    try:
-        yield value
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: is not as this program writes it ({type(error).__name__}: {error}). {remedy}"
-        ) from error
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def sha256_of_bytes(path: Path | str) -> str:
@@ -190,66 +192,10 @@ def sha256_of_json(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-@contextmanager
-def folder_lock(folder: Path | str) -> Iterator[None]:
-    """Hold ``folder`` for this process, so that two runs never write into each other.
-
-    A lock left behind by a killed process of this machine is taken over.
-
-    Raises:
-        InputError: When another living process holds it; names its pid and host.
-    """
-    path = Path(folder) / "lock.json"
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _refuse_if_held(path)
-            path.unlink(missing_ok=True)
-        _create_lock(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _create_lock(path: Path) -> None:
-    mine = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
-    try:
-        # "x" creates or fails in one step: of two processes that start together one wins.
-        file = path.open("x", encoding="utf-8")
-    except FileExistsError as error:
-        raise InputError(
-            f"{path.parent}: another process took it at this moment ({path}). Wait for it, or "
-            "choose another folder."
-        ) from error
-    try:
-        with file:
-            file.write(mine)
-    except OSError:
-        # On a full disk an empty lock would stay and keep everyone out.
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _refuse_if_held(path: Path) -> None:
-    remedy = f"If no other process works in {path.parent}, delete this file."
-    with read_record(path, remedy) as other:
-        if _is_held(other):
-            raise InputError(
-                f"{path.parent}: in use by process {other['pid']} on {other['host']}. Wait for it, "
-                f"stop it, or, if you are sure that it is gone, delete {path}."
-            )
-
-
-def _is_held(lock: dict[str, Any]) -> bool:
-    if lock["host"] != socket.gethostname():
-        return True
-    if lock["pid"] == os.getpid():
-        return False
-    try:
-        os.kill(lock["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def crc32_of_bytes(path: Path | str) -> int:
+    """CRC-32 of a file's bytes: finds every flipped bit, at the speed of memory."""
+    found = 0
+    with Path(path).open("rb") as file:
+        while part := file.read(2**20):
+            found = zlib.crc32(part, found)
+    return found

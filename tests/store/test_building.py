@@ -13,7 +13,7 @@ import pytest
 
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.errors import InputError
-from dvcl.files import write_json
+from dvcl.files import read_json, write_json
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
 from dvcl.store import build_store, open_store, store_folder, writing
 from dvcl.store.reading import store_identity
@@ -262,7 +262,7 @@ def test_failing_cases_are_reported_together_after_the_others(
         assert f"{name}.nii.gz" in problem
     assert sorted(seen) == ["a", "b", "c", "d"]
     folder = store_folder(tmp_path / "store", dataset, SETTINGS)
-    assert [path.name for path in folder.iterdir()] == ["c"]
+    assert {path.name for path in folder.iterdir()} == {".lock", "c"}
     with pytest.raises(InputError, match="no finished store"):
         open_store(folder)
 
@@ -347,7 +347,7 @@ def test_a_build_by_processes_can_be_stopped_and_continued(
     assert 0 < len(finished) < len(names)
     store = build_store(dataset, SETTINGS, tmp_path / "store", workers=1)
     assert len(prepared) == len(names) - len(finished)
-    assert {path.name for path in folder.iterdir()} == {*names, "store.json"}
+    assert {path.name for path in folder.iterdir()} == {*names, "store.json", ".lock"}
     assert all(np.array_equal(store.case(name).image, store.case(names[0]).image) for name in names)
 
 
@@ -370,6 +370,28 @@ def test_a_case_with_a_damaged_record_is_prepared_again(
     prepared.clear()
     assert build_store(dataset, SETTINGS, tmp_path / "store").case("b").id == "b"
     assert prepared == ["b"]
+
+
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "organ_voxels.npy"])
+@pytest.mark.parametrize("known", [True, False], ids=["with checksum", "earlier version"])
+def test_a_damaged_case_is_prepared_again(
+    dataset: Dataset, tmp_path: Path, prepared: list[str], name: str, known: bool
+) -> None:
+    store = build_store(dataset, SETTINGS, tmp_path / "store")
+    path, record = store.folder / "b" / name, store.folder / "b" / "case.json"
+    if not known:
+        write_json(record, {k: v for k, v in read_json(record).items() if k != "checksums"})
+        build_store(dataset, SETTINGS, tmp_path / "store")
+        assert name in read_json(record)["checksums"], "from now on damage is found"
+    prepared.clear()
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{name}: has the checksum .*Prepare the data set again"):
+        open_store(store.folder).case("b").check()
+    build_store(dataset, SETTINGS, tmp_path / "store")
+    assert prepared == ["b"]
+    open_store(store.folder).case("b").check()
 
 
 @pytest.mark.parametrize("name", ["a", "../a", ".hidden", ""])

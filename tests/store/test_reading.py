@@ -106,3 +106,47 @@ def test_real_scans_keep_their_organs(real_data: Path, tmp_path: Path) -> None:
         assert set(np.unique(case.label)) == set(range(labels.classes))
         assert case.grid.prepared.orientation == "LPI"
         assert case.image.min() == -32768
+
+
+def flip(path: Path, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "organ_voxels.npy"])
+def test_a_flipped_bit_is_found_when_the_array_is_first_read(store: Store, name: str) -> None:
+    path = store.folder / "a" / name
+    for bit in (8 * path.stat().st_size - 3, 8 * 130):
+        flip(path, bit)
+        case = open_store(store.folder).case("a")
+        with pytest.raises(InputError, match=rf"{name}: has the checksum .*Prepare the data set"):
+            case.check()
+        with pytest.raises(InputError, match=rf"{name}: has the checksum"):
+            case.preload()
+            _ = case.organ_voxels
+        flip(path, bit)
+    open_store(store.folder).case("a").check()
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "told"),
+    [
+        ("image.npy", np.zeros((5, 8, 6), np.int16), r"the shape \(5, 8, 6\) found, \(5, 8, 7\)"),
+        ("image.npy", np.zeros((5, 8, 7), np.int32), "the type int32 found, int16"),
+        ("label.npy", np.full((5, 8, 7), 9, np.uint8), r"numbers up to \[9\]; below \[2\]"),
+        ("organ_voxels.npy", np.array([[1, 4, 8, 0]], np.int32), r"below \[2, 5, 8, 7\]"),
+        ("organ_voxels.npy", np.array([[1, -1, 0, 0]], np.int32), "none below 0"),
+        ("organ_voxels.npy", np.zeros((3, 3), np.int32), r"the shape \(3, 3\)"),
+    ],
+)
+def test_arrays_of_earlier_versions_must_be_possible(
+    store: Store, name: str, array: np.ndarray, told: str
+) -> None:
+    record = read_json(store.folder / "a" / "case.json")
+    del record["checksums"]
+    write_json(store.folder / "a" / "case.json", record)
+    store.case("a").check()
+    np.save(store.folder / "a" / name, array)
+    with pytest.raises(InputError, match=f"{name}: .*{told}"):
+        open_store(store.folder).case("a").check()

@@ -1,10 +1,22 @@
 """Checkpoints: whole, exact, and refused with a reason when they do not fit."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from dvcl.errors import InputError
-from dvcl.training.checkpoint import load_state, load_weights, save_state, save_weights
+from dvcl.methods import METHODS
+from dvcl.training.checkpoint import (
+    load_state,
+    load_weights,
+    save_state,
+    save_weights,
+    saved_facts,
+    weights_hash,
+)
 from dvcl.training.optimisation import Training, build_optimisers
 
 
@@ -60,8 +72,6 @@ def test_other_files_are_no_checkpoints(build_method, tmp_path):
     path.write_text("weights")
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load_weights(path, method)
-    from safetensors.torch import save_file
-
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load_weights(path, method)
@@ -92,3 +102,50 @@ def test_a_checkpoint_of_something_else(other, found, build_method, tmp_path):
     assert found in str(caught.value)
     assert f"with {method.classes} classes" in str(caught.value)
     assert all(torch.equal(method.state_dict()[key], value) for key, value in before.items())
+
+
+def test_every_flipped_bit_is_found(build_method, tmp_path):
+    method, path = build_method("supervised"), tmp_path / "best.safetensors"
+    save_weights(path, method, iteration=7)
+    content = path.read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, 8 * len(content), 60):
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        # In the name of the hash itself nothing else is changed.
+        if b'"sha256":' in flipped:
+            with pytest.raises(InputError, match="best.safetensors: "):
+                load_weights(path, build_method("supervised"))
+    path.write_bytes(content)
+    load_weights(path, build_method("supervised"))
+
+
+def test_files_without_a_hash_are_read_as_before(build_method, tmp_path):
+    method, path = build_method("supervised"), tmp_path / "best.safetensors"
+    tensors = {f"method/{name}": value for name, value in method.state_dict().items()}
+    save_file(tensors, path, metadata={"dvcl": '{"iteration": 7}'})
+    assert load_weights(path, build_method("supervised", seed=1)) == {"iteration": 7}
+    assert weights_hash(path) is None
+    assert saved_facts(path) == {"iteration": 7}
+    assert saved_facts(tmp_path / "last.safetensors") == {}
+
+
+def test_weights_that_are_not_finite_are_neither_written_nor_read(build_method, tmp_path):
+    method, path = build_method("supervised"), tmp_path / "best.safetensors"
+    save_weights(path, method, iteration=7)
+    before = path.read_bytes()
+    with torch.no_grad():
+        next(method.parameters())[0] = math.nan
+    with pytest.raises(InputError, match=r"not written, since the weights .* not finite|no longer"):
+        save_weights(path, method, iteration=8)
+    assert path.read_bytes() == before
+    tensors = {f"method/{name}": value for name, value in method.state_dict().items()}
+    save_file(tensors, path, metadata={"dvcl": "{}"})
+    with pytest.raises(InputError, match=r"best.safetensors: holds weights that are not finite"):
+        load_weights(path, build_method("supervised"))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_begins_with_finite_weights_and_buffers(name, build_method, tmp_path):
+    save_weights(tmp_path / "best.safetensors", build_method(name, classes=3))

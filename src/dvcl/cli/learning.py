@@ -112,6 +112,8 @@ def predict(
     from dvcl.studies.run import open_run, usable_device
 
     opened = open_run(run)
+    if unfinished := opened.unfinished():
+        console.print(unfinished, markup=False)
     window = opened.recipe.window.fast() if fast else None
     with bars() as bar:
         written = predict_files(

@@ -56,6 +56,8 @@ def evaluate(
             scores = score_folder(predictions, reference, labels, target, progress, tolerance_mm)
         else:
             run = open_run(predictions)
+            if unfinished := run.unfinished():
+                console.print(unfinished, markup=False)
             target = run.folder / SCORES
             window = run.recipe.window.fast() if fast else None
             scores = evaluate_run(

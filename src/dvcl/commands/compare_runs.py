@@ -13,9 +13,10 @@ from dvcl.commands.train import make_run
 from dvcl.comparison.jobs import Job, run_jobs
 from dvcl.comparison.plan import Entry
 from dvcl.errors import InputError
-from dvcl.files import folder_lock, sha256_of_json
+from dvcl.files import sha256_of_json
+from dvcl.locks import folder_lock
 from dvcl.studies.project import open_project
-from dvcl.studies.scored import SCORES
+from dvcl.studies.scored import is_scored
 
 
 def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> dict[str, str]:
@@ -63,7 +64,7 @@ def missing_runs(
             split = options.divide(project, recipe, entry.labelled_cases)
             run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
             check_fit(run, run.build_method(), project.store(recipe))
-            is_finished = run.is_recorded() and (run.folder / SCORES).exists()
+            is_finished = run.is_recorded() and is_scored(run)
             if not is_finished and sha256_of_json(run.settings) not in recorded:
                 steps[entry] = recipe.training.iterations
         except InputError as error:

@@ -17,9 +17,11 @@ from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evalua
 from dvcl.evaluation.score_file import write_scores
 from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
+from dvcl.locks import folder_lock
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
-from dvcl.studies.scored import SCORES, test_cases
+from dvcl.studies.scored import test_cases, write_run_scores
+from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import read_label
 
 
@@ -34,9 +36,29 @@ def evaluate_run(
     """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
 
     Raises:
-        InputError: When there is nothing to score or a case cannot be predicted.
+        InputError: When there is nothing to score, a case cannot be predicted, another process
+            scores the run, or it goes on training and changes its weights.
     """
     require_writable(run.folder / "predictions")
+    with folder_lock(run.folder / "predictions"):
+        weights = weights_hash(run.checkpoint)
+        scores = _score_cases(run, device, window, progress, tolerance_mm)
+        if weights_hash(run.checkpoint) != weights:
+            raise InputError(
+                f"{run.folder}: its weights changed while it was scored, as it goes on training. "
+                "Evaluate it again when that has ended."
+            )
+        write_run_scores(run, scores, weights)
+    return scores
+
+
+def _score_cases(
+    run: Run,
+    device: torch.device,
+    window: Window | None,
+    progress: Progress | None,
+    tolerance_mm: float,
+) -> list[CaseScore]:
     scores: list[CaseScore] = []
     problems: list[str] = []
     for case in test_cases(run):
@@ -52,7 +74,6 @@ def evaluate_run(
             problems += error.problems
     if problems:
         raise InputError(problems, f"{run.folder}: test cases that cannot be scored:")
-    write_scores(run.folder / SCORES, scores)
     return scores
 
 

@@ -23,7 +23,7 @@ from dvcl.report.tables import TextTable, comparison_table, percent
 from dvcl.studies.case_volumes import read_volumes
 from dvcl.studies.project import Project
 from dvcl.studies.run import Run, open_run
-from dvcl.studies.scored import SCORES, test_cases
+from dvcl.studies.scored import SCORES, has_scores, is_scored, test_cases
 from dvcl.training.journal import Row, read_journal
 
 
@@ -80,7 +80,7 @@ def write_report(project: Project, title: str = "", about: Sequence[str] = ()) -
 
 def _scored_runs(project: Project) -> dict[str, Run]:
     """Evaluated runs by the name they have on the page, baselines first."""
-    runs = [open_run(folder) for folder in project.runs() if (folder / SCORES).exists()]
+    runs = [open_run(folder) for folder in project.runs() if has_scores(folder)]
     if not runs:
         raise InputError(
             f"{project.folder}: no evaluated run. Run `dvcl evaluate RUN` for at least one."
@@ -91,9 +91,20 @@ def _scored_runs(project: Project) -> dict[str, Run]:
     )
     variants = [_variant(run) for run in runs]
     return {
-        f"{variant}, seed {run.seed}" if run.seed or variants.count(variant) > 1 else variant: run
+        f"{variant}{_seed(run, variants.count(variant) > 1)}{_reserve(run)}": run
         for run, variant in zip(runs, variants, strict=True)
     }
+
+
+def _seed(run: Run, is_one_of_several: bool) -> str:
+    return f", seed {run.seed}" if run.seed or is_one_of_several else ""
+
+
+def _reserve(run: Run) -> str:
+    """What is to be said of scores that are not those of a finished run as it is now."""
+    if is_scored(run):
+        return ""
+    return ", unfinished" if run.unfinished() else ", scores of earlier weights"
 
 
 def _variant(run: Run) -> str:

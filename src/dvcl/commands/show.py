@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dvcl.commands.predict import find_images
 from dvcl.datasets import load_folders, load_nnunet
-from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
+from dvcl.datasets.dataset import UNKNOWN, Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import read_label_table
 from dvcl.errors import InputError
 from dvcl.report.contact_sheet import contact_sheet
@@ -155,11 +155,11 @@ def _subject_of_store(path: Path) -> Subject:
 
 
 def _subject_of_prepared_case(path: Path) -> Subject:
-    case = StoredCase(path)
     modality, roles = _study_of(path.parent)
     labels = NO_LABELS
     with suppress(InputError):
         labels = open_store(path.parent).labels
+    case = StoredCase(path, UNKNOWN if labels is NO_LABELS else labels.classes)
     scan = scan_of_stored_case(case, labels, modality, roles.get(case.id))
     return Subject(case.id, {case.id: scan.role}, lambda _: scan, labels.organs, True)
 

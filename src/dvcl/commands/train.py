@@ -11,7 +11,8 @@ import torch
 
 from dvcl.commands.fit import check_fit
 from dvcl.commands.validation import make_validation
-from dvcl.files import folder_lock, sha256_of_json
+from dvcl.files import sha256_of_json
+from dvcl.locks import folder_lock
 from dvcl.methods import Method
 from dvcl.recipe import Recipe
 from dvcl.report.curves import training_curves

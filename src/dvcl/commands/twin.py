@@ -20,7 +20,7 @@ from dvcl.resources import launch
 from dvcl.splits import Split
 from dvcl.studies.project import Progress, Project
 from dvcl.studies.run import Run, usable_device
-from dvcl.studies.scored import SCORES
+from dvcl.studies.scored import SCORES, is_scored
 
 FILE = "twin.md"
 
@@ -97,10 +97,9 @@ def compare_with_twin(
     """
     scores = []
     for each in (run, twin):
-        scored = each.folder / SCORES
-        if not scored.exists() or scored.stat().st_mtime < each.checkpoint.stat().st_mtime:
+        if not is_scored(each):
             evaluate_run(each, device=usable_device(device), progress=bar(f"Scoring {each.method}"))
-        scores.append([read_scores(scored)])
+        scores.append([read_scores(each.folder / SCORES)])
     answer, table = twin_report(compare_twins(*scores), run.method, BASELINE)
     write_text(run.folder / FILE, f"{answer}\n\n{to_markdown(table)}")
     return answer, table

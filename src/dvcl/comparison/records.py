@@ -8,19 +8,55 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from dvcl.comparison.plan import Entry
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import COLUMNS, parse_score, read_scores
-from dvcl.files import read_json, read_record, sha256_of_json, write_json, write_text
-from dvcl.studies.scored import SCORES
+from dvcl.files import sha256_of_json, write_json, write_text
+from dvcl.records import Amount, Count, Name, read_record
+from dvcl.studies.run import RunRecord as WrittenRun
+from dvcl.studies.run import open_run
+from dvcl.studies.scored import SCORES, is_scored
 from dvcl.training.journal import read_journal
 
 RUNS, CASES = "runs.json", "scores.csv"
 KEY = ("study", "group", "method", "seed")
 REMEDY = "Restore the file from a copy, or compare again."
+
+
+class ValidationEntry(TypedDict):
+    """A validation in runs.json."""
+
+    iteration: Count
+    mean_dice: float | None
+    dice: dict[str, float | None]
+
+
+class RunEntry(TypedDict):
+    """A run in runs.json."""
+
+    study: Name
+    group: Name
+    method: Name
+    seed: Count
+    labelled_cases: Count | None
+    varied: list[str]
+    hash: str
+    settings: str
+    made_with: dict[str, str]
+    seconds_per_step: Amount
+    minutes: Amount
+    peak_mib: Amount | None
+    validation: list[ValidationEntry]
+
+
+class RunsFile(TypedDict):
+    """runs.json."""
+
+    runs: list[RunEntry]
+    settings: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -57,16 +93,19 @@ class RunRecord:
 
 
 def finished(entry: Entry) -> RunRecord | None:
-    """The record of a run that has been trained and scored, else None."""
-    if not (entry.folder / SCORES).exists():
+    """The record of a run that has been trained to its end and scored since, else None."""
+    path = entry.folder / "run.json"
+    if not path.exists() or not is_scored(open_run(entry.folder)):
         return None
-    run = read_json(entry.folder / "run.json")
     rows = read_journal(entry.folder / "journal.jsonl")
     steps = [row for row in rows if row["kind"] == "step"]
+    if not steps:
+        raise InputError(f"{entry.folder}: its journal.jsonl has no step. {REMEDY}")
+    with read_record(path, WrittenRun, REMEDY) as run:
+        settings = {k: v for k, v in run["settings"].items() if k not in ("method", "seed")}
+        made_with = run.get("made_with", {})
     return RunRecord(
-        entry, run["hash"],
-        {key: value for key, value in run["settings"].items() if key not in ("method", "seed")},
-        run["made_with"],
+        entry, run["hash"], settings, made_with,
         statistics.median(row["seconds"] for row in steps),
         sum(row["seconds"] for row in rows) / 60,
         max((row["peak_mib"] for row in steps if row.get("peak_mib")), default=None),
@@ -111,7 +150,7 @@ def read_records(folder: Path) -> list[RunRecord]:
         InputError: When a file is missing or damaged, or the two do not belong together.
     """
     scores = _read_scores(folder / CASES)
-    with read_record(folder / RUNS, REMEDY) as written:
+    with read_record(folder / RUNS, RunsFile, REMEDY) as written:
         records = [
             RunRecord(
                 Entry(
@@ -120,7 +159,7 @@ def read_records(folder: Path) -> list[RunRecord]:
                 ),
                 run["hash"], written["settings"][run["settings"]], run["made_with"],
                 run["seconds_per_step"], run["minutes"], run["peak_mib"], run["validation"],
-                scores.pop(tuple(str(run[key]) for key in KEY), ()),
+                scores.pop(tuple(str(run[key]) for key in KEY), ()),  # type: ignore[literal-required]
             )
             for run in written["runs"]
         ]  # fmt: skip

@@ -54,7 +54,12 @@ class ScanFingerprint:
         """Inverse of `to_json`; other keys are left aside."""
         if "coarse_look" not in value:
             return cls(value["voxels_sha256"], None)
-        cells = np.frombuffer(zlib.decompress(base64.b64decode(value["coarse_look"])), np.uint8)
+        packed = base64.b64decode(value["coarse_look"])
+        try:
+            unpacked = zlib.decompressobj().decompress(packed, CELLS**3 + 1)
+        except zlib.error as error:
+            raise ValueError(f"coarse_look: {error}") from error
+        cells = np.frombuffer(unpacked, np.uint8)
         return cls(value["voxels_sha256"], cells.reshape(CELLS, CELLS, CELLS))
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,12 +20,13 @@ import torch
 
 from dvcl.datasets.dataset import Dataset
 from dvcl.errors import InputError
-from dvcl.files import folder_lock, write_json
+from dvcl.files import write_json
+from dvcl.locks import folder_lock
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing
 from dvcl.resources import available_ram, usable_cores
 from dvcl.store.reading import Store, case_bytes, open_store, store_folder, store_identity
-from dvcl.store.writing import PARTIAL, CaseTask, write_case
+from dvcl.store.writing import CaseTask, write_case
 from dvcl.volume import read_geometry
 
 Progress = Callable[[int, int, str], None]
@@ -66,8 +68,6 @@ def build_store(
     identity = store_identity(dataset, settings)
     tasks = [CaseTask(case, dataset.labels, settings, folder, identity) for case in dataset.cases]
     with folder_lock(folder):
-        for partial in folder.glob(f"{PARTIAL}*"):
-            shutil.rmtree(partial, ignore_errors=True)
         _write_cases(tasks, folder, workers, progress or (lambda done, total, case_id: None))
         index = {
             **identity,
@@ -174,7 +174,8 @@ def _end_with_parent() -> None:
 
 def _check_ids(dataset: Dataset) -> None:
     ids = [case.id for case in dataset.cases]
-    problems = [f"case id {i!r} occurs {ids.count(i)} times" for i in set(ids) if ids.count(i) > 1]
+    counts = Counter(ids).items()
+    problems = [f"case id {i!r} occurs {times} times" for i, times in counts if times > 1]
     problems += [f"case id {i!r} is no folder name" for i in ids if not _names_a_folder(i)]
     if not ids:
         problems.append("it has no cases")

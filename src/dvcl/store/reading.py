@@ -5,23 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from dvcl.datasets.dataset import Dataset, LabelTable
 from dvcl.errors import InputError
-from dvcl.files import read_record, sha256_of_json
+from dvcl.files import crc32_of_bytes, sha256_of_json
 from dvcl.leaks.fingerprint import ScanFingerprint
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing
+from dvcl.records import Count, Name, Positive, Rule, read_record
 
 # Raised whenever the same input and settings would be stored differently.
 FORMAT_VERSION = 1
 
+AGAIN = "Prepare the data set again; what is not damaged is kept."
+DTYPES = {"image.npy": "int16", "label.npy": "uint8", "organ_voxels.npy": "int32"}
+
+
+class GridRecord(TypedDict):
+    """A grid in case.json."""
+
+    shape: Annotated[list[Count], Rule(lambda sides: len(sides) == 3, "three whole numbers")]
+    affine: Annotated[
+        list[list[float]], Rule(lambda rows: np.shape(rows) == (4, 4), "four rows of four numbers")
+    ]
+
+
+class CaseRecord(TypedDict):
+    """case.json, as far as it is read."""
+
+    id: Name
+    image: str
+    label: str | None
+    scale: Positive
+    offset: float
+    grid: dict[str, GridRecord]
+    voxels_sha256: str
+    coarse_look: NotRequired[str]
+    annotated: NotRequired[list[bool]]
+    checksums: NotRequired[dict[str, Count]]
+
+
+class StoreRecord(TypedDict):
+    """store.json."""
+
+    format: int
+    settings: dict[str, Any]
+    labels: dict[str, str]
+    cases: list[Name]
+
 
 class StoredCase:
     """One prepared case; arrays are memory-mapped on first access, or in RAM after `preload`.
+
+    An array is held against its checksum when it is first read; cases of earlier versions have none.
 
     Normalised intensity = ``image * scale + offset``, within 1/131070 of the image's range of the
     prepared value: 1e-5 for a clipped CT, under 1e-4 up to a range of 13.
@@ -39,19 +78,21 @@ class StoredCase:
 
     annotated: np.ndarray | None = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, classes: int) -> None:
         self.folder = folder
-        remedy = "Prepare the data set again; the other cases are kept."
-        with read_record(folder / "case.json", remedy) as record:
+        self.classes = classes
+        with read_record(folder / "case.json", CaseRecord, AGAIN) as record:
             self.id: str = record["id"]
             self.scale: float = record["scale"]
             self.offset: float = record["offset"]
             self.grid = Grid.from_json(record["grid"])
             self.fingerprint = ScanFingerprint.from_json(record)
+            self.checksums = record.get("checksums", {})
             self.source = Path(record["image"])
             self.label_source = Path(record["label"]) if record["label"] else None
             if "annotated" in record:
                 self.annotated = np.array(record["annotated"], dtype=bool)
+                self._expect("case.json", "annotated", self.annotated.shape, (classes,))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,14 +128,54 @@ class StoredCase:
         if label and self.label_source:
             self.label = self._load("label.npy", memory_map=False)
 
+    def check(self) -> None:
+        """Read all arrays.
+
+        Raises:
+            InputError: When one is missing or damaged.
+        """
+        _ = self.image
+        if self.label_source:
+            _ = self.label, self.organ_voxels
+
     def _load(self, name: str, memory_map: bool) -> np.ndarray:
+        path = self.folder / name
         try:
-            return np.load(self.folder / name, mmap_mode="r" if memory_map else None)
+            array: np.ndarray = np.load(path, mmap_mode="r" if memory_map else None)
+            found = crc32_of_bytes(path)
         except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{path}: cannot be read ({error}). {AGAIN}") from error
+        if self.checksums.get(name, found) != found:
             raise InputError(
-                f"{self.folder / name}: cannot be read ({error}). Delete the folder {self.folder} "
-                "and prepare the data again; the other cases are kept."
-            ) from error
+                f"{path}: has the checksum {found:08x}, {self.checksums[name]:08x} was written; "
+                f"the file is damaged. {AGAIN}"
+            )
+        self._check_content(name, array)
+        return array
+
+    def _check_content(self, name: str, array: np.ndarray) -> None:
+        """What holds for arrays without a checksum too, since training would stumble over it."""
+        self._expect(name, "type", array.dtype, np.dtype(DTYPES[name]))
+        if name != "organ_voxels.npy":
+            self._expect(name, "shape", array.shape, self.shape)
+            limits: tuple[int, ...] = (self.classes,)
+        else:
+            self._expect(name, "shape", array.shape, (len(array), 4))
+            limits = (self.classes, *self.shape)
+        if name == "image.npy" or not array.size:
+            return
+        largest = array.reshape(-1, len(limits)).max(axis=0)
+        if (largest >= limits).any() or array.min() < 0:
+            raise InputError(
+                f"{self.folder / name}: holds numbers up to {largest.tolist()}; below "
+                f"{list(limits)} and none below 0 were expected. {AGAIN}"
+            )
+
+    def _expect(self, name: str, what: str, found: object, expected: object) -> None:
+        if found != expected:
+            raise InputError(
+                f"{self.folder / name}: the {what} {found} found, {expected} expected. {AGAIN}"
+            )
 
 
 class Store:
@@ -114,6 +195,7 @@ class Store:
         self.settings = settings
         self.labels = labels
         self.ids = tuple(ids)
+        self._known = frozenset(self.ids)
         self._cases: dict[str, StoredCase] = {}
 
     def case(self, case_id: str) -> StoredCase:
@@ -123,12 +205,12 @@ class Store:
             InputError: When the store has no such case, or its files are missing.
         """
         if case_id not in self._cases:
-            if case_id not in self.ids:
+            if case_id not in self._known:
                 raise InputError(
                     f"{self.folder}: has no case {case_id!r}; it holds {len(self.ids)} cases, the "
                     f"first {self.ids[:3]}. Prepare the data set again."
                 )
-            self._cases[case_id] = StoredCase(self.folder / case_id)
+            self._cases[case_id] = StoredCase(self.folder / case_id, self.labels.classes)
         return self._cases[case_id]
 
     def preload(self, ids: Iterable[str] | None = None) -> None:
@@ -158,7 +240,7 @@ def open_store(folder: Path | str) -> Store:
             f"{folder}: holds no finished store (store.json is missing). Prepare the data set, or "
             "run the preparation again if it was interrupted: finished cases are kept."
         )
-    with read_record(folder / "store.json", "Prepare the data set again.") as index:
+    with read_record(folder / "store.json", StoreRecord, AGAIN) as index:
         if index["format"] != FORMAT_VERSION:
             raise InputError(
                 f"{folder}: is a store of format {index['format']}; format {FORMAT_VERSION} was "

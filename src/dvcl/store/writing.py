@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,21 @@ from dvcl.datasets.checks.grids import pair_findings
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import case_masks, has_masks, read_case_label
 from dvcl.errors import InputError
-from dvcl.files import read_json, sha256_of_bytes, sha256_of_json, write_atomically, write_json
+from dvcl.files import (
+    PARTIAL,
+    crc32_of_bytes,
+    read_json,
+    sha256_of_bytes,
+    sha256_of_json,
+    write_atomically,
+    write_json,
+)
 from dvcl.leaks.fingerprint import fingerprint_scan
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
+from dvcl.store.reading import StoredCase
 from dvcl.volume import read_volume, source_files
 
-PARTIAL = ".partial-"
 VOXELS_PER_ORGAN = 1000
 
 
@@ -86,19 +95,27 @@ class CaseTask:
         return sha256_of_json([*hashes, self.case.later_mask_wins])
 
     def is_finished(self) -> bool:
-        """Whether the case's folder was made of the same files and settings.
+        """Whether the case's folder was made of the same files and settings, and is undamaged.
 
         Raises:
             InputError: When a source file cannot be read.
         """
         record = self.record()
         stored = self._stored_record()
-        if stored.get("key") != record["key"]:
+        if stored.get("key") != record["key"] or not self._is_undamaged():
             return False
+        # Cases of earlier versions have none; from now on damage to them is found too.
+        record["checksums"] = stored.get("checksums") or _checksums(self.target)
         if any(stored.get(k) != record[k] for k in record):
             # The same bytes lie elsewhere now: the stored voxels hold, only the paths are new.
             write_json(self.target / "case.json", {**stored, **record})
         return True
+
+    def _is_undamaged(self) -> bool:
+        with suppress(InputError):
+            StoredCase(self.target, self.labels.classes).check()
+            return True
+        return False
 
     def _stored_record(self) -> dict[str, Any]:
         """What case.json says; nothing if it is missing or damaged, so that it is made anew."""
@@ -123,6 +140,7 @@ def write_case(task: CaseTask) -> None:
         record = {**task.record(), **_write_image(task, partial)}
         if task.label:
             _write_label(task, Grid.from_json(record["grid"]), partial)
+        record["checksums"] = _checksums(partial)
         record["versions"] = {m.__name__: str(m.__version__) for m in (nibabel, np, scipy, torch)}
         write_json(partial / "case.json", record)
         _replace_folder(partial, task.target)
@@ -210,6 +228,10 @@ def _write_label(task: CaseTask, grid: Grid, folder: Path) -> None:
 def _save(path: Path, array: np.ndarray) -> None:
     with write_atomically(path) as temporary:
         np.save(temporary, array)
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    return {path.name: crc32_of_bytes(path) for path in sorted(folder.glob("*.npy"))}
 
 
 def _replace_folder(new: Path, target: Path) -> None:

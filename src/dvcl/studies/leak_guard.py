@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict, replace
+from typing import Any, TypedDict
 
 from dvcl.errors import InputError
-from dvcl.files import read_record, sha256_of_json, write_json
+from dvcl.files import sha256_of_json, write_json
 from dvcl.leaks.likeness import ALIKE, Progress
 from dvcl.leaks.overlap import Twins, check_split, find_twins
 from dvcl.leaks.patients import shared_patients
+from dvcl.records import read_record
 from dvcl.splits import Split
 from dvcl.store import Store
+
+
+class TwinsRecord(TypedDict):
+    """twins.json."""
+
+    key: str
+    twins: list[dict[str, Any]]
 
 
 def guard_split(split: Split, store: Store, allow_overlap: bool = False) -> tuple[Split, list[str]]:
@@ -42,7 +51,7 @@ def stored_twins(store: Store, progress: Progress | None = None) -> list[Twins]:
     seen = {case: (f.voxels_sha256, f.coarse is not None) for case, f in fingerprints.items()}
     key = sha256_of_json([seen, ALIKE])
     path = store.folder / "twins.json"
-    with suppress(InputError), read_record(path, "It is made anew.") as record:
+    with suppress(InputError), read_record(path, TwinsRecord, "It is made anew.") as record:
         if record["key"] == key:
             return [Twins(**pair) for pair in record["twins"]]
     twins = find_twins(fingerprints, progress)

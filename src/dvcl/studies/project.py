@@ -5,18 +5,48 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from dvcl.datasets.checks import check_dataset
-from dvcl.datasets.dataset import Dataset
+from dvcl.datasets.dataset import Dataset, Modality, Role
 from dvcl.errors import InputError
-from dvcl.files import read_record, require_writable, write_json
+from dvcl.files import require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
+from dvcl.records import Name, read_record
 from dvcl.store import Store, build_store, open_store, store_folder
 from dvcl.studies.leak_guard import stored_twins
 
 Progress = Callable[[int, int, str], None]
 
 WARNINGS_TOLD = 5
+
+
+class CaseRecord(TypedDict):
+    """A case in project.json."""
+
+    id: Name
+    image: Name
+    label: str | None
+    role: Role | None
+    unannotated: NotRequired[list[str]]
+    later_mask_wins: NotRequired[bool]
+
+
+class DatasetRecord(TypedDict):
+    """The data set in project.json."""
+
+    name: str
+    modality: Modality
+    labels: dict[str, str]
+    cases: list[CaseRecord]
+
+
+class ProjectRecord(TypedDict):
+    """project.json."""
+
+    recipe: Name
+    changes: list[str]
+    dataset: DatasetRecord
 
 
 @dataclass(frozen=True)
@@ -90,7 +120,7 @@ def open_project(folder: Path) -> Project:
             f"{folder}: no prepared data there (project.json is missing). Run `dvcl prepare "
             f"{folder} --labelled DIR --unlabelled DIR` first."
         )
-    with read_record(path, "Run `dvcl prepare` again, as before.") as value:
+    with read_record(path, ProjectRecord, "Run `dvcl prepare` again, as before.") as value:
         dataset = Dataset.from_json(value["dataset"])
         return Project(folder, dataset, value["recipe"], tuple(value["changes"]))
 

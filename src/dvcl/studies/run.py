@@ -7,25 +7,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 
 import dvcl
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.errors import InputError
-from dvcl.files import read_record, sha256_of_json, write_json
+from dvcl.files import sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
+from dvcl.records import Count, Name, read_record
 from dvcl.resources import processor_name
 from dvcl.splits import Split
-from dvcl.training.checkpoint import load_weights
+from dvcl.training.checkpoint import load_weights, saved_facts
 from dvcl.training.engine import choose_device
+from dvcl.training.journal import last_iteration
 from dvcl.training.precision import Precision, faster_precision
 
 DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
 VERSIONED = ("torch", "numpy", "scipy", "nibabel", "safetensors")
+
+
+class SettingsRecord(TypedDict):
+    """All that decides a run's result, in run.json."""
+
+    method: Name
+    seed: Count
+    recipe: dict[str, Any]
+    split: dict[str, list[str]]
+    labels: dict[str, str]
+    modality: Modality
+    data: str
+
+
+class RunRecord(TypedDict):
+    """run.json; a precision and the versions came later."""
+
+    settings: SettingsRecord
+    hash: str
+    store: str
+    note: str
+    split_seed: int
+    precision: NotRequired[Precision]
+    made_with: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +100,29 @@ class Run:
         """The weights that predict: the best validated ones."""
         return self.folder / "best.safetensors"
 
+    def steps_done(self) -> int | None:
+        """Steps after which its state was last saved; None where nothing tells."""
+        done: int | None = saved_facts(self.folder / "last.safetensors").get("iteration")
+        return done
+
+    def unfinished(self) -> str:
+        """A sentence about a run whose last step is still to come; empty for all others."""
+        done, wanted = self.steps_done(), self.recipe.training.iterations
+        if done is None and self.journal.exists():
+            # Without a saved state, which people delete for its size, the journal tells.
+            done = last_iteration(self.journal)
+        if done is None or done >= wanted:
+            return ""
+        return (
+            f"{self.folder}: is trained for {done} of {wanted} steps. Its results are those of an "
+            "unfinished run; `dvcl train` with the same options finishes it."
+        )
+
+    @property
+    def journal(self) -> Path:
+        """Its diary."""
+        return self.folder / "journal.jsonl"
+
     def study(self, remedy: str) -> Path:
         """The study's folder, in which the run lies.
 
@@ -100,7 +149,7 @@ class Run:
         path = self.folder / "run.json"
         if not path.exists():
             return False
-        with read_record(path, NEW_NAME) as record:
+        with read_record(path, RunRecord, NEW_NAME) as record:
             differences = _differences(_completed(record["settings"]), self.settings)
         if differences:
             raise InputError(
@@ -160,9 +209,8 @@ class Run:
         asked = self.recipe.training.precision
         if asked != "auto":
             return asked
-        with read_record(self.folder / "run.json", NEW_NAME) as record:
-            precision: Precision = record["precision"]
-            return precision
+        with read_record(self.folder / "run.json", RunRecord, NEW_NAME) as record:
+            return record["precision"]
 
     def trained_method(self, device: torch.device) -> Method:
         """The method with its best weights, ready to predict.
@@ -187,14 +235,14 @@ def open_run(folder: Path) -> Run:
             f"{folder}: not a run (run.json is missing). Name a folder such as "
             "WORK/runs/<name>/<method>/seed-0, as `dvcl train` prints it."
         )
-    with read_record(folder / "run.json", NEW_NAME) as record:
+    with read_record(folder / "run.json", RunRecord, NEW_NAME) as record:
         settings = record["settings"]
         recipe = dict(settings["recipe"])
         return Run(
             folder=folder,
             method=settings["method"],
             seed=settings["seed"],
-            recipe=parse_recipe(recipe, recipe["name"], str(folder / "run.json")),
+            recipe=parse_recipe(recipe, str(recipe["name"]), str(folder / "run.json")),
             split=Split(
                 **{role: tuple(ids) for role, ids in settings["split"].items()},
                 seed=record["split_seed"],

@@ -1,16 +1,71 @@
-"""What a run is tested on, and where its label maps and scores lie."""
+"""What a run is tested on, where its label maps and scores lie, and whether these are its own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypedDict
 
 from dvcl.datasets.dataset import Case
 from dvcl.errors import InputError
+from dvcl.evaluation.cases import CaseScore
+from dvcl.evaluation.score_file import read_scores, write_scores
+from dvcl.files import sha256_of_bytes, write_json
+from dvcl.records import read_record
 from dvcl.studies.project import Project, open_project
 from dvcl.studies.run import Run
+from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import volume_stem
 
 SCORES = "cases.csv"
+ORIGIN = "scores.json"
+
+
+class Origin(TypedDict):
+    """scores.json: which weights made which scores; ``weights`` is null where they do not say."""
+
+    weights: str | None
+    scores: str
+
+
+def write_run_scores(run: Run, scores: Sequence[CaseScore], weights: str | None) -> None:
+    """Write a run's scores, and beside them the hash of the weights that made them."""
+    write_scores(run.folder / SCORES, scores)
+    # Last: scores whose hash it does not have are not known to be of these weights.
+    origin = Origin(weights=weights, scores=sha256_of_bytes(run.folder / SCORES))
+    write_json(run.folder / ORIGIN, origin)
+
+
+def has_scores(folder: Path) -> bool:
+    """Whether a run's folder has the score of a case, of whichever weights.
+
+    Raises:
+        InputError: When the scores are damaged.
+    """
+    return (folder / SCORES).exists() and bool(read_scores(folder / SCORES))
+
+
+def is_scored(run: Run) -> bool:
+    """Whether the run is trained to its end, and its scores are of the weights it has.
+
+    Scores and weights of earlier versions do not say what made them; they are taken as they are.
+    Damaged scores are none: they can be made again.
+
+    Raises:
+        InputError: When state or weights are damaged.
+    """
+    path, origin = run.folder / SCORES, run.folder / ORIGIN
+    if not path.exists() or run.unfinished():
+        return False
+    weights = weights_hash(run.checkpoint) if run.checkpoint.exists() else None
+    with suppress(InputError):
+        if not origin.exists():
+            return bool(read_scores(path))
+        with read_record(origin, Origin, "") as made:
+            is_own = weights is None or made["weights"] == weights
+            return is_own and made["scores"] == sha256_of_bytes(path) and bool(read_scores(path))
+    return False
 
 
 def project_of(run: Run) -> Project:

@@ -1,9 +1,16 @@
-"""Checkpoints as one safetensors file: nothing in it can run code, and it is whole or absent."""
+"""Checkpoints as one safetensors file: nothing in it can run code, and it is whole or absent.
+
+Its header holds a SHA-256 of all tensors and facts, which is checked on load; files of earlier
+versions have none.
+"""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +21,15 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dvcl.errors import InputError
-from dvcl.files import write_atomically
+from dvcl.files import refusal, write_atomically
 from dvcl.methods import Method
+from dvcl.records import explained
+
+FACTS, HASH = "dvcl", "sha256"
+DAMAGED = (
+    "Restore the file from a copy, or delete it and train again; the same command then goes on "
+    "from what is left, or from the beginning."
+)
 
 
 def save_weights(path: Path, method: Method, **facts: Any) -> None:
@@ -27,7 +41,8 @@ def load_weights(path: Path, method: Method) -> dict[str, Any]:
     """Read `save_weights` or `save_state` back into ``method``; returns the facts.
 
     Raises:
-        InputError: When the file is missing, damaged, or of another network or class count.
+        InputError: When the file is missing, damaged, or of another network or class count, or
+            holds weights that are not finite.
     """
     tensors, facts = _load(path)
     _fill(path, method, tensors)
@@ -77,20 +92,45 @@ def load_state(
             "last.safetensors can be continued."
         )
     _fill(path, method, tensors)
-    for name, optimiser in optimisers.items():
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _below(f"optimiser/{name}", tensors).items():
-            index, field = key.split("/")
-            state.setdefault(int(index), {})[field] = value
-        optimiser.load_state_dict({"state": state, "param_groups": facts["optimisers"][name]})
-    for number, mean in enumerate(averages):
-        mean.copy_(tensors[f"average/{number}"])
-    random = _below("random", tensors)
-    torch.set_rng_state(random["torch"])
-    method.random.set_state(random["method"])
-    if "cuda" in random and torch.cuda.is_available():
-        torch.cuda.set_rng_state(random["cuda"])
+    with explained(path, DAMAGED):
+        for name, optimiser in optimisers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(f"optimiser/{name}", tensors).items():
+                index, field = key.split("/")
+                state.setdefault(int(index), {})[field] = value
+            optimiser.load_state_dict({"state": state, "param_groups": facts["optimisers"][name]})
+        for number, mean in enumerate(averages):
+            mean.copy_(tensors[f"average/{number}"])
+        random = _below("random", tensors)
+        torch.set_rng_state(random["torch"])
+        method.random.set_state(random["method"])
+        if "cuda" in random and torch.cuda.is_available():
+            torch.cuda.set_rng_state(random["cuda"])
     return facts
+
+
+def saved_facts(path: Path) -> dict[str, Any]:
+    """The facts of a checkpoint, from its header alone; nothing without the file.
+
+    Raises:
+        InputError: When the file is damaged.
+    """
+    return _header(path)[0] if path.exists() else {}
+
+
+def weights_hash(path: Path) -> str | None:
+    """The SHA-256 that a checkpoint says it has; None where it is of an earlier version.
+
+    Raises:
+        InputError: When the file is missing or damaged.
+    """
+    return _header(path)[1]
+
+
+def _header(path: Path) -> tuple[dict[str, Any], str | None]:
+    with _readable(path) as file:
+        metadata = file.metadata()
+        return json.loads(metadata[FACTS]), metadata.get(HASH)
 
 
 def _random_states(method: Method) -> dict[str, Tensor]:
@@ -116,23 +156,59 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    if faulty := _not_finite(_below("method", tensors)):
+        raise InputError(
+            f"{path}: not written, since the weights are no longer finite ({faulty}); the file "
+            "that was there is unharmed. Lower training.rate, or set training.precision to float32."
+        )
+    text = json.dumps(facts)
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata={"dvcl": json.dumps(facts)})
+        save_file(tensors, temporary, metadata={FACTS: text, HASH: _hash(tensors, text)})
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str:
+    faulty = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    return f"{len(faulty)} of {len(tensors)} tensors, first {faulty[0]}" if faulty else ""
+
+
+def _hash(tensors: Mapping[str, Tensor], facts: str) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with _readable(path) as file:
+        metadata = file.metadata()
+        facts = json.loads(metadata[FACTS])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        found = _hash(tensors, metadata[FACTS])
+    expected = metadata.get(HASH, found)
+    if found != expected:
+        raise InputError(
+            f"{path}: has the SHA-256 {found[:12]}..., {expected[:12]}... was written; the file is "
+            f"damaged. {DAMAGED}"
+        )
+    return tensors, facts
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["dvcl"])
-            return {key: file.get_tensor(key) for key in file.keys()}, facts  # noqa: SIM118
+            yield file
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such checkpoint. Train first, or name another run."
         ) from error
+    except PermissionError as error:
+        raise refusal(errno.EACCES, path) from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: not a readable checkpoint ({error}). It may be truncated: restore it from a "
-            "copy, or delete it and train again; the same command then starts from the beginning."
+            f"{path}: not a readable checkpoint ({error}). It may be truncated. {DAMAGED}"
         ) from error
 
 
@@ -149,6 +225,8 @@ def _fill(path: Path, method: Method, tensors: Mapping[str, Tensor]) -> None:
             f"({len(problems)} tensors differ, first {problems[0]}). Use the settings and the "
             "labels that it was trained with."
         )
+    if faulty := _not_finite(stored):
+        raise InputError(f"{path}: holds weights that are not finite ({faulty}). {DAMAGED}")
     method.load_state_dict(stored)
 
 

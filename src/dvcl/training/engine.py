@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -16,11 +16,12 @@ from torch.optim import Optimizer
 from dvcl.errors import InputError
 from dvcl.losses.ramps import delayed
 from dvcl.methods import Method
+from dvcl.records import Count, check, explained
 from dvcl.resources import peak_ram
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler
 from dvcl.training.averaging import WeightAverage
-from dvcl.training.checkpoint import load_state, save_state, save_weights
+from dvcl.training.checkpoint import DAMAGED, load_state, save_state, save_weights
 from dvcl.training.distributed import ALONE, Processes
 from dvcl.training.interruption import Interrupted, Interruption
 from dvcl.training.journal import Journal, Row
@@ -31,6 +32,15 @@ from dvcl.training.optimisation import (
     gradient_norms,
     learns_unlabelled,
 )
+
+
+class State(TypedDict):
+    """The facts of ``last.safetensors``."""
+
+    iteration: Count
+    best: float
+    sampler: dict[str, Any]
+
 
 Validate = Callable[[Method], dict[str, Any]]
 
@@ -127,8 +137,10 @@ def _continued(
     if not last.exists():
         return 0, -1.0
     facts = load_state(last, method, optimisers, average.means)
-    sampler.load_state_dict(facts["sampler"])
-    return facts["iteration"], facts["best"]
+    with explained(last, DAMAGED):
+        check(facts, State)
+        sampler.load_state_dict(facts["sampler"])
+        return facts["iteration"], facts["best"]
 
 
 def _draw_and_step(

@@ -6,12 +6,39 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NotRequired, TextIO, TypedDict
 
 from dvcl.errors import InputError
 from dvcl.files import write_text
+from dvcl.records import Amount, Count, Misfit, check
 
 Row = dict[str, Any]
+
+
+class StepRow(TypedDict):
+    """A row of kind "step"."""
+
+    iteration: Count
+    terms: dict[str, float | None]
+    rate: float
+    seconds: Amount
+    waited: NotRequired[Amount]
+    peak_mib: NotRequired[Amount | None]
+    gradient_norms: NotRequired[dict[str, float | None]]
+    worked_on: NotRequired[dict[str, Count]]
+
+
+class ValidationRow(TypedDict):
+    """A row of kind "validation"."""
+
+    iteration: Count
+    seconds: Amount
+    mean_dice: float | None
+    dice: dict[str, float | None]
+    diagnostics: NotRequired[dict[str, float | None]]
+
+
+KINDS: dict[str, type] = {"step": StepRow, "validation": ValidationRow}
 
 # More than the longest row takes.
 TAIL_BYTES = 2**16
@@ -57,7 +84,8 @@ def read_journal(path: Path) -> list[Row]:
     """All complete rows; a half-written last line, as a killed process leaves it, is dropped.
 
     Raises:
-        InputError: When another line is damaged: dropping it would lose what stands behind it.
+        InputError: When another line is damaged, or is no row: dropping it would lose what stands
+            behind it.
     """
     if not path.exists():
         return []
@@ -66,13 +94,22 @@ def read_journal(path: Path) -> list[Row]:
     *lines, _ = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except ValueError as error:
+            rows.append(_parsed(line))
+        except (ValueError, RecursionError) as error:
             raise InputError(
-                f"{path}: line {number} is not valid JSON ({error}). Restore the file from a copy, "
-                "or delete that line."
+                f"{path}: line {number} is no row of a journal ({error}). Restore the file from a "
+                "copy, or delete that line."
             ) from error
     return rows
+
+
+def _parsed(line: bytes) -> Row:
+    row = json.loads(line)
+    kind = row.get("kind") if isinstance(row, dict) else None
+    if kind not in KINDS.keys():  # noqa: SIM118
+        raise Misfit(row, "a row of kind step or validation")
+    check(row, KINDS[kind])
+    return row
 
 
 def last_iteration(path: Path) -> int:
@@ -84,9 +121,10 @@ def last_iteration(path: Path) -> int:
         *lines, _ = file.read().split(b"\n")
     for line in reversed(lines):
         try:
-            return int(json.loads(line)["iteration"])
-        except ValueError:
+            iteration: int = _parsed(line)["iteration"]
+        except (ValueError, RecursionError):
             continue
+        return iteration
     return 0
 
 
