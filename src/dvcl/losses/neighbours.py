@@ -61,7 +61,9 @@ def find_neighbours(
         own = None if itself is None else itself[rows]
         near[rows] = _extremes(_excluding(scores, len(candidates), own, -1), group, neighbours, 1)
         far[rows] = _extremes(_excluding(scores, len(candidates), own, 1), group, outsiders, -1)
-    return Neighbourhood(near, far)
+    # Similarities that are no numbers have no order, and leave the padding at neither end.
+    last = len(candidates) - 1
+    return Neighbourhood(near.clamp_(max=last), far.clamp_(max=last))
 
 
 def _group_size(candidates: int) -> int:

@@ -138,6 +138,8 @@ class DistanceContrast(nn.Module):
     def forward(self, features: Tensor, probabilities: Tensor) -> Tensor:
         """Mean over queries; 0 while there are fewer candidates than K + K'.
 
+        NaN where features are not finite: what they choose means nothing.
+
         Args:
             features: (Q, d) of unreliable voxels.
             probabilities: (Q, C) of the same voxels, with gradient.
@@ -153,6 +155,18 @@ class DistanceContrast(nn.Module):
             return probabilities.sum() * 0
         itself = torch.arange(len(unit), device=unit.device)
         near, far = find_neighbours(unit, candidates, self.neighbours, self.outsiders, itself)
+        loss = self._loss(rows, probabilities, candidates, predictions, near, far)
+        return loss + 0 * unit.sum()
+
+    def _loss(
+        self,
+        rows: Tensor,
+        probabilities: Tensor,
+        candidates: Tensor,
+        predictions: Tensor,
+        near: Tensor,
+        far: Tensor,
+    ) -> Tensor:
         if self.loss in SIMILARITY_LOSSES:
             similarities = (
                 torch.einsum("qd,qkd->qk", rows, candidates[chosen]) / self.temperature
