@@ -44,7 +44,7 @@ def folder_lock(folder: Path | str) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             raise InputError(
-                f"{folder}: in use by {_in_words(holder_of(folder))}. Wait for it, or stop it; "
+                f"{folder}: in use by {who_holds(folder)}. Wait for it, or stop it; "
                 "the same command then goes on."
             ) from error
     try:
@@ -77,7 +77,9 @@ def holder_of(folder: Path) -> Holder | None:
     return None
 
 
-def _in_words(holder: Holder | None) -> str:
+def who_holds(folder: Path) -> str:
+    """The holder of a folder in words: "process 12 on gpu-1"."""
+    holder = holder_of(folder)
     return f"process {holder['pid']} on {holder['host']}" if holder else "another process"
 
 

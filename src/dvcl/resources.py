@@ -13,6 +13,7 @@ CGROUP_LIMITS = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
 )
+CGROUP_USED = ("memory.current", "memory.usage_in_bytes")
 
 
 def usable_cores() -> int:
@@ -40,11 +41,38 @@ def installed_ram() -> int:
 
 
 def available_ram() -> int:
-    """Free memory and what the system would give up for it; all of it where nothing tells."""
+    """Free memory and what the system would give up for it; all of it where nothing tells.
+
+    Within the limits of a container and of this process (``ulimit -v``).
+    """
     path = Path("/proc/meminfo")
     lines = path.read_text().splitlines() if path.exists() else []
     found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return min([installed_ram(), *found])
+    return max(0, min([installed_ram(), *found, *_cgroup_rests(), *_process_rest()]))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, of Python, numpy or torch, says that there is not enough memory."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (("memory" in told and "alloc" in told) or "size calculation overflowed" in told)
+    )
+
+
+def out_of_memory(what: str, error: BaseException) -> str:
+    """A message: ``what`` took more memory than there is, and how much that is."""
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return (
+        f"{what} needs more memory than there is ({in_words(available_ram())} of "
+        f"{in_words(installed_ram())} are free; {reason}). Close other programs, or take a machine "
+        "with more."
+    )
+
+
+def in_words(size: float) -> str:
+    """Bytes as people write them: "1.5 GB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def peak_ram() -> int | None:
@@ -58,8 +86,40 @@ def peak_ram() -> int | None:
 
 
 def _cgroup_limits() -> list[int]:
-    texts = [Path(path).read_text().strip() for path in CGROUP_LIMITS if Path(path).exists()]
-    return [int(text) for text in texts if text.isdecimal()]
+    return [limit for path in CGROUP_LIMITS if (limit := _number_in(Path(path))) is not None]
+
+
+def _cgroup_rests() -> list[int]:
+    """What is left of every limit; cached files, which count as used, would be given up."""
+    rests = []
+    for path in map(Path, CGROUP_LIMITS):
+        limit = _number_in(path)
+        if limit is None:
+            continue
+        used = next((n for name in CGROUP_USED if (n := _number_in(path.with_name(name)))), 0)
+        statistics = path.with_name("memory.stat")
+        lines = statistics.read_text().splitlines() if statistics.exists() else []
+        cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+        rests.append(limit - max(0, used - cached))
+    return rests
+
+
+def _process_rest() -> list[int]:
+    """What the process may still take under its own limit of address space, if it has one."""
+    used = Path("/proc/self/statm")
+    if not used.exists():
+        return []
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return []
+    return [limit - int(used.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")]
+
+
+def _number_in(path: Path) -> int | None:
+    text = path.read_text().strip() if path.exists() else ""
+    return int(text) if text.isdecimal() else None
 
 
 class Launch(NamedTuple):

@@ -24,7 +24,7 @@ def test_neighbours_are_candidates_whatever_the_numbers(value, count):
         # As a processor makes it of infinite numbers: with the sign set.
         features = torch.where(features.isnan(), -features.abs(), features)
         for found in find_neighbours(features, features, 5, 7, torch.arange(count)):
-            assert 0 <= found.min()
+            assert found.min() >= 0
             assert found.max() < count
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
 import typer
@@ -11,7 +13,7 @@ import typer
 # Commands stand in the help in the order in which these are loaded: that of the work.
 from dvcl.cli import data, learning, scores  # isort: skip
 from dvcl.cli.app import app
-from dvcl.resources import launch
+from dvcl.resources import is_out_of_memory, launch, out_of_memory
 
 __all__ = ["app", "data", "learning", "main", "scores"]
 
@@ -21,6 +23,7 @@ def main() -> None:
     # Threads that wait by spinning make a step over ten times slower as soon as another program
     # uses a core. Read when torch is loaded, so it must be set before.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except Exception as error:
@@ -30,12 +33,22 @@ def main() -> None:
         sys.exit(130)
 
 
+def _end(number: int, _: FrameType | None) -> None:
+    """End as after an error: what is half-written is removed, what was started is stopped."""
+    # A second signal is not to interrupt that.
+    signal.signal(number, signal.SIG_IGN)
+    typer.echo("stopped by SIGTERM; run the same command again to continue.", err=True)
+    sys.exit(128 + number)
+
+
 def _exit_code(error: Exception) -> int:
     files: Any = sys.modules.get("dvcl.files")
     if files and isinstance(error, OSError) and error.errno in files.REFUSALS:
         # A full disk or missing permission is for the user to mend; it is not reported as a bug.
         error = files.refusal(error.errno, error.filename)
     kind: Any = sys.modules.get("dvcl.errors")
+    if kind and is_out_of_memory(error):
+        error = kind.InputError(out_of_memory("the command", error))
     if kind and isinstance(error, kind.InputError):
         _tell(f"error: {error}")
         return 2

@@ -34,11 +34,12 @@ def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> 
     for entry in steps:
         score = ("evaluate", str(entry.folder), "--device", options.device)
         log = logs / f"{entry.title.replace(': ', ', ')}.txt"
-        jobs[Job(entry.title, (options.training(entry), score), log)] = entry
+        held = entry.folder, entry.folder / "predictions"
+        jobs[Job(entry.title, (options.training(entry), score), log, held)] = entry
     with folder_lock(logs), _progress(steps) as show:
         return run_jobs(
             list(jobs), options.start(logs), options.jobs,
-            lambda working: show([jobs[job] for job in working]), _tell,
+            lambda working: show([jobs[job] for job in working]), _tell, console.print,
         )  # fmt: skip
 
 

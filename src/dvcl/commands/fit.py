@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
 from dvcl.errors import InputError
 from dvcl.methods import METHODS, Method
+from dvcl.resources import in_words, installed_ram
 from dvcl.store import Store
 from dvcl.studies.run import Run
+
+# Of an image and its label; logits come to it.
+LEAST_VOXEL_BYTES = 12
 
 
 def check_fit(run: Run, method: Method, store: Store) -> None:
@@ -26,6 +32,7 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
     if method.needs_unlabelled and recipe.sampling.unlabelled < 1:
         problems.append(f"sampling.unlabelled: 0 found; {run.method} expects at least 1.")
     problems += _partial_label_problems(run, method, store)
+    problems += _memory_problems(run)
     network = recipe.network.build(run.labels.classes, "kaiming", torch.Generator())
     patch, window = recipe.sampling.patch, recipe.window.size
     first = recipe.sampling.patch_at(0.0)
@@ -43,6 +50,27 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
             problems += error.problems
     if problems:
         raise InputError(problems)
+
+
+def _memory_problems(run: Run) -> list[str]:
+    """Batches and windows of which even images, labels and logits are more than the memory."""
+    sampling, ram = run.recipe.sampling, installed_ram()
+    patches = sampling.labelled + sampling.unlabelled
+    sizes = {
+        f"a batch of {patches} patches of {sampling.patch} voxels (section [sampling])": (
+            patches * math.prod(sampling.patch)
+        ),
+        f"a window of {run.recipe.window.size} voxels (section [window])": (
+            math.prod(run.recipe.window.size)
+        ),
+    }
+    voxel_bytes = LEAST_VOXEL_BYTES + 4 * run.labels.classes
+    return [
+        f"{what} takes {in_words(voxels * voxel_bytes)} at least; at most the {in_words(ram)} of "
+        "this machine's memory were expected. Lower it."
+        for what, voxels in sizes.items()
+        if voxels * voxel_bytes > ram
+    ]
 
 
 def _partial_label_problems(run: Run, method: Method, store: Store) -> list[str]:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dvcl.datasets.checks.grids import shear_findings
 from dvcl.errors import InputError
 from dvcl.files import require_writable
+from dvcl.inference.memory import peak_bytes
 from dvcl.inference.predict import segment
 from dvcl.inference.sliding_window import Window
 from dvcl.methods import Method
 from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
+from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_memory
 from dvcl.store import open_store
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
-from dvcl.volume import is_volume, read_volume, volume_stem, write_volume
+from dvcl.volume import (
+    Volume,
+    is_volume,
+    read_geometry,
+    read_label,
+    read_volume,
+    volume_stem,
+    write_volume,
+)
 from dvcl.volume.names import files_below, is_dicom, own_suffix
 
 
@@ -46,7 +59,8 @@ def predict_files(
         window: Instead of the recipe's.
         pictures: Also write ``<name>.png``, the organs over three planes.
         own_format: Write .nrrd and .mha for images of these formats.
-        skip_existing: Leave out images whose label map is there already; what is there is whole.
+        skip_existing: Leave out images whose label map is there already, with its picture where
+            pictures are asked for; a picture that lacks is made of the label map that is there.
         progress: Called with (windows done, windows in all, case) along each case.
 
     Raises:
@@ -57,16 +71,27 @@ def predict_files(
     targets = {path: _target(path, out, own_format) for path in find_images(images)}
     _spare_sources(run, targets)
     if skip_existing:
-        targets = {path: target for path, target in targets.items() if not target.exists()}
+        targets = {
+            path: target
+            for path, target in targets.items()
+            if not all(map(Path.exists, _belonging(target, pictures)))
+        }
     require_writable(out)
     method = run.trained_method(device)
     written, problems = [], []
     for path, target in targets.items():
         try:
+            if skip_existing and target.exists():
+                _draw(run, path, target)
+                continue
             _predict_file(run, method, path, target, device, window, pictures, progress)
             written.append(target)
         except InputError as error:
             problems += error.problems
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            problems.append(out_of_memory(f"{path}: segmenting it", error))
     if problems:
         raise InputError(
             problems, f"{len(written)} of {len(targets)} images are segmented; not so:"
@@ -96,11 +121,12 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             found += inside
     # Not every disk tells upper from lower case.
     names = [volume_stem(path).casefold() for path in found]
+    counts = Counter(names)
     problems += [
         f"{path}: another image is called {volume_stem(path)!r} too, so their results would "
         "overwrite each other. Predict them into different folders."
         for path, name in zip(found, names, strict=True)
-        if names.count(name) > 1
+        if counts[name] > 1
     ]
     if problems:
         raise InputError(problems)
@@ -142,9 +168,34 @@ def _sources(run: Run) -> list[Path]:
     return []
 
 
+def _belonging(target: Path, pictures: bool) -> list[Path]:
+    """What there is when a scan is done: its label map, and what lies beside it."""
+    return [target, *([_picture(target)] if pictures else [])]
+
+
+def _picture(target: Path) -> Path:
+    return target.with_name(f"{volume_stem(target)}.png")
+
+
 def _target(path: Path, out: Path, own_format: bool) -> Path:
     suffix = own_suffix(path) if own_format else ".nii.gz"
     return out / f"{volume_stem(path)}{suffix}"
+
+
+def refuse_too_large(path: Path, run: Run, window: Window) -> None:
+    """Refuse a scan that takes more memory than is free, before it takes it.
+
+    Raises:
+        InputError: Says how much it takes and what can be done.
+    """
+    grid = run.recipe.preprocessing.grid(read_geometry(path))
+    needed, free = peak_bytes(grid, window, run.labels.classes), available_ram()
+    if needed > free:
+        raise InputError(
+            f"{path}: segmenting its {math.prod(grid.source.shape) / 1e6:.0f} million voxels takes "
+            f"about {in_words(needed)} of memory, {in_words(free)} are free. Close other programs, "
+            "cut the scan to the body's part that the run knows, or take a machine with more."
+        )
 
 
 def _predict_file(
@@ -158,6 +209,7 @@ def _predict_file(
     progress: Progress | None,
 ) -> None:
     name = volume_stem(path)
+    refuse_too_large(path, run, window or run.recipe.window)
     image = read_volume(path)
     # Training refused such scans too: preparation takes axes to be at right angles.
     if refused := [f for f in shear_findings(path, image.geometry) if f.severity == "error"]:
@@ -174,7 +226,23 @@ def _predict_file(
         )
     except InputError as error:
         raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
-    write_volume(target, result)
     if pictures:
-        sheet = overlay_sheet(image, None, {run.method: result}, run.labels, run.modality)
-        save_png(sheet, target.with_name(f"{name}.png"))
+        # Before the label map: where that is, nothing is missing.
+        _save_picture(run, image, result, target)
+    write_volume(target, result)
+
+
+def _draw(run: Run, path: Path, target: Path) -> None:
+    """Make the picture of a label map that is there."""
+    image, mask = read_volume(path), read_label(target)
+    if mask.shape != image.shape or not np.allclose(mask.affine, image.affine, atol=1e-3):
+        raise InputError(
+            f"{target}: is there already, but does not lie on the voxels of {path}; its own result "
+            "was expected. Delete it, or choose another folder with --out."
+        )
+    _save_picture(run, image, mask, target)
+
+
+def _save_picture(run: Run, image: Volume, result: Volume, target: Path) -> None:
+    sheet = overlay_sheet(image, None, {run.method: result}, run.labels, run.modality)
+    save_png(sheet, _picture(target))

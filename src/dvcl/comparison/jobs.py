@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from dvcl.errors import InputError
+from dvcl.locks import holder_of, is_held, who_holds
 from dvcl.resources import usable_cores
 
 Arguments = Sequence[str]
@@ -29,11 +32,13 @@ class Job:
         title: For people.
         commands: Arguments of `dvcl`.
         log: File that takes what they print.
+        folders: Those that a process holds while it works on this job.
     """
 
     title: str
     commands: tuple[tuple[str, ...], ...]
     log: Path
+    folders: tuple[Path, ...] = ()
 
     def reason(self) -> str:
         """The end of the log, where a failed command says why."""
@@ -91,6 +96,52 @@ class _Process(Handle):
             # Ctrl-C reaches the parent alone, which then stops its jobs one by one.
             start_new_session=True,
         )  # fmt: skip
+
+
+class _InTurn(Handle):
+    """A job that begins when no other process works on it.
+
+    A comparison that is killed outright leaves its jobs at work. They are waited for, and stopped
+    with this one; then the job's own commands find how far they came.
+    """
+
+    def __init__(self, job: Job, start: Callable[[], Handle], waits: Callable[[str], None]) -> None:
+        self.job, self.start, self.waits = job, start, waits
+        self.handle: Handle | None = None
+        self.told = False
+
+    def poll(self) -> int | None:
+        if self.handle is None:
+            if self._is_held():
+                return None
+            self.handle = self.start()
+        code = self.handle.poll()
+        if code and self._is_held():
+            # The other process was first.
+            self.handle = None
+            return None
+        return code
+
+    def stop(self) -> None:
+        if self.handle is not None:
+            self.handle.stop()
+            return
+        others = [other for folder in self.job.folders if (other := holder_of(folder))]
+        here = [other["pid"] for other in others if other["host"] == socket.gethostname()]
+        for pid in here:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        while here and self._is_held():
+            time.sleep(0.1)
+
+    def _is_held(self) -> bool:
+        held = [folder for folder in self.job.folders if is_held(folder)]
+        if held and not self.told:
+            self.told = True
+            self.waits(
+                f"{self.job.title}: {who_holds(held[0])} works on it already; waiting for it."
+            )
+        return bool(held)
 
 
 def start_here(side_by_side: int, gpus: int) -> Start:
@@ -175,6 +226,7 @@ def run_jobs(
     side_by_side: int,
     watch: Callable[[Sequence[Job]], None],
     ended: Callable[[Job, str], None] = lambda job, reason: None,
+    waits: Callable[[str], None] = lambda told: None,
     pause_s: float = 1.0,
 ) -> dict[str, str]:
     """Run all jobs, so many at once; one that fails does not stop the others.
@@ -185,18 +237,20 @@ def run_jobs(
         side_by_side: How many at once.
         watch: Called about every ``pause_s`` seconds with the jobs at work.
         ended: Called with every job that has ended, and why it failed, "" if it did not.
+        waits: Called with a sentence about a job that a process of an earlier call works on.
         pause_s: Between two looks.
 
     Returns:
         Title and reason of the failed ones. When this is interrupted, jobs at work are stopped.
     """
     waiting, failed = list(jobs), dict[str, str]()
+    side_by_side = min(side_by_side, len(waiting))
     with _stopped_at_the_end() as working:
         while waiting or working:
             places = set(range(side_by_side)) - set(working)
             while waiting and places:
                 job, place = waiting.pop(0), places.pop()
-                working[place] = (job, start(job, place))
+                working[place] = (job, _InTurn(job, partial(start, job, place), waits))
             for place, (job, handle) in list(working.items()):
                 code = handle.poll()
                 if code is not None:
@@ -212,14 +266,8 @@ def run_jobs(
 @contextmanager
 def _stopped_at_the_end() -> Iterator[dict[int, tuple[Job, Handle]]]:
     working: dict[int, tuple[Job, Handle]] = {}
-    previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield working
     finally:
         for _, handle in working.values():
             handle.stop()
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dvcl.datasets.dataset import HIGHEST_VALUE, LOWEST_VALUE, LabelTable
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
 from dvcl.files import read_json
 
 MAX_ORGANS = 254  # class indices are uint8 and 0 is the background
@@ -29,8 +29,13 @@ def parse_label_table(entries: object, source: Path) -> LabelTable:
     """
     if not isinstance(entries, dict) or not entries:
         raise InputError(
-            f'{source}: the labels are {entries!r}; expected {{"1": "liver", "2": "spleen"}} or '
-            '{"liver": 1, "spleen": 2}.'
+            f"{source}: the labels are {shown(entries)}; expected "
+            '{"1": "liver", "2": "spleen"} or {"liver": 1, "spleen": 2}.'
+        )
+    if len(entries) > MAX_ORGANS + 1:
+        raise InputError(
+            f"{source}: has {len(entries)} entries; at most {MAX_ORGANS} organs and the background "
+            "were expected."
         )
     problems: list[str] = []
     names: dict[int, str] = {}
@@ -62,7 +67,8 @@ def _value_and_name(key: str, entry: object) -> tuple[int, str] | None:
 def _integer(entry: object) -> int | None:
     if isinstance(entry, int) and not isinstance(entry, bool):
         return entry
-    if isinstance(entry, str) and entry.strip().removeprefix("-").isdecimal():
+    # Python turns no text of more than some thousand digits into a number.
+    if isinstance(entry, str) and entry.strip().removeprefix("-").isdecimal() and len(entry) < 99:
         return int(entry)
     return None
 
@@ -70,12 +76,12 @@ def _integer(entry: object) -> int | None:
 def _fault(key: str, entry: object) -> str:
     if isinstance(entry, list):
         return (
-            f"{key!r} joins the labels {entry} into one region; one integer per organ was "
-            "expected. Give each integer its own name."
+            f"{shown(key)} joins the labels {shown(entry)} into one region; one integer per organ "
+            "was expected. Give each integer its own name."
         )
     return (
-        f'{key!r}: {entry!r} is no label; expected an integer and a name, as "1": "liver" or '
-        '"liver": 1.'
+        f"{shown(key)}: {shown(entry)} is no label; expected an integer and a name, as "
+        '"1": "liver" or "liver": 1.'
     )
 
 
@@ -83,12 +89,14 @@ def _clash(value: int, name: str, names: dict[int, str]) -> str:
     if not LOWEST_VALUE <= value <= HIGHEST_VALUE:
         return f"the value {value} is outside {LOWEST_VALUE} to {HIGHEST_VALUE} (16 bits)."
     if value in names:
-        return f"the value {value} is both {names[value]!r} and {name!r}. Keep one of them."
+        return (
+            f"the value {value} is both {shown(names[value])} and {shown(name)}. Keep one of them."
+        )
     if name in names.values():
-        return f"the name {name!r} is given to two values. Give each value its own name."
+        return f"the name {shown(name)} is given to two values. Give each value its own name."
     if value == 0 and name.casefold() != "background":
         return (
-            f"the value 0 is named {name!r}; 0 is always the background. "
+            f"the value 0 is named {shown(name)}; 0 is always the background. "
             'Call it "background", or give the organ another integer in the label maps too.'
         )
     return ""

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
 from dvcl.recipe.settings import Recipe, parse_recipe
 from dvcl.recipe.values import Table
 
@@ -54,7 +54,7 @@ def recipe_path(name: str) -> Path:
 def _read_table(path: Path) -> Table:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid TOML ({error}). Correct the file.") from error
 
 
@@ -95,6 +95,8 @@ def _apply(table: Table, change: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"--set {shown(change)}: the value cannot be read ({error}).") from error
     *sections, last = key.strip().split(".")
     for section in sections:
         table = table.setdefault(section, {})

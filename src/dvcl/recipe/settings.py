@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
 from dvcl.inference.sliding_window import Window
 from dvcl.losses.supervised import SupervisedLoss
 from dvcl.methods import METHODS
@@ -74,7 +74,7 @@ def parse_recipe(table: Mapping[str, Any], name: str, source: str) -> Recipe:
     problems: list[str] = []
     known = ["name", "about", *SECTIONS, "methods"]
     problems += [
-        f"{source}: unknown key {key!r}{hint(key, known)}" for key in table if key not in known
+        f"{source}: unknown key {shown(key)}{hint(key, known)}" for key in table if key not in known
     ]
     sections = {
         key: _section(kind, table.get(key, {}), f"{source}: {key}", problems)
@@ -82,7 +82,7 @@ def parse_recipe(table: Mapping[str, Any], name: str, source: str) -> Recipe:
     }
     about = table.get("about", "")
     if not isinstance(about, str):
-        problems.append(f"{source}: about: {about!r} found, str expected")
+        problems.append(f"{source}: about: {shown(about)} found, str expected")
     methods = _methods(table.get("methods", {}), source, problems)
     if problems:
         raise InputError(problems, f"{source}: the settings are not valid:")
@@ -115,10 +115,10 @@ def _section(kind: type, values: Any, where: str, problems: list[str]) -> Any:
 def _methods(values: Any, source: str, problems: list[str]) -> dict[str, Table]:
     """Settings by method name, converted."""
     if not isinstance(values, Mapping):
-        problems.append(f"{source}: methods: {values!r} found, a section expected")
+        problems.append(f"{source}: methods: {shown(values)} found, a section expected")
         return {}
     problems += [
-        f"{source}: unknown method {method!r}{hint(method, METHODS)}"
+        f"{source}: unknown method {shown(method)}{hint(method, METHODS)}"
         for method in values
         if method not in METHODS
     ]

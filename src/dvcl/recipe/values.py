@@ -8,7 +8,12 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dvcl.errors import shown
+
 Table = dict[str, Any]
+
+# Neither infinite nor beyond 64 bits: no setting is so large.
+BIGGEST = 2**63
 
 
 def check_values(
@@ -16,23 +21,24 @@ def check_values(
 ) -> Table:
     """Values converted to their types; what is unknown or wrong goes to ``problems``."""
     if not isinstance(values, Mapping):
-        problems.append(f"{where}: {values!r} found, a section expected")
+        problems.append(f"{where}: {shown(values)} found, a section expected")
         return {}
     checked = {}
     for key, value in values.items():
         if key not in schema:
-            problems.append(f"{where}.{key}: unknown setting{hint(key, schema)}")
+            problems.append(f"{where}.{key[:LONGEST]}: unknown setting{hint(key, schema)}")
             continue
         kind = schema[key][0]
         converted = _convert(value, kind)
         if converted is _WRONG:
-            problems.append(f"{where}.{key}: {value!r} found, {_describe(kind)} expected")
+            problems.append(f"{where}.{key}: {shown(value)} found, {_describe(kind)} expected")
         else:
             checked[key] = converted
     return checked
 
 
 _WRONG = object()
+LONGEST = 100  # letters of a word that is compared with others
 
 
 def _convert(value: Any, kind: Any) -> Any:
@@ -46,6 +52,8 @@ def _convert(value: Any, kind: Any) -> Any:
         return value if value in arguments else _WRONG
     if origin is tuple:
         return _convert_tuple(value, arguments)
+    if isinstance(value, int | float) and not abs(value) < BIGGEST:
+        return _WRONG
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     matches = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
@@ -65,7 +73,7 @@ def _convert_tuple(value: Any, arguments: tuple[Any, ...]) -> Any:
 def hint(word: str, known: Iterable[str]) -> str:
     """The known word nearest to one that is not known, else all known ones."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, 1)
+    near = difflib.get_close_matches(word[:LONGEST], known, 1)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
 
 

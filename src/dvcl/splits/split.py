@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,13 +47,13 @@ def check_cases(split: Split, dataset: Dataset) -> None:
     with_label = {case.id for case in dataset.cases if case.label and case.role != "unlabelled"}
     problems = [] if split.labelled else ["labelled: no case; at least one was expected."]
     for role, ids in split.parts().items():
-        for case_id in dict.fromkeys(ids):
+        for case_id, times in Counter(ids).items():
             if case_id not in known:
                 problems.append(f"{case_id} ({role}): no such case in the data set.")
             elif role in ("labelled", "validation") and case_id not in with_label:
                 problems.append(f"{case_id} ({role}): has no label.")
-            if ids.count(case_id) > 1:
-                problems.append(f"{case_id} ({role}): occurs {ids.count(case_id)} times.")
+            if times > 1:
+                problems.append(f"{case_id} ({role}): occurs {times} times.")
     if problems:
         raise InputError(
             problems,

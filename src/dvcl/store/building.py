@@ -24,7 +24,13 @@ from dvcl.files import write_json
 from dvcl.locks import folder_lock
 from dvcl.preprocessing.geometry import Grid
 from dvcl.preprocessing.prepare import Preprocessing
-from dvcl.resources import available_ram, usable_cores
+from dvcl.resources import (
+    available_ram,
+    in_words,
+    is_out_of_memory,
+    out_of_memory,
+    usable_cores,
+)
 from dvcl.store.reading import Store, case_bytes, open_store, store_folder, store_identity
 from dvcl.store.writing import CaseTask, write_case
 from dvcl.volume import read_geometry
@@ -139,7 +145,7 @@ def _run(tasks: Sequence[CaseTask], workers: int) -> Iterator[tuple[CaseTask, In
     except BrokenProcessPool as error:
         raise InputError(
             f"one of {workers} worker processes ended unexpectedly, most often because the memory "
-            f"was used up ({_in_words(available_ram())} are free now). Finished cases are kept: "
+            f"was used up ({in_words(available_ram())} are free now). Finished cases are kept: "
             f"run the same command again with fewer, as --workers {workers // 2}."
         ) from error
     finally:
@@ -153,6 +159,8 @@ def _attempt(task: CaseTask) -> InputError | None:
     except InputError as error:
         return error
     except Exception as error:
+        if is_out_of_memory(error):
+            return InputError(out_of_memory(f"{task.case.image}: preparing it", error))
         error.add_note(f"while preparing case {task.case.id} ({task.case.image})")
         raise
     return None
@@ -209,8 +217,8 @@ def _check_disk(tasks: Sequence[CaseTask], grids: Mapping[str, Grid], folder: Pa
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{folder}: preparing {len(tasks)} cases takes about {_in_words(needed)}, but only "
-            f"{_in_words(free)} are free on that disk. Free some space, choose another folder, or "
+            f"{folder}: preparing {len(tasks)} cases takes about {in_words(needed)}, but only "
+            f"{in_words(free)} are free on that disk. Free some space, choose another folder, or "
             "a coarser spacing."
         )
 
@@ -231,7 +239,3 @@ def peak_bytes(grid: Grid) -> int:
         + SOURCE_VOXEL_BYTES * math.prod(grid.source.shape)
         + PREPARED_VOXEL_BYTES * math.prod(grid.prepared.shape)
     )
-
-
-def _in_words(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -60,7 +60,7 @@ class StoreRecord(TypedDict):
 class StoredCase:
     """One prepared case; arrays are memory-mapped on first access, or in RAM after `preload`.
 
-    An array is held against its checksum when it is first read; cases of earlier versions have none.
+    An array is held against its checksum when it is first read; earlier versions wrote none.
 
     Normalised intensity = ``image * scale + offset``, within 1/131070 of the image's range of the
     prepared value: 1e-5 for a clipped CT, under 1e-4 up to a range of 13.

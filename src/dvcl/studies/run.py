@@ -13,12 +13,18 @@ import torch
 
 import dvcl
 from dvcl.datasets.dataset import LabelTable, Modality
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
 from dvcl.files import sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
 from dvcl.records import Count, Name, read_record
-from dvcl.resources import processor_name
+from dvcl.resources import (
+    in_words,
+    installed_ram,
+    is_out_of_memory,
+    out_of_memory,
+    processor_name,
+)
 from dvcl.splits import Split
 from dvcl.training.checkpoint import load_weights, saved_facts
 from dvcl.training.engine import choose_device
@@ -189,18 +195,34 @@ class Run:
         """The method, freshly initialised by the run's seed.
 
         Raises:
-            InputError: When there is no such method, or a setting makes no sense for it.
+            InputError: When there is no such method, a setting makes no sense for it, or what it
+                holds does not fit into the memory.
         """
         if self.method not in METHODS:
             raise InputError(f"method {self.method!r} found; one of {list(METHODS)} expected.")
         random = torch.Generator().manual_seed(self.seed)
         torch.manual_seed(self.seed)
         settings = self.recipe.methods.get(self.method, {})
-        method = METHODS[self.method](
-            lambda scheme: self.recipe.network.build(self.labels.classes, scheme, random),
-            self.labels.classes,
-            **settings,
+        what = (
+            f"method {self.method} with these settings ({shown(settings)}, {self.recipe.network})"
         )
+        try:
+            method = METHODS[self.method](
+                lambda scheme: self.recipe.network.build(self.labels.classes, scheme, random),
+                self.labels.classes,
+                **settings,
+            )
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                raise InputError(f"{out_of_memory(what, error)} Or lower them.") from error
+            raise
+        # What is all zeros takes no memory until it is used.
+        size = sum(part.nbytes for part in (*method.parameters(), *method.buffers()))
+        if size > installed_ram():
+            raise InputError(
+                f"{what} takes {in_words(size)} of memory for weights and queues; at most the "
+                f"{in_words(installed_ram())} of this machine were expected. Lower them."
+            )
         method.supervised_loss = self.recipe.loss
         return method
 
