@@ -1,12 +1,14 @@
 """Fixtures for every test: small volumes on disk, and the real ones where they are present."""
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dvcl import cli
 from dvcl.datasets import Dataset
 from dvcl.studies.project import Project, open_project, prepare
 from dvcl.volume import Volume, write_volume
@@ -48,6 +50,23 @@ def prepare_tiny() -> PrepareTiny:
         return open_project(folder)
 
     return make
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """run(*words) -> exit code, standard output, standard error of `dvcl`, in this process."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        sys.argv = ["dvcl", *map(str, words)]
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

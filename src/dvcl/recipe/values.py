@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -12,8 +13,7 @@ from dvcl.errors import shown
 
 Table = dict[str, Any]
 
-# Neither infinite nor beyond 64 bits: no setting is so large.
-BIGGEST = 2**63
+BIGGEST = 2**63  # what torch counts with
 
 
 def check_values(
@@ -52,7 +52,9 @@ def _convert(value: Any, kind: Any) -> Any:
         return value if value in arguments else _WRONG
     if origin is tuple:
         return _convert_tuple(value, arguments)
-    if isinstance(value, int | float) and not abs(value) < BIGGEST:
+    if isinstance(value, float) and not math.isfinite(value):
+        return _WRONG
+    if isinstance(value, int) and not abs(value) < BIGGEST:
         return _WRONG
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -80,4 +82,6 @@ def hint(word: str, known: Iterable[str]) -> str:
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(repr(value) for value in typing.get_args(kind))
+    if kind is float:
+        return "a finite number"
     return str(getattr(kind, "__name__", kind)) if not typing.get_args(kind) else str(kind)
