@@ -163,7 +163,7 @@ CONDITIONS = [
     ),
     Condition(
         "Settings", "A rate is infinite", SUPERVISED + " --set training.rate=inf",
-        "training.rate: inf found, a finite number expected",
+        "training.rate: inf found, a finite float expected",
     ),
     Condition(
         "Settings", "A queue of 10¹² voxels", DVCL + " --set methods.dvcl.queue_size=1000000000000",

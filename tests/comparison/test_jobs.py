@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -92,13 +93,39 @@ def test_an_interruption_asks_jobs_to_save_and_waits_for_them(tmp_path):
     def interrupt():
         while not listed.log.exists() or "ready" not in listed.log.read_text():
             time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         run([listed, job(tmp_path, "never", "print('never')")], 1)
     assert listed.log.read_text().split() == ["ready", "saved"]
     assert not (tmp_path / "never.txt").exists()
+
+
+def test_a_job_that_another_process_works_on_is_waited_for_and_told(tmp_path):
+    held = tmp_path / "run"
+    code = (
+        "import sys, time; sys.path[:0] = sys.argv[1:]; from pathlib import Path\n"
+        "from dvcl.locks import folder_lock\n"
+        f"with folder_lock({str(held)!r}):\n"
+        f"    Path({str(tmp_path / 'ready')!r}).touch(); time.sleep(1)\n"
+        f"Path({str(tmp_path / 'ended')!r}).touch()\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code])
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.02)
+    ours = f"import os; assert os.path.exists({str(tmp_path / 'ended')!r})"
+    told, failed = [], {}
+    for number in range(2):
+        listed = Job(f"a{number}", ((ours,),), tmp_path / "log", (held,))
+        failed |= run_jobs(
+            [listed], start_here(1, 0), 1, lambda _: None, waits=told.append, pause_s=0.02
+        )
+    other.wait()
+    assert failed == {}
+    (sentence,) = told
+    assert sentence.startswith(f"a0: process {other.pid} on ")
+    assert sentence.endswith("works on it already; waiting for it.")
 
 
 def test_run_in_turn_ends_with_the_first_failure(tmp_path):

@@ -83,5 +83,5 @@ def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(repr(value) for value in typing.get_args(kind))
     if kind is float:
-        return "a finite number"
+        return "a finite float"
     return str(getattr(kind, "__name__", kind)) if not typing.get_args(kind) else str(kind)

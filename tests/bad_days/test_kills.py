@@ -1,0 +1,164 @@
+"""Processes that are killed or asked to end at any moment: nothing is lost, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvcl.locks import holder_of, is_held
+from dvcl.store import open_store
+from dvcl.studies.run import open_run
+from dvcl.training.checkpoint import saved_facts
+from dvcl.training.journal import last_iteration, read_journal
+
+LONG = ("--set=training.iterations=60", "--set=training.validate_every=5",
+        "--set=training.precision=float32", "--device=cpu")  # fmt: skip
+KILLS = 5
+
+
+@pytest.fixture(autouse=True)
+def usual_termination() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def start(*words: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvcl.cli", *map(str, words)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[bytes], path: Path) -> None:
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.01)
+
+
+def test_trainings_killed_at_random_moments_end_as_one_that_was_not(study: Path, run) -> None:
+    words = ("train", study / "work", "--method=supervised", *LONG)
+    assert run(*words, "--name=whole")[0] == 0
+    runs = study / "work" / "runs"
+    whole, killed = (runs / name / "supervised" / "seed-0" for name in ("whole", "killed"))
+    moments = random.Random(0)
+    for number in range(KILLS):
+        process = start(*words, "--name=killed")
+        wait_for(process, killed / "lock.json")
+        time.sleep(moments.uniform(0, 0.6))
+        process.kill()
+        process.wait()
+        # What is there is whole, whenever that was.
+        if (killed / "run.json").exists():
+            open_run(killed)
+        done = saved_facts(killed / "last.safetensors").get("iteration", 0)
+        assert done % 5 == 0, number
+        assert last_iteration(killed / "journal.jsonl") >= done
+    assert run(*words, "--name=killed")[0] == 0
+    assert (killed / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
+    rows = [row["iteration"] for row in read_journal(killed / "journal.jsonl")]
+    assert rows == [row["iteration"] for row in read_journal(whole / "journal.jsonl")]
+    assert not [*killed.rglob(".partial-*")]
+
+
+def test_preparations_killed_at_random_moments_end_as_one_that_was_not(
+    study: Path, run, tmp_path: Path
+) -> None:
+    scans = study / "scans"
+    for number in range(60):
+        image = (scans / "few" / "images" / "a.nii.gz").read_bytes()
+        (scans / "many" / f"more{number}.nii.gz").write_bytes(image)
+    words = ("--labelled", scans / "few", "--unlabelled", scans / "many", "--workers=1",
+             "--set=preprocessing.spacing_mm=[2.0,2.0,2.0]")  # fmt: skip
+    moments = random.Random(1)
+    for _ in range(KILLS):
+        process = start("prepare", tmp_path / "new", *words)
+        wait_for(process, tmp_path / "new" / "store")
+        time.sleep(moments.uniform(0, 0.5))
+        process.kill()
+        process.wait()
+    assert run("prepare", tmp_path / "new", *words)[0] == 0
+    (folder,) = (tmp_path / "new" / "store").iterdir()
+    store = open_store(folder)
+    for case in store.ids:
+        store.case(case).check()
+    assert len(store.ids) == 63
+    assert not [*folder.rglob(".partial-*")]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("dvcl.files.os.fsync", "evaluate {run}"),
+        ("dvcl.commands.predict.segment", "predict {run} {scans}/test/images --out {out}"),
+        ("dvcl.store.writing.prepare_image", "prepare {out} --labelled {scans}/few --workers=1"),
+        ("dvcl.report.html.write_page", "report {work}"),
+    ],
+)
+def test_sigterm_ends_every_command_with_143_and_nothing_half_written(
+    place: str, words: str, study: Path, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(place, ended)
+    folders = {"work": study / "work", "scans": study / "scans", "out": study / "out",
+               "run": study / "work/runs/done/supervised/seed-0"}  # fmt: skip
+    code, _, err = run(*words.format(**folders).split())
+    assert code == 143
+    assert "stopped by SIGTERM; run the same command again to continue" in err
+    assert not [*study.rglob(".partial-*")]
+
+
+def test_a_comparison_waits_for_the_training_of_one_that_was_killed(study: Path, run) -> None:
+    words = ("compare", study / "work", "--methods=supervised", "--name=orphan", *LONG,
+             "--set=training.iterations=120", "--set=training.validate_every=60")  # fmt: skip
+    folder = study / "work" / "runs" / "orphan" / "supervised" / "seed-0"
+    first = start(*words)
+    while last_iteration(folder / "journal.jsonl") < 5:
+        assert first.poll() is None
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    assert is_held(folder), "its training goes on"
+    orphan = holder_of(folder)
+    assert orphan is not None
+    code, out, err = run(*words)
+    assert code == 0, out + err
+    assert f"process {orphan['pid']} on" in out
+    assert "works on it already; waiting for it." in out
+    steps = [r["iteration"] for r in read_journal(folder / "journal.jsonl") if r["kind"] == "step"]
+    assert steps == [*range(1, 121)]
+    assert "1 of 1 runs are finished" in run(*words, "--dry")[1]
+
+
+def test_a_comparison_that_is_stopped_stops_what_it_waited_for(study: Path) -> None:
+    words = ("compare", study / "work", "--methods=supervised", "--name=stopped", *LONG,
+             "--set=training.iterations=4000", "--set=training.validate_every=2000")  # fmt: skip
+    folder = study / "work" / "runs" / "stopped" / "supervised" / "seed-0"
+    first = start(*words)
+    while last_iteration(folder / "journal.jsonl") < 5:
+        assert first.poll() is None
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    second = start(*words)
+    wait_for(second, study / "work" / "comparisons" / "stopped" / "logs" / "lock.json")
+    while (holder_of(study / "work/comparisons/stopped/logs") or {}).get("pid") != second.pid:
+        assert second.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(60) == 143
+    assert not is_held(folder)
+    assert saved_facts(folder / "last.safetensors")["iteration"] >= 5, "it saved before it ended"
+    assert np.isfinite(saved_facts(folder / "last.safetensors")["best"])
