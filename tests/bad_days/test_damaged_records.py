@@ -17,7 +17,8 @@ from dvcl.store import open_store
 from dvcl.studies.leak_guard import stored_twins
 from dvcl.studies.project import open_project
 from dvcl.studies.run import open_run
-from dvcl.studies.scored import is_scored, test_cases as cases_of
+from dvcl.studies.scored import is_scored
+from dvcl.studies.scored import test_cases as cases_of
 from dvcl.training.journal import last_iteration, read_journal
 
 RUN = Path("work/runs/done/supervised/seed-0")

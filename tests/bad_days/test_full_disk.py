@@ -44,7 +44,8 @@ def test_a_training_on_a_full_disk_says_so_and_spoils_nothing(
         f"{sys.executable} -m dvcl.cli train {disk}/work --method=supervised --name=done "
         "--device=cpu --set training.iterations=40 --seed=1"
     )
-    fill = f"dd if=/dev/zero of={disk}/rest bs=1k count=$(($(df -k --output=avail {disk} | tail -1) - {free_kib})) 2>/dev/null"
+    free = f"$(df -k --output=avail {disk} | tail -1)"
+    fill = f"dd if=/dev/zero of={disk}/rest bs=1k count=$(({free} - {free_kib})) 2>/dev/null"
     script = (
         f"cp -r {study}/work {disk}/work && sync && ({fill}; {train}; code=$?; "
         f"cp -r {disk}/work {kept}; exit $code)"
