@@ -221,7 +221,8 @@ CONDITIONS = [
     ),
     Condition(
         "Prediction", "A picture is missing beside its mask", PREDICT + " --skip-existing",
-        "Label maps written: 1", mask_without_picture, code=0, left=["out/s.nii.gz", "out/s.png", "out/t.png"],
+        "Label maps written: 1", mask_without_picture, code=0,
+        left=["out/s.nii.gz", "out/s.png", "out/t.png"],
     ),
 ]  # fmt: skip
 

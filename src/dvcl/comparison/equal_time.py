@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
-from dvcl.files import read_record, write_json
+from dvcl.files import write_json
+from dvcl.records import Positive, read_record
 from dvcl.resources import processor_name
 from dvcl.training.optimisation import Training
 
@@ -15,6 +17,13 @@ REMEDY = "Restore the file from a copy, or delete it to have the steps measured 
 
 # Of a shorter run, at most this share of the steps warms up.
 MOST_WARMUP = 0.2
+
+
+class StepSeconds(TypedDict):
+    """equal_time.json."""
+
+    processor: str
+    seconds_per_step: dict[str, Positive]
 
 
 def schedule(training: Training, share: float) -> tuple[str, ...]:
@@ -42,8 +51,8 @@ def read_step_seconds(folder: Path) -> dict[str, float]:
     path = folder / FILE
     if not path.exists():
         return {}
-    with read_record(path, REMEDY) as record:
-        return {str(what): float(seconds) for what, seconds in record["seconds_per_step"].items()}
+    with read_record(path, StepSeconds, REMEDY) as record:
+        return record["seconds_per_step"]
 
 
 def write_step_seconds(folder: Path, seconds: Mapping[str, float]) -> None:

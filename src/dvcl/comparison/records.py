@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from dvcl.comparison.plan import Entry
 from dvcl.errors import InputError
@@ -16,8 +16,8 @@ from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import COLUMNS, parse_score, read_scores
 from dvcl.files import sha256_of_json, write_json, write_text
 from dvcl.records import Amount, Count, Name, read_record
-from dvcl.studies.run import RunRecord as WrittenRun
 from dvcl.studies.run import open_run
+from dvcl.studies.run_record import RunRecord as WrittenRun
 from dvcl.studies.scored import SCORES, is_scored
 from dvcl.training.journal import read_journal
 
@@ -43,6 +43,7 @@ class RunEntry(TypedDict):
     seed: Count
     labelled_cases: Count | None
     varied: list[str]
+    schedule: NotRequired[list[str]]
     hash: str
     settings: str
     made_with: dict[str, str]

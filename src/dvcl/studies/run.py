@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import torch
 
@@ -17,7 +17,7 @@ from dvcl.errors import InputError, shown
 from dvcl.files import sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
-from dvcl.records import Count, Name, read_record
+from dvcl.records import read_record
 from dvcl.resources import (
     in_words,
     installed_ram,
@@ -26,6 +26,7 @@ from dvcl.resources import (
     processor_name,
 )
 from dvcl.splits import Split
+from dvcl.studies.run_record import RunRecord, differences
 from dvcl.training.checkpoint import load_weights, saved_facts
 from dvcl.training.engine import choose_device
 from dvcl.training.journal import last_iteration
@@ -34,30 +35,6 @@ from dvcl.training.precision import Precision, faster_precision
 DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
 VERSIONED = ("torch", "numpy", "scipy", "nibabel", "safetensors")
-
-
-class SettingsRecord(TypedDict):
-    """All that decides a run's result, in run.json."""
-
-    method: Name
-    seed: Count
-    recipe: dict[str, Any]
-    split: dict[str, list[str]]
-    labels: dict[str, str]
-    modality: Modality
-    data: str
-
-
-class RunRecord(TypedDict):
-    """run.json; a precision and the versions came later."""
-
-    settings: SettingsRecord
-    hash: str
-    store: str
-    note: str
-    split_seed: int
-    precision: NotRequired[Precision]
-    made_with: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +133,7 @@ class Run:
         if not path.exists():
             return False
         with read_record(path, RunRecord, NEW_NAME) as record:
-            differences = _differences(_completed(record["settings"]), self.settings)
+            differences = differences(_completed(record["settings"]), self.settings)
         if differences:
             raise InputError(
                 differences,
@@ -316,20 +293,3 @@ def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     recipe = dict(settings["recipe"])
     completed = parse_recipe(recipe, recipe["name"], "run.json").to_json()
     return {**settings, "recipe": {key: completed[key] for key in completed if key != "split"}}
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
-    """Leaves in which two nested settings differ."""
-    found = []
-    for key in [*old, *(key for key in new if key not in old)]:
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += _differences(before, after, f"{where}{key}.")
-        elif before != after:
-            found.append(f"{where}{key}: {_short(before)} there, {_short(after)} asked for")
-    return found
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,51 @@
+"""What run.json holds, and in what the settings of two runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+from dvcl.datasets.dataset import Modality
+from dvcl.records import Count, Name
+from dvcl.training.precision import Precision
+
+
+class SettingsRecord(TypedDict):
+    """All that decides a run's result, in run.json."""
+
+    method: Name
+    seed: Count
+    recipe: dict[str, Any]
+    split: dict[str, list[str]]
+    labels: dict[str, str]
+    modality: Modality
+    data: str
+
+
+class RunRecord(TypedDict):
+    """run.json; a precision and the versions came later."""
+
+    settings: SettingsRecord
+    hash: str
+    store: str
+    note: str
+    split_seed: int
+    precision: NotRequired[Precision]
+    made_with: NotRequired[dict[str, str]]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:
+    """Leaves in which two nested settings differ."""
+    found = []
+    for key in [*old, *(key for key in new if key not in old)]:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{where}{key}.")
+        elif before != after:
+            found.append(f"{where}{key}: {_short(before)} there, {_short(after)} asked for")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
