@@ -31,7 +31,7 @@ def project(tmp_path: Path, prepare_tiny) -> Project:
 def held(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Cases that were read into memory, in the order of reading."""
     ids: list[str] = []
-    monkeypatch.setattr(StoredCase, "preload", lambda case: ids.append(case.id))
+    monkeypatch.setattr(StoredCase, "preload", lambda case, label: ids.append(case.id))
     return ids
 
 

@@ -202,7 +202,9 @@ def _data_hash(store: Store, split: Split) -> str:
 
 
 def _preload(split: Split, method: Method, store: Store) -> None:
-    drawn = (*split.labelled, *(split.unlabelled if method.needs_unlabelled else ()))
-    ids = (*drawn, *split.validation)
-    if store.size_bytes(ids) * launch().local_world_size < MEMORY_SHARE * available_ram():
-        store.preload(ids)
+    unlabelled = split.unlabelled if method.needs_unlabelled else ()
+    labelled = (*split.labelled, *split.validation)
+    size = store.size_bytes((*labelled, *unlabelled))
+    if size * launch().local_world_size < MEMORY_SHARE * available_ram():
+        store.preload(labelled)
+        store.preload(unlabelled, labels=False)

@@ -213,10 +213,10 @@ class Store:
             self._cases[case_id] = StoredCase(self.folder / case_id, self.labels.classes)
         return self._cases[case_id]
 
-    def preload(self, ids: Iterable[str] | None = None) -> None:
+    def preload(self, ids: Iterable[str] | None = None, labels: bool = True) -> None:
         """Hold images and labels of the given cases (all by default) in RAM; see `size_bytes`."""
         for case_id in self.ids if ids is None else ids:
-            self.case(case_id).preload()
+            self.case(case_id).preload(labels)
 
     def size_bytes(self, ids: Iterable[str] | None = None) -> int:
         """RAM that `preload` would take for the given cases, all by default."""

@@ -133,10 +133,10 @@ class Run:
         if not path.exists():
             return False
         with read_record(path, RunRecord, NEW_NAME) as record:
-            differences = differences(_completed(record["settings"]), self.settings)
-        if differences:
+            changed = differences(_completed(record["settings"]), self.settings)
+        if changed:
             raise InputError(
-                differences,
+                changed,
                 f"{self.folder}: holds a run with other settings. Give this one another --name, "
                 "or delete that folder:",
             )
