@@ -1,4 +1,5 @@
 import gzip
+import re
 import struct
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from dvcl.volume import (
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, -3.0, 0, 20], [0, 0, 4.0, -30], [0, 0, 0, 1]])
 
 # Byte offsets of fields in a NIfTI-1 header.
-DIM, PIXDIM, UNITS, QFORM_CODE, SROW_X = 40, 76, 123, 252, 280
+DIM, PIXDIM, SLOPE, UNITS, QFORM_CODE, QUATERNION, SROW_X = 40, 76, 112, 123, 252, 256, 280
 
 
 @pytest.fixture
@@ -206,10 +207,12 @@ def test_impossible_spacing_is_refused(header_of, pixdim: tuple[float, ...]) -> 
         read_geometry(path)
 
 
-@pytest.mark.parametrize("spacing_mm", [1e-9, 1e4, 1e30])
+@pytest.mark.parametrize("spacing_mm", [1e-9, 0.001, 800, 1e4, 1e30])
 def test_implausible_spacing_is_refused(header_of, spacing_mm: float) -> None:
+    """Metres and micrometres that the header does not call so among them."""
     path = header_of((SROW_X, struct.pack("<4f", spacing_mm, 0, 0, 0)))
-    with pytest.raises(InputError, match=r"no usable voxel spacing.* from 0\.001 to 1000"):
+    expected = f"no usable voxel spacing, {spacing_mm:.4g} x 3 x 4 mm (x, y, z); numbers from 0.01"
+    with pytest.raises(InputError, match=re.escape(expected)):
         read_geometry(path)
 
 
@@ -237,6 +240,35 @@ def test_units_other_than_millimetres_are_refused(header_of, code: int, unit: st
     with pytest.raises(InputError, match=f"lengths in {unit}; millimetres"):
         read_geometry(header_of((UNITS, bytes([code]))))
     assert read_geometry(header_of((UNITS, bytes([0])))).spacing_mm == (4, 3, 2)
+
+
+@pytest.mark.parametrize("slope", [float("inf"), float("-inf")])
+def test_an_endless_slope_is_refused(header_of, slope: float) -> None:
+    """nibabel takes it for no scaling at all."""
+    with pytest.raises(InputError, match=f"header.nii: the header's scl_slope is {slope}; a fin"):
+        read_volume(header_of((SLOPE, struct.pack("<f", slope))))
+
+
+def test_a_quaternion_that_rounding_made_too_long_is_a_half_turn(header_of) -> None:
+    """w² is -4.8e-7; nibabel refuses below -3.6e-7, ITK takes any."""
+    half_turn = np.array([0.6, 0.8, 0]) * np.sqrt(1 + 4.8e-7)
+    path = header_of(
+        (QFORM_CODE, struct.pack("<2h", 1, 0)), (QUATERNION, struct.pack("<3f", *half_turn))
+    )
+    turn = [[-0.28, 0.96, 0], [0.96, 0.28, 0], [0, 0, -1]]
+    assert np.allclose(read_geometry(path).affine[:3, :3], np.multiply(turn, (2, 3, 4)), atol=1e-6)
+
+
+def test_a_quaternion_that_is_too_long_is_named(header_of) -> None:
+    path = header_of(
+        (QFORM_CODE, struct.pack("<2h", 1, 0)), (QUATERNION, struct.pack("<3f", 0.8, 0.8, 0))
+    )
+    with pytest.raises(InputError) as error:
+        read_geometry(path)
+    assert str(error.value) == (
+        f"{path}: the quaternion of its qform is (0.8, 0.8, 0), of the length 1.13137; at most 1 "
+        "was expected. Correct the header or export the file again."
+    )
 
 
 def test_a_header_that_claims_too_much_is_refused(header_of) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -35,9 +36,9 @@ def segment(
         progress: Called with windows done and windows in all.
 
     Returns:
-        Label integers (D, H, W), with the affine of ``image``.
+        Label integers (D, H, W), in the place of ``image``.
     """
     prepared, grid = prepare_image(image, preprocessing)
     tensor = torch.from_numpy(prepared)
     probabilities = predict_volume(predict, tensor, window, device, progress)
-    return Volume(labels.decode(restore_classes(probabilities, grid)), image.affine)
+    return replace(image, array=labels.decode(restore_classes(probabilities, grid)))

@@ -11,9 +11,11 @@ import nibabel
 import numpy as np
 
 from dvcl.errors import InputError
+from dvcl.volume.nifti_forms import Forms
 
-# Voxels are millimetres apart; a header that says otherwise is wrong, or means another unit.
-LEAST_SPACING_MM, GREATEST_SPACING_MM = 1e-3, 1e3
+# Voxels of scans of people are millimetres apart; a header that says otherwise is wrong, or means
+# another unit without saying so: metres (0.0008) or micrometres (800).
+LEAST_SPACING_MM, GREATEST_SPACING_MM = 1e-2, 1e2
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class Geometry:
     Attributes:
         shape: Voxels along (D, H, W) = (z, y, x).
         affine: (4, 4) float64, maps the voxel index (x, y, z) to world millimetres, RAS+, as NIfTI.
+        forms: How a NIfTI header says the same; None where the grid comes from elsewhere.
     """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
+    forms: Forms | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -55,10 +59,12 @@ class Volume:
     Attributes:
         array: (D, H, W) = (z, y, x).
         affine: As in `Geometry`.
+        forms: As in `Geometry`; a file is written with them.
     """
 
     array: np.ndarray
     affine: np.ndarray
+    forms: Forms | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -69,7 +75,7 @@ class Volume:
     @property
     def geometry(self) -> Geometry:
         """The grid without the values."""
-        return Geometry(self.shape, self.affine)
+        return Geometry(self.shape, self.affine, self.forms)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -92,10 +98,11 @@ def make_geometry(path: Path, size: Sequence[int], affine: np.ndarray) -> Geomet
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     is_plausible = (spacing >= LEAST_SPACING_MM) & (spacing <= GREATEST_SPACING_MM)
     if not np.isfinite(affine).all() or not is_plausible.all():
+        listed = " x ".join(f"{length:.4g}" for length in spacing)
         raise InputError(
-            f"{path}: the header gives no usable voxel spacing ({spacing.tolist()} mm); numbers "
-            f"from {LEAST_SPACING_MM:g} to {GREATEST_SPACING_MM:g} were expected. Export the file "
-            "again or correct its header."
+            f"{path}: the header gives no usable voxel spacing, {listed} mm (x, y, z); numbers "
+            f"from {LEAST_SPACING_MM:g} to {GREATEST_SPACING_MM:g} were expected. If they are "
+            "metres or micrometres, write millimetres into the header; else export the file again."
         )
     if abs(np.linalg.det(affine[:3, :3])) < 1e-6 * np.prod(spacing):
         raise InputError(

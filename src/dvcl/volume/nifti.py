@@ -6,6 +6,7 @@ import gzip
 import logging
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +14,13 @@ import nibabel
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
-from nibabel.nifti1 import Nifti1Pair
+from nibabel.nifti1 import Nifti1Header, Nifti1Image, Nifti1Pair
 from nibabel.spatialimages import HeaderDataError
 
 from dvcl.errors import InputError
 from dvcl.volume.grid import Geometry, Volume, by, check_size, make_geometry
 from dvcl.volume.names import on_one_line
+from dvcl.volume.nifti_forms import NIFTI_CLASSES, QuaternionError, forms_of, put_forms
 
 try:  # the extra "fast": unpacks in less than half of gzip's time
     from isal import igzip
@@ -38,9 +40,9 @@ def nifti_geometry(path: Path) -> Geometry:
     """Shape and affine, from the header alone.
 
     Raises:
-        InputError: When the file is not NIfTI, not 3-D, or has no usable affine.
+        InputError: When the file is not NIfTI, not 3-D, or has no usable affine or scaling.
     """
-    return _geometry(_open(path), path)
+    return _geometry(open_nifti(path), path)
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
@@ -49,7 +51,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
     Raises:
         InputError: As `nifti_geometry`, and when the voxel data are truncated or damaged.
     """
-    image = _open(path)
+    image = open_nifti(path)
     geometry = _geometry(image, path)
     try:
         array = _read_to_the_end(image)
@@ -83,9 +85,18 @@ def _read_voxels(image: Nifti1Pair, file: Any) -> np.ndarray:
     return array
 
 
-def _open(path: Path) -> Nifti1Pair:
+def open_nifti(path: Path) -> Nifti1Pair:
+    """Open a file without reading its voxels.
+
+    Raises:
+        InputError: When it is not NIfTI, or its qform, where that alone counts, is no rotation.
+    """
     try:
-        image = nibabel.load(path)
+        image = _load(path)
+    except QuaternionError as error:
+        raise InputError(
+            f"{path}: {error}. Correct the header or export the file again."
+        ) from error
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read as NIfTI ({on_one_line(error)}); {_first_bytes(path)}. "
@@ -99,6 +110,15 @@ def _open(path: Path) -> Nifti1Pair:
     return image
 
 
+def _load(path: Path) -> Any:
+    sniffed = None
+    for image_class in NIFTI_CLASSES:
+        is_of_class, sniffed = image_class.path_maybe_image(path, sniffed)
+        if is_of_class:
+            return image_class.from_filename(path)
+    return nibabel.load(path)  # says what it is instead
+
+
 def _geometry(image: Nifti1Pair, path: Path) -> Geometry:
     if np.issubdtype(image.get_data_dtype(), np.complexfloating) or image.get_data_dtype().fields:
         raise InputError(
@@ -106,15 +126,21 @@ def _geometry(image: Nifti1Pair, path: Path) -> Geometry:
             "expected. Export a single-channel volume."
         )
     check_size(path, image.shape)
-    _check_spacing_and_units(image, path)
-    return make_geometry(path, image.shape, np.asarray(image.affine, dtype=np.float64))
+    header = _header_as_it_stands(image)
+    _check_header(header, path)
+    geometry = make_geometry(path, image.shape, np.asarray(image.affine, dtype=np.float64))
+    return replace(geometry, forms=forms_of(header))
 
 
-def _check_spacing_and_units(image: Nifti1Pair, path: Path) -> None:
-    """Refuse what nibabel would repair in silence: pixdim <= 0, and units other than mm."""
+def _header_as_it_stands(image: Nifti1Pair) -> Nifti1Header:
+    """Without what nibabel repairs in silence."""
     files = image.file_map
     with files.get("header", files["image"]).get_prepare_fileobj("rb") as file:
-        header = image.header_class.from_fileobj(file, check=False)
+        return cast(Nifti1Header, image.header_class.from_fileobj(file, check=False))
+
+
+def _check_header(header: Nifti1Header, path: Path) -> None:
+    """Refuse what nibabel would pass over: pixdim <= 0, other units than mm, endless scaling."""
     pixdim = header["pixdim"][1:4].tolist()
     if header["sform_code"] <= 0 and not min(pixdim) > 0:
         raise InputError(
@@ -126,6 +152,11 @@ def _check_spacing_and_units(image: Nifti1Pair, path: Path) -> None:
         raise InputError(
             f"{path}: the header gives lengths in {unit}; millimetres were expected. "
             "Convert the header or export the file again."
+        )
+    if np.isinf(header["scl_slope"]):
+        raise InputError(
+            f"{path}: the header's scl_slope is {header['scl_slope']}; a finite number was "
+            "expected, by which stored values are multiplied. Export the file again."
         )
 
 
@@ -146,7 +177,11 @@ def _first_bytes(path: Path) -> str:
 
 
 def write_nifti(path: Path, volume: Volume) -> None:
-    """Write the array in its own dtype, with the affine as sform and qform."""
-    image = nibabel.Nifti1Image(volume.array.T, volume.affine, dtype=volume.array.dtype)
-    image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
+    """Write the array in its own dtype, with the volume's forms; else the affine as sform."""
+    header = Nifti1Header()
+    header.set_xyzt_units("mm")
+    if volume.forms is not None:
+        put_forms(volume.forms, header)
+    affine = volume.affine if volume.forms is None else None
+    header.set_data_dtype(volume.array.dtype)
+    nibabel.save(Nifti1Image(volume.array.T, affine, header), path)

@@ -23,7 +23,7 @@ def read_geometry(path: Path | str) -> Geometry:
 
     Raises:
         InputError: When the file is missing, empty, of no known format, not 3-D, or has no usable
-            affine; for a DICOM folder also when its slices do not make one regular volume.
+            affine or scaling; for a DICOM folder also when its slices do not make one regular volume.
     """
     path = Path(path)
     _check_presence(path)
@@ -41,7 +41,7 @@ def read_volume(path: Path | str, dtype: np.typing.DTypeLike = np.float32) -> Vo
     array, geometry = _read(Path(path))
     # Numbers beyond the dtype become infinite, which the check of a data set reports.
     with np.errstate(over="ignore"):
-        return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine)
+        return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine, geometry.forms)
 
 
 def read_label(path: Path | str) -> Volume:
@@ -65,7 +65,7 @@ def read_label(path: Path | str) -> Volume:
             )
     is_narrow = array.dtype.kind in "iu" and array.dtype.itemsize < 4
     dtype = array.dtype.newbyteorder("=") if is_narrow else np.dtype(np.int32)
-    return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine)
+    return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine, geometry.forms)
 
 
 def write_volume(path: Path | str, volume: Volume) -> None:
