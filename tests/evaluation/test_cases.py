@@ -9,6 +9,7 @@ from dvcl.datasets.dataset import LabelTable
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import evaluate_case, evaluate_folders
 from dvcl.volume import Volume, write_volume
+from dvcl.volume.turning import orient
 
 LABELS = LabelTable((0, 3, 7, 9), ("background", "liver", "spleen", "pancreas"))
 AFFINE = np.diag([2.0, 2.0, 5.0, 1.0])
@@ -122,6 +123,15 @@ def test_other_orientation_of_the_same_shape_is_refused():
     flipped = np.diag([-2.0, 2.0, 5.0, 1.0])
     with pytest.raises(InputError, match=r"LAS.*RAS"):
         evaluate_case("a", REFERENCE, Volume(PREDICTION.array, flipped), LABELS)
+
+
+@pytest.mark.parametrize("codes", ["LPS", "PIR", "SAL"])
+def test_other_order_or_direction_of_the_axes_changes_nothing(codes):
+    turned = orient(PREDICTION, codes)
+    assert turned.shape != PREDICTION.shape or codes == "LPS"
+    assert str(evaluate_case("a", REFERENCE, turned, LABELS)) == str(
+        evaluate_case("a", REFERENCE, PREDICTION, LABELS)
+    )
 
 
 def test_unknown_values_are_refused_with_their_side():

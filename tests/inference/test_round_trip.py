@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.inference.restore import restore_classes
-from dvcl.preprocessing.geometry import orient
 from dvcl.preprocessing.prepare import Preprocessing
 from dvcl.store import StoredCase, build_store
 from dvcl.volume import Volume, read_label, write_volume
+from dvcl.volume.turning import orient
 
 ORIENTATIONS = [
     "".join(codes)

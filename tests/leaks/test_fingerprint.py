@@ -17,8 +17,8 @@ from dvcl.leaks.fingerprint import (
     voxels_sha256,
 )
 from dvcl.leaks.likeness import ALIKE, SAME_SCAN, likeness
-from dvcl.preprocessing.geometry import orient
 from dvcl.volume import Volume, read_volume, write_volume
+from dvcl.volume.turning import orient
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPI", "SAR", "PIL"])

@@ -7,8 +7,8 @@ from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.errors import InputError
 from dvcl.planning.case_facts import measure_case, measure_organs
 from dvcl.planning.fingerprint import take_fingerprint
-from dvcl.preprocessing.geometry import orient
 from dvcl.volume import Volume, read_label, read_volume, write_volume
+from dvcl.volume.turning import orient
 
 LABELS = LabelTable.from_mapping({1: "liver", 7: "cyst", 9: "spleen"})
 LPI = np.diag([-2.0, -3.0, -4.0, 1.0])

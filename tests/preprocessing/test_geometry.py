@@ -4,8 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from dvcl.preprocessing.geometry import Grid, make_grid, orient
+from dvcl.preprocessing.geometry import Grid, make_grid
 from dvcl.volume import Geometry, Volume
+from dvcl.volume.turning import orient
 
 ORIENTATIONS = [
     "".join(codes)

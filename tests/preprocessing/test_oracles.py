@@ -17,9 +17,10 @@ from monai.data import MetaTensor
 from monai.transforms import Orientation, Spacing
 from scipy import ndimage
 
-from dvcl.preprocessing.geometry import make_grid, orient
+from dvcl.preprocessing.geometry import make_grid
 from dvcl.preprocessing.resampling import resample, resample_labels
 from dvcl.volume import Geometry, Volume
+from dvcl.volume.turning import orient
 
 sitk = pytest.importorskip("SimpleITK")
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from scipy import ndimage
 
-from dvcl.preprocessing.geometry import Grid, make_grid, orient
+from dvcl.preprocessing.geometry import Grid, make_grid
 from dvcl.preprocessing.interpolation import resampling_matrix
 from dvcl.preprocessing.resampling import resample, resample_labels
 from dvcl.volume import Geometry, Volume
+from dvcl.volume.turning import orient
 
 ORIENTATIONS = [
     "".join(codes)

@@ -5,11 +5,11 @@ import pytest
 
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.errors import InputError
-from dvcl.preprocessing.geometry import orient
 from dvcl.report.contact_sheet import contact_sheet
 from dvcl.report.figures import png_bytes
 from dvcl.report.scan import lone_scan, scan_of_case
 from dvcl.volume import Volume, write_volume
+from dvcl.volume.turning import orient
 
 LABELS = LabelTable.from_mapping({2: "liver", 5: "cyst", 9: "spleen"})
 SPACING_MM = (4.0, 3.0, 2.0)

@@ -8,10 +8,10 @@ from matplotlib.colors import to_rgb
 
 from dvcl.datasets.dataset import LabelTable
 from dvcl.errors import InputError
-from dvcl.preprocessing.geometry import orient
 from dvcl.report.figures import organ_colour, png_bytes
 from dvcl.report.overlays import overlay_sheet
 from dvcl.volume import Volume
+from dvcl.volume.turning import orient
 
 LABELS = LabelTable.from_mapping({1: "centre", 2: "right", 4: "anterior", 6: "superior"})
 SPACING_MM = (6.0, 3.0, 2.0)

@@ -18,6 +18,7 @@ from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_lab
 from dvcl.store import build_store, open_store, store_folder, writing
 from dvcl.store.reading import store_identity
 from dvcl.volume import Volume, read_label, read_volume, write_volume
+from dvcl.volume.turning import orient
 
 LABELS = LabelTable((0, 5, 9), ("background", "liver", "spleen"))
 SETTINGS = Preprocessing(spacing_mm=(3.0, 2.5, 2.5))
@@ -70,6 +71,18 @@ def test_stored_cases_are_what_the_preparation_gives(dataset: Dataset, tmp_path:
             assert np.array_equal(stored.label, prepare_label(classes, grid))
             rows = stored.organ_voxels
             assert np.array_equal(stored.label[tuple(rows[:, 1:].T)], rows[:, 0])
+
+
+@pytest.mark.parametrize("codes", ["RAS", "SPL"])
+def test_a_label_map_of_other_axes_is_prepared_the_same(
+    dataset: Dataset, tmp_path: Path, codes: str
+) -> None:
+    before = build_store(dataset, SETTINGS, tmp_path / "before")
+    for case in dataset.cases[:3]:
+        write_volume(case.label, orient(read_label(case.label), codes))
+    after = build_store(dataset, SETTINGS, tmp_path / "after")
+    for id in "abc":
+        assert np.array_equal(after.case(id).label, before.case(id).label)
 
 
 def test_finished_cases_are_not_prepared_again(

@@ -11,7 +11,8 @@ import numpy as np
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.label_file import MAX_ORGANS
 from dvcl.errors import InputError
-from dvcl.volume import Volume, is_volume, read_label, volume_stem
+from dvcl.volume import Geometry, Volume, is_volume, read_label, volume_stem
+from dvcl.volume.turning import turned_like
 
 MASK_FOLDER = "segmentations"
 TOLERANCE_MM = 0.5  # between the corners of the masks' grids
@@ -62,28 +63,37 @@ def table_of_masks(folders: Sequence[Path]) -> LabelTable:
     return LabelTable.from_mapping(dict(enumerate(organs, start=1)))
 
 
-def read_case_label(case: Case, labels: LabelTable) -> Volume:
+def read_case_label(case: Case, labels: LabelTable, grid: Geometry | None = None) -> Volume:
     """Read the label map of a case as int32, with the integers of ``labels``.
 
     Of a folder of masks those are read whose names are in ``labels``; an organ without a mask is
     background.
+
+    Args:
+        case: With a label.
+        labels: Meaning of the integers.
+        grid: Of the image: the label map is turned to the order and direction of its axes.
 
     Raises:
         InputError: As `read_label`; also with all masks of another grid or of several values, and
             with all organs that overlap, unless the later one in ``labels`` shall win.
     """
     assert case.label is not None, f"{case.id} has no label"
-    if not has_masks(case):
-        return read_label(case.label)
+    label = _merged_masks(case, labels) if has_masks(case) else read_label(case.label)
+    return label if grid is None else turned_like(label, grid)
+
+
+def _merged_masks(case: Case, labels: LabelTable) -> Volume:
     merged: Volume | None = None
     problems: list[str] = []
     names = dict(zip(labels.values, labels.names, strict=True))
     for organ, path in case_masks(case, labels).items():
         try:
             mask = read_label(path)
-            inside = _inside(mask, path)
             if merged is None:
-                merged = Volume(np.zeros(mask.shape, dtype=np.int32), mask.affine)
+                merged = Volume(np.zeros(mask.shape, dtype=np.int32), mask.affine, mask.forms)
+            mask = turned_like(mask, merged.geometry)
+            inside = _inside(mask, path)
             _check_grid(mask, merged, path)
         except InputError as error:
             problems += error.problems

@@ -15,6 +15,7 @@ from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances
 from dvcl.volume import Geometry, Volume, read_label
+from dvcl.volume.turning import moves_between, turned, turned_like
 
 # Further apart than this and two grids do not describe the same voxels.
 GRID_TOLERANCE_MM = 0.5
@@ -77,7 +78,8 @@ def evaluate_case(
     Args:
         case_id: Written into the rows and named in errors.
         reference: Label integers as in ``labels``.
-        prediction: Label integers as in ``labels``, on the same grid.
+        prediction: Label integers as in ``labels``, on the same grid; its axes may have another
+            order or direction.
         labels: The meaning of the integers.
         tolerance_mm: Of the normalised surface Dice.
         unannotated: Organs that the reference does not show although they may be there: their
@@ -91,6 +93,7 @@ def evaluate_case(
     """
     names = f"{case_id}: reference", f"{case_id}: prediction"
     check_same_grid(names[1], prediction.geometry, names[0], reference.geometry)
+    prediction = turned_like(prediction, reference.geometry)
     expected = labels.encode(reference.array, names[0])
     found = labels.encode(prediction.array, names[1])
     confusion = confusion_matrix(expected, found, labels.classes)
@@ -145,15 +148,18 @@ def _distances(
 def check_same_grid(name: str, grid: Geometry, other_name: str, other: Geometry) -> None:
     """Check that two volumes share their voxels: equal shape, corners within 0.5 mm.
 
+    The order and direction of their axes do not count.
+
     Raises:
         InputError: Names both volumes and how far they differ.
     """
-    if grid.shape != other.shape:
+    turned_grid = turned(grid, moves_between(grid, other))
+    if turned_grid.shape != other.shape:
         raise InputError(
             f"{name} has the shape {grid.shape}, {other_name} {other.shape} (z, y, x); the same "
             "grid was expected. Predict on the original image, or resample to its grid."
         )
-    distance = grid.corner_distance_mm(other)
+    distance = turned_grid.corner_distance_mm(other)
     if distance > GRID_TOLERANCE_MM:
         raise InputError(
             f"{name} ({grid.orientation}) and {other_name} ({other.orientation}) have corners up "

@@ -11,8 +11,8 @@ from dvcl.datasets.dataset import Case, LabelTable, Modality, Role
 from dvcl.datasets.masks import read_case_label
 from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps
-from dvcl.preprocessing.geometry import orient
 from dvcl.volume import Volume, read_volume
+from dvcl.volume.turning import orient
 
 # In this orientation the array's axes are those of the default preparation.
 ORIENTATION = "LPI"
@@ -107,7 +107,7 @@ def measure_case(case: Case, labels: LabelTable, modality: Modality) -> CaseFact
 def _classes(case: Case, image: Volume, labels: LabelTable) -> np.ndarray:
     """Class indices, turned."""
     assert case.label is not None
-    label = read_case_label(case, labels)
+    label = read_case_label(case, labels, image.geometry)
     if label.shape != image.shape:
         raise InputError(
             f"{case.label}: has {label.shape} voxels (z, y, x), its image {image.shape}; equal "

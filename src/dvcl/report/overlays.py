@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.evaluation.cases import check_same_grid
-from dvcl.preprocessing.geometry import orient
 from dvcl.report.figures import organ_colour
 from dvcl.report.panels import PLANES, lay_out
 from dvcl.volume import Volume
+from dvcl.volume.turning import orient
 
 # Left, posterior and inferior grow along x, y and z: drawn with the first row on top, this shows
 # the patient's right on the left of the picture, anterior and superior up.

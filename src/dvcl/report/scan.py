@@ -13,7 +13,6 @@ from dvcl.datasets.dataset import Case, LabelTable, Modality, Role
 from dvcl.datasets.masks import read_case_label
 from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
-from dvcl.preprocessing.geometry import orient
 from dvcl.report.overlays import (
     DISPLAY_ORIENTATION,
     MR_PERCENTILES,
@@ -22,6 +21,7 @@ from dvcl.report.overlays import (
 )
 from dvcl.store import StoredCase
 from dvcl.volume import Geometry, Volume, read_label, read_volume, volume_stem
+from dvcl.volume.turning import orient
 
 Window = tuple[float, float]
 Lengths = tuple[float, float, float]
@@ -134,7 +134,7 @@ def scan_of_case(
         )
     classes = None
     if case.label is not None and case.role != "unlabelled":
-        label = read_case_label(case, labels)
+        label = read_case_label(case, labels, image.geometry)
         _check_place(case, label, image)
         encoded = Volume(labels.encode(label.array, case.label), label.affine)
         classes = orient(encoded, DISPLAY_ORIENTATION).array

@@ -214,7 +214,7 @@ def _write_image(task: CaseTask, folder: Path) -> dict[str, Any]:
 
 def _write_label(task: CaseTask, grid: Grid, folder: Path) -> None:
     assert task.label is not None
-    raw = read_case_label(task.case, task.labels)
+    raw = read_case_label(task.case, task.labels, grid.source)
     unfit = list(pair_findings(task.case.image, grid.source, task.label, raw.geometry))
     if unfit:
         raise InputError([finding.problem for finding in unfit])

@@ -42,9 +42,10 @@ def read_volumes(case: Case, runs: Mapping[str, Run]) -> CaseVolumes:
         InputError: When a file is gone or cannot be read.
     """
     first = next(iter(runs.values()))
+    image = read_volume(case.image)
     return CaseVolumes(
-        read_volume(case.image),
-        read_case_label(case, first.labels),
+        image,
+        read_case_label(case, first.labels, image.geometry),
         {
             name: read_label(path)
             for name, run in runs.items()

@@ -23,7 +23,8 @@ def read_geometry(path: Path | str) -> Geometry:
 
     Raises:
         InputError: When the file is missing, empty, of no known format, not 3-D, or has no usable
-            affine or scaling; for a DICOM folder also when its slices do not make one regular volume.
+            affine or scaling; for a DICOM folder also when its slices do not make one regular
+            volume.
     """
     path = Path(path)
     _check_presence(path)

@@ -7,7 +7,8 @@ from scipy.linalg import polar
 
 from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.checks.grids import grid_findings, pair_findings, right_angled, shear_mm
-from dvcl.volume import Geometry, read_geometry, read_volume
+from dvcl.volume import Geometry, Volume, read_geometry, read_volume
+from dvcl.volume.turning import orient
 
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, -3.0, 0, 20], [0, 0, 4.0, -30], [0, 0, 0, 1]])
 SHAPE = (11, 21, 31)
@@ -119,3 +120,19 @@ def test_a_pair_must_have_one_size_and_place() -> None:
     (finding,) = pair_findings(path, image, Path("l.nii"), Geometry(SHAPE, moved))
     assert finding.code == "grid-mismatch"
     assert finding.numbers["distance_mm"] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("away_mm", "code"), [(0, "axes-differ"), (0.3, "axes-differ"), (0.7, "grid-mismatch")]
+)
+def test_a_pair_of_other_axes_is_compared_in_space(away_mm: float, code: str) -> None:
+    """Axes LPS and ASR; what is wrong is what is left when they are turned alike."""
+    image, path = Geometry(SHAPE, AFFINE), Path("i.nii")
+    label = orient(Volume(np.zeros(SHAPE), AFFINE), "ASR").geometry
+    label.affine[2, 3] += away_mm
+    (finding,) = pair_findings(path, image, Path("l.nii"), label)
+    assert finding.code == code
+    if code == "grid-mismatch":
+        assert finding.numbers["distance_mm"] == pytest.approx(away_mm)
+    else:
+        assert "its axes are ASR, those of its image LPS" in finding.text

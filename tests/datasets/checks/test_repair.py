@@ -7,7 +7,8 @@ import pytest
 from dvcl.datasets.checks.cases import inspect_case
 from dvcl.datasets.checks.repair import Repair, RepairOptions, repair_case
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
-from dvcl.volume import read_geometry, read_label, read_volume
+from dvcl.volume import read_geometry, read_label, read_volume, write_volume
+from dvcl.volume.turning import orient
 
 TABLE = LabelTable((0, 1, 2), ("background", "liver", "spleen"))
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, -3.0, 0, 20], [0, 0, 4.0, -30], [0, 0, 0, 1]])
@@ -120,6 +121,33 @@ def test_a_label_near_enough_takes_the_images_grid(
         assert np.allclose(read_geometry(tmp_path / "out/labels/a.nii.gz").affine, AFFINE)
     else:
         assert [finding.code for finding in done.left] == ["grid-mismatch"]
+
+
+@pytest.mark.parametrize("tolerance_mm", [0.5, 200])
+def test_a_label_of_other_axes_is_turned_and_no_organ_moves(
+    case: Case, tmp_path: Path, tolerance_mm: float
+) -> None:
+    label = read_label(case.label)
+    write_volume(case.label, orient(label, "SRA"))
+    done = repair(case, tmp_path / "out", tolerance_mm=tolerance_mm)
+    assert done.changes == (f"{case.label}: axes turned to those of its image",)
+    mended = read_label(tmp_path / "out/labels/a.nii.gz")
+    assert np.array_equal(mended.array, label.array)
+    assert np.allclose(mended.affine, label.affine)
+
+
+def test_a_rewritten_label_has_the_forms_of_its_image(
+    case: Case, tmp_path: Path, write_label
+) -> None:
+    """An image that is copied keeps both of its forms, and other programs may take either."""
+    image = nibabel.load(case.image)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(AFFINE, 1)
+    nibabel.save(image, case.image)
+    write_label(case.label, np.full((4, 5, 6), 1.0003, np.float32))
+    repair(case, tmp_path / "out")
+    header = nibabel.load(tmp_path / "out/labels/a.nii.gz").header
+    assert (header["qform_code"], header["sform_code"]) == (1, 1)
 
 
 def test_what_cannot_be_corrected_is_left_out_with_its_reason(

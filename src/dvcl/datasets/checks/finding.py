@@ -23,6 +23,7 @@ CODES: dict[str, Severity] = {
     # grids
     "size-mismatch": "error",
     "grid-mismatch": "error",
+    "axes-differ": "note",
     "sheared": "error",
     "slightly-sheared": "note",
     "forms-differ": "warning",

@@ -13,6 +13,7 @@ from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.checks.headers import nifti_image
 from dvcl.volume import Geometry
 from dvcl.volume.grid import by
+from dvcl.volume.turning import moves_between, turned
 
 TOLERANCE_MM = 0.5  # between the corners of an image's and its label's grid
 SHEAR_MM = 0.1  # from which on a grid is no longer taken for orthogonal
@@ -85,17 +86,19 @@ def fourth_axis_findings(path: Path, shape: tuple[int, ...]) -> Iterator[Finding
 def pair_findings(
     image: Path, image_grid: Geometry, label: Path, label_grid: Geometry
 ) -> Iterator[Finding]:
-    """An image and a label map that do not lie on each other."""
-    if image_grid.shape != label_grid.shape:
+    """An image and a label map that do not lie on each other, their axes turned alike."""
+    moves = moves_between(label_grid, image_grid)
+    turned_grid = turned(label_grid, moves)
+    if image_grid.shape != turned_grid.shape:
         yield Finding(
             "size-mismatch",
             str(label),
-            f"has {by(label_grid.shape)} voxels (z, y, x), its image {image} "
+            f"has {by(turned_grid.shape)} voxels (z, y, x), its image {image} "
             f"{by(image_grid.shape)}; equal sizes were expected.",
             "Resample the label onto the image's grid.",
         )
         return
-    distance = image_grid.corner_distance_mm(label_grid)
+    distance = image_grid.corner_distance_mm(turned_grid)
     if distance > TOLERANCE_MM:
         yield Finding(
             "grid-mismatch",
@@ -105,6 +108,13 @@ def pair_findings(
             "expected.",
             "Resample the label onto the image's grid, or correct the header that is wrong.",
             numbers={"distance_mm": distance},
+        )
+    elif not moves.is_none:
+        yield Finding(
+            "axes-differ",
+            str(label),
+            f"its axes are {label_grid.orientation}, those of its image {image_grid.orientation}: "
+            "every voxel is in its place, and the axes are turned when it is read.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,17 @@ from dvcl.datasets.dataset import LabelTable
 from dvcl.datasets.masks import has_masks
 from dvcl.files import write_atomically
 from dvcl.volume import Geometry, Volume, read_label, read_volume, source_files, write_volume
+from dvcl.volume.turning import turned_like
 
 # Writing a file anew is all that these need: the axes at right angles, both transforms equal, three
-# axes, whole numbers.
+# axes, whole numbers, the axes of the image.
 BY_WRITING = {
     "slightly-sheared": "axes made right-angled",
     "forms-differ": "qform made equal to the sform",
     "fourth-axis": "axes of length 1 dropped",
     "label-rounded": "values rounded to whole numbers",
     "label-alias": "stray values replaced by those that they are read as",
+    "axes-differ": "axes turned to those of its image",
 }
 # With these a case is of no use, whatever its other files are like.
 SPOILING = {
@@ -76,7 +78,7 @@ def repair_case(
     if spoilt or report.geometry is None:
         return Repair(case.id, left=spoilt)
     changes = _image_changes(report, curable)
-    grid = right_angled(report.geometry) if _has(report, case.image, "slightly-sheared") else None
+    grid = _corrected_grid(report, report.geometry)
     _write_image(report, folder / "images" / case.image.name, changes, grid)
     if label is not None:
         told = _write_label(report, label, folder / "labels" / label.name, grid, options, labels)
@@ -102,23 +104,27 @@ def _image_changes(report: CaseReport, curable: set[str]) -> list[str]:
     return [f"{image}: {change}" for change in changes]
 
 
-def _write_image(
-    report: CaseReport, target: Path, changes: Sequence[str], grid: Geometry | None
-) -> None:
+def _corrected_grid(report: CaseReport, grid: Geometry) -> Geometry:
+    if _has(report, report.case.image, "slightly-sheared"):
+        return right_angled(grid)
+    return replace(grid, forms=None) if _has(report, report.case.image, "forms-differ") else grid
+
+
+def _write_image(report: CaseReport, target: Path, changes: Sequence[str], grid: Geometry) -> None:
     image = report.case.image
     if not changes:
         copy_volume(image, target)
         return
     volume = read_volume(image, dtype=None)  # type: ignore[arg-type]
     array = _filled(volume.array)
-    write_volume(target, Volume(_compact(array), grid.affine if grid else volume.affine))
+    write_volume(target, Volume(_compact(array), grid.affine, grid.forms))
 
 
 def _write_label(
     report: CaseReport,
     label: Path,
     target: Path,
-    grid: Geometry | None,
+    grid: Geometry,
     options: RepairOptions,
     labels: LabelTable,
 ) -> list[str]:
@@ -128,17 +134,15 @@ def _write_label(
     if has_masks(report.case):
         copy_volume(label, target)
         return []
-    volume = read_label(label)
-    assert report.geometry is not None
-    wanted = grid or report.geometry
-    distance = wanted.corner_distance_mm(volume.geometry)
+    volume = turned_like(read_label(label), grid)
+    distance = grid.corner_distance_mm(volume.geometry)
     if distance > NEGLIGIBLE_MM and distance <= max(options.tolerance_mm, TOLERANCE_MM):
         changes.append(f"given the grid of its image, {distance:.3g} mm away at the corners")
     if not changes:
         copy_volume(label, target)
         return []
     array = labels.decode(labels.encode(volume.array, label))
-    write_volume(target, Volume(_smallest(array), wanted.affine))
+    write_volume(target, Volume(_smallest(array), grid.affine, grid.forms))
     return changes
 
 
