@@ -78,6 +78,10 @@ def test_folders_of_slices_are_scans(tmp_path: Path) -> None:
     assert find_images([tmp_path / "scans"]) == [one, deep, tmp_path / "scans" / "p3.mha"]
     assert find_images([one]) == [one]
     assert find_images([deep]) == [deep / "study"]
+    (tmp_path / "scans" / "p4").mkdir()
+    (tmp_path / "scans" / "p4" / "IM1").write_bytes(b"no slice")
+    with pytest.raises(InputError, match="p4: is a folder without DICOM slices, found 1 file"):
+        find_images([tmp_path / "scans"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: holds no scan; volumes or DICOM slices"):
         find_images([tmp_path / "empty"])

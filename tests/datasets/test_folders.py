@@ -106,6 +106,22 @@ def test_unlabelled_names_lose_the_channel_only_together(
     assert [case.id for case in dataset.cases] == ["x", "a", "b", "c_0000", "c_0001"]
 
 
+def test_folders_among_images_are_never_passed_over(
+    tmp_path: Path, write_case, write_image
+) -> None:
+    write_case(tmp_path, "a")
+    write_image(tmp_path / "clinic" / "b.nii.gz")
+    for folder in (tmp_path / "images" / "p7", tmp_path / "clinic" / "p8"):
+        folder.mkdir()
+        (folder / "IM1.x").write_bytes(b"no slice")
+    with pytest.raises(InputError) as error:
+        load_folders(tmp_path, [tmp_path / "clinic"])
+    assert [problem.split(";")[0] for problem in error.value.problems] == [
+        f"{tmp_path}/images/p7: is a folder without DICOM slices, found 1 .x",
+        f"{tmp_path}/clinic/p8: is a folder without DICOM slices, found 1 .x",
+    ]
+
+
 def test_links_are_followed_and_other_files_ignored(
     tmp_path: Path, write_case, labels: Path
 ) -> None:

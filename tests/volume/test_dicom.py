@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dvcl.errors import InputError
-from dvcl.volume import read_geometry, read_volume, source_files
+from dvcl.volume import is_volume, read_geometry, read_volume, source_files
 
 pydicom = pytest.importorskip("pydicom")
 sitk = pytest.importorskip("SimpleITK")
@@ -125,6 +125,121 @@ def test_magnetic_resonance_and_signed_values(series) -> None:
     assert np.array_equal(read_volume(folder).array, signed)
 
 
+def bare(path: Path) -> None:
+    """Take away the 128 bytes in front and the mark behind them."""
+    path.write_bytes(path.read_bytes()[132:])
+
+
+def without_file_group(path: Path, is_explicit: bool) -> None:
+    """Write the elements alone, as old scanners do."""
+    dataset = pydicom.dcmread(path)
+    del dataset.file_meta
+    pydicom.dcmwrite(
+        path, dataset, implicit_vr=not is_explicit, little_endian=True, enforce_file_format=False
+    )
+
+
+BARE = {
+    "no preamble": bare,
+    "explicit": lambda path: without_file_group(path, True),
+    "implicit": lambda path: without_file_group(path, False),
+}
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("form", BARE)
+def test_slices_without_the_mark_are_slices(series, form: str, every: int) -> None:
+    folder = series(lambda i: {"InstanceNumber": i + 1})
+    for path in source_files(folder)[1::every]:
+        BARE[form](path)
+    assert is_volume(folder)
+    volume = read_volume(folder, None)
+    assert np.array_equal(volume.array, STORED.astype(int) - 1024)
+    assert volume.spacing_mm == pytest.approx((2.5, 0.7, 0.9))
+    assert volume.remarks == ()
+
+
+@pytest.mark.parametrize("zeros", [0, 4])
+def test_slices_whose_mark_alone_is_missing_are_named(series, zeros: int) -> None:
+    """No reader takes these; they are not to vanish."""
+    folder = series()
+    for path in source_files(folder)[1::2]:
+        content = path.read_bytes()
+        path.write_bytes(content[:128] + bytes(zeros) + content[132:])
+    message = refusal(folder)
+    assert message.count("the mark DICM is missing behind its first 128 bytes") == 2
+
+
+@pytest.mark.parametrize(
+    ("numbers", "missing"),
+    [
+        ((1, 3, 5, 7, 9), "2, 4, 6, ..."),
+        ((9, 7, 5, 3, 1), "2, 4, 6, ..."),
+        ((1, 2, 3, 4, 6), "5"),
+        ((11, 12, 13, 14, 15), ""),
+        ((5, 4, 3, 2, 1), ""),
+        ((2, 5, 1, 3, 4), ""),
+        ((0, 0, 0, 0, 0), ""),
+        ((1, 2, None, 9, 10), ""),
+    ],
+)
+def test_numbers_of_slices_have_no_holes(series, numbers, missing: str) -> None:
+    folder = series(lambda i: {"InstanceNumber": numbers[i]})
+    (folder / "notes.txt").write_text("a")
+    if missing:
+        expected = (
+            f"{folder}: slices with the numbers {missing} are missing between 1 and "
+            f"{max(numbers)} (6 files: 5 slices read, left out: 1 other files);"
+        )
+        assert refusal(folder).startswith(expected)
+    else:
+        assert read_geometry(folder).shape == (5, 6, 8)
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_values_do_not_depend_on_how_they_are_shown(
+    series, modality: str, signed: bool, bits: int
+) -> None:
+    stored = (STORED.astype(int) - (1500 if signed else 0)).astype(np.int16)
+    folder = series(
+        lambda i: {
+            "PhotometricInterpretation": "MONOCHROME1",
+            "Modality": modality,
+            "PixelRepresentation": int(signed),
+            "BitsStored": bits,
+            "HighBit": bits - 1,
+            "PixelData": stored[i].tobytes(),
+        }
+    )
+    volume = read_volume(folder, None)
+    assert np.array_equal(volume.array, stored.astype(int) - 1024)
+    told = [] if modality == "CT" else ["inverted-display"]
+    assert [remark.code for remark in volume.remarks] == told
+
+
+@pytest.mark.parametrize("form", ["RLE", "bare"])
+def test_inverted_slices_are_read_in_every_form(series, form: str) -> None:
+    large = np.tile(STORED, (1, 8, 8))
+    folder = series(
+        lambda i: {
+            "PhotometricInterpretation": "MONOCHROME1",
+            "Rows": 48,
+            "Columns": 64,
+            "PixelData": large[i].tobytes(),
+        }
+    )
+    for path in source_files(folder):
+        if form == "bare":
+            without_file_group(path, False)
+        else:
+            dataset = pydicom.dcmread(path)
+            dataset.compress(pydicom.uid.RLELossless, generate_instance_uid=False)
+            dataset.save_as(path)
+    assert np.array_equal(read_volume(folder, None).array, large.astype(int) - 1024)
+
+
 @pytest.mark.parametrize("angles", [(0, 0, 0), (90, 0, 0), (0, 90, 180), (12, -33, 71)])
 @pytest.mark.parametrize("backward", [False, True])
 def test_every_voxel_lies_where_simpleitk_says(
@@ -189,8 +304,15 @@ def test_folders_inside_and_what_is_no_slice_are_no_hindrance(
     write_slice(0, "series/dose", Modality="RTDOSE", NumberOfFrames=9, **other)
     report = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11", "Rows": None, "PixelData": None}
     write_slice(0, "series/report", Modality="SR", **other, **report)
-    assert read_volume(tmp_path / "series").shape == (5, 6, 8)
+    volume = read_volume(tmp_path / "series")
+    assert volume.shape == (5, 6, 8)
     assert len(source_files(tmp_path / "series")) == 5
+    (remark,) = volume.remarks
+    assert remark.code == "files-left-out"
+    assert remark.text == (
+        "holds 10 files: 5 slices read, left out: 2 other files, 1 DICOM RTDOSE, 1 DICOM SR, "
+        "1 localizer."
+    )
 
 
 def test_several_series_are_listed(tmp_path: Path, write_slice: WriteSlice, series) -> None:
@@ -252,6 +374,11 @@ def test_a_tilted_gantry_is_refused_with_its_angle(series) -> None:
         ({"NumberOfFrames": 12}, "holds 12 frames; one slice per file"),
         ({"SamplesPerPixel": 3}, "has 3 numbers per pixel"),
         ({"ModalityLUTSequence": [pydicom.Dataset()]}, "Modality LUT"),
+        ({"RescaleSlope": 0}, "its RescaleSlope is 0; another number"),
+        (
+            {"PhotometricInterpretation": "MONOCHROME1"},
+            "different photometric interpretations (MONOCHROME1; MONOCHROME2)",
+        ),
     ],
     ids=[
         "size",
@@ -263,6 +390,8 @@ def test_a_tilted_gantry_is_refused_with_its_angle(series) -> None:
         "frames",
         "colour",
         "table",
+        "slope",
+        "photometric",
     ],
 )
 def test_a_slice_unlike_the_others_is_refused(series, tags: dict, expected: str) -> None:

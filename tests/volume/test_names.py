@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dvcl.errors import InputError
@@ -55,9 +56,17 @@ def test_the_folder_here_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_dicom_is_told_by_its_content(tmp_path: Path) -> None:
-    for name, content in {"a.dcm": b"", "b.dcm": bytes(200), "c": bytes(128) + b"DICM"}.items():
+    contents = {
+        "a.dcm": (b"", False),
+        "b.dcm": (bytes(200), False),
+        "c": (bytes(128) + b"DICM", True),
+        "text": (b"8 0 8 0 UI " * 50, False),
+        "counting": (np.arange(8, 900, dtype="<u2").tobytes(), False),
+        "eights": (np.full(900, 8, "<u2").tobytes(), False),
+    }
+    for name, (content, expected) in contents.items():
         (tmp_path / name).write_bytes(content)
-    assert [is_dicom(tmp_path / name) for name in ("a.dcm", "b.dcm", "c")] == [False, False, True]
+        assert is_dicom(tmp_path / name) is expected, name
 
 
 @pytest.mark.parametrize(("name", "library"), [("a.nrrd", "SimpleITK"), ("a", "pydicom")])

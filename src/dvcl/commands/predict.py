@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from dvcl.datasets.checks.grids import shear_findings
+from dvcl.datasets.pairing import folders_without_slices
 from dvcl.errors import InputError
 from dvcl.files import require_writable
 from dvcl.inference.memory import peak_bytes
@@ -119,6 +120,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             )
         else:
             found += inside
+            problems += folders_without_slices(folder) if inside != [folder] else []
     # Not every disk tells upper from lower case.
     names = [volume_stem(path).casefold() for path in found]
     counts = Counter(names)

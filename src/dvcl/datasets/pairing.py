@@ -11,7 +11,7 @@ from pathlib import Path
 from dvcl.datasets.dataset import Case, Role
 from dvcl.datasets.masks import MASK_FOLDER, mask_folder
 from dvcl.volume import VOLUME_SUFFIXES, is_volume, volume_stem
-from dvcl.volume.names import is_dicom
+from dvcl.volume.names import files_below, is_dicom
 
 CHANNEL_SUFFIX = "_0000"
 
@@ -29,6 +29,7 @@ def paired_cases(
     folder with one mask per organ.
     """
     images = volumes_by_stem(images_folder, problems)
+    problems += folders_without_slices(images_folder)
     labels = volumes_by_stem(labels_folder, problems, masks)
     if not images or not labels:
         return []
@@ -61,6 +62,7 @@ def paired_cases(
 def unlabelled_cases(folder: Path, problems: list[str]) -> list[Case]:
     """Every volume of a folder, without a label; "_0000" leaves the ids when all names end so."""
     images = volumes_by_stem(folder, problems)
+    problems += folders_without_slices(folder)
     suffix = CHANNEL_SUFFIX if all(stem.endswith(CHANNEL_SUFFIX) for stem in images) else ""
     return [
         Case(stem.removesuffix(suffix), image, None, "unlabelled") for stem, image in images.items()
@@ -133,6 +135,17 @@ def volumes_by_stem(folder: Path, problems: list[str], masks: bool = False) -> d
     if not volumes:
         problems.append(_nothing_there(folder, masks))
     return volumes
+
+
+def folders_without_slices(folder: Path) -> list[str]:
+    """One problem per folder among scans that is none: nothing is passed over in silence."""
+    inside = visible_folders(folder) if folder.is_dir() else []
+    return [
+        f"{path}: is a folder without DICOM slices, found {contents(path)}; one folder per scan "
+        "was expected among images. Convert its files, or move it away."
+        for path in inside
+        if any(files_below(path)) and not is_volume(path)
+    ]
 
 
 def _nothing_there(folder: Path, masks: bool) -> str:

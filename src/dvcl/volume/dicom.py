@@ -6,14 +6,18 @@ compression without further plugins, and applies rescale slope and intercept sli
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from dvcl.errors import InputError
-from dvcl.volume.dicom_series import Slice, find_series
-from dvcl.volume.grid import Geometry, by, make_geometry
+from dvcl.volume.dicom_series import Series, Slice, find_series
+from dvcl.volume.grid import Geometry, Remark, by, make_geometry
 from dvcl.volume.itk import ras_affine
 from dvcl.volume.names import import_extra
 
@@ -21,6 +25,7 @@ from dvcl.volume.names import import_extra
 TOLERANCE_MM = 0.1
 SAME_PLACE_MM = 0.01
 LISTED = 3
+INVERTED = "MONOCHROME1"
 
 
 def dicom_geometry(folder: Path) -> Geometry:
@@ -30,7 +35,7 @@ def dicom_geometry(folder: Path) -> Geometry:
         InputError: When pydicom is not installed, or there is not exactly one series; or when its
             slices differ, are missing, lie twice at one place, or are sheared (gantry tilt).
     """
-    return _geometry(folder, _ordered(find_series(folder)))
+    return _geometry(folder, find_series(folder))
 
 
 def read_dicom(folder: Path) -> tuple[np.ndarray, Geometry]:
@@ -40,9 +45,9 @@ def read_dicom(folder: Path) -> tuple[np.ndarray, Geometry]:
         InputError: As `dicom_geometry`, and when voxels are damaged or compressed in a way that
             cannot be read.
     """
-    slices = _ordered(find_series(folder))
-    geometry = _geometry(folder, slices)
-    arrays = [_voxels(slice_, geometry.shape[1:]) for slice_ in slices]
+    series = find_series(folder)
+    geometry = _geometry(folder, series)
+    arrays = [_voxels(slice_, geometry.shape[1:]) for slice_ in series.slices]
     # A slope of 1 leaves integers, another one makes floats, and slices may differ in that.
     return np.stack(arrays, dtype=np.result_type(*arrays), casting="safe"), geometry
 
@@ -53,15 +58,11 @@ def dicom_files(folder: Path) -> list[Path]:
     Raises:
         InputError: As `find_series`.
     """
-    return [slice_.path for slice_ in _ordered(find_series(folder))]
+    return [slice_.path for slice_ in find_series(folder).slices]
 
 
-def _ordered(slices: list[Slice]) -> list[Slice]:
-    normal = slices[0].normal
-    return sorted(slices, key=lambda slice_: float(slice_.position @ normal))
-
-
-def _geometry(folder: Path, slices: list[Slice]) -> Geometry:
+def _geometry(folder: Path, series: Series) -> Geometry:
+    slices = series.slices
     first = slices[0]
     _check_alike(folder, slices)
     height, width = first.size
@@ -72,11 +73,26 @@ def _geometry(folder: Path, slices: list[Slice]) -> Geometry:
         )
     positions = np.array([slice_.position for slice_ in slices])
     _check_spacing(folder, slices, positions @ first.normal)
+    _check_numbers(folder, series)
     _check_shear(folder, positions - positions[0], first.normal)
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
     row_mm, column_mm = first.spacing_mm
     axes = np.stack([first.across * column_mm, first.down * row_mm, step], axis=1)
-    return make_geometry(folder, (width, height, len(slices)), ras_affine(axes, positions[0]))
+    geometry = make_geometry(folder, (width, height, len(slices)), ras_affine(axes, positions[0]))
+    return replace(geometry, remarks=tuple(_remarks(series)))
+
+
+def _remarks(series: Series) -> Iterator[Remark]:
+    first = series.slices[0]
+    if series.left_out:
+        yield Remark("files-left-out", f"holds {series.files_in_words}.")
+    # In CT the slope and intercept alone make HU; in MR nothing says what high values are.
+    if first.photometric == INVERTED and first.modality != "CT":
+        yield Remark(
+            "inverted-display",
+            f"its {first.modality} slices are to be shown with high values dark ({INVERTED}); "
+            "values are read as they are stored.",
+        )
 
 
 def _check_alike(folder: Path, slices: list[Slice]) -> None:
@@ -84,6 +100,7 @@ def _check_alike(folder: Path, slices: list[Slice]) -> None:
     first = slices[0]
     kinds = {
         "sizes": [by(slice_.size[::-1]) for slice_ in slices],
+        "photometric interpretations": [slice_.photometric for slice_ in slices],
         "pixel spacings": [by(slice_.spacing_mm) for slice_ in slices],
         # Rounded differently from slice to slice, directions may still be the same.
         "orientations": [
@@ -140,6 +157,21 @@ def _check_spacing(folder: Path, slices: list[Slice], along: np.ndarray) -> None
     )
 
 
+def _check_numbers(folder: Path, series: Series) -> None:
+    """Refuse a series with holes in its numbers: every second slice too is evenly spaced."""
+    numbers = [slice_.number for slice_ in series.slices if slice_.number is not None]
+    if len({*numbers}) < len(series.slices):
+        return  # without a number for each they say nothing
+    holes = sorted({*range(min(numbers), max(numbers) + 1)} - {*numbers})
+    if holes:
+        listed = ", ".join(map(str, holes[:LISTED])) + (", ..." if len(holes) > LISTED else "")
+        raise InputError(
+            f"{folder}: slices with the numbers {listed} are missing between {min(numbers)} and "
+            f"{max(numbers)} ({series.files_in_words}); all of a series were expected. Copy the "
+            "whole series; if this is one echo or phase of several, convert it to NIfTI."
+        )
+
+
 def _check_shear(folder: Path, offsets: np.ndarray, normal: np.ndarray) -> None:
     """Refuse slices that move sideways from one to the next, as with a tilted gantry."""
     along = offsets @ normal
@@ -153,15 +185,31 @@ def _check_shear(folder: Path, offsets: np.ndarray, normal: np.ndarray) -> None:
         )
 
 
+@contextmanager
+def _as_stored(slice_: Slice) -> Iterator[Path]:
+    """A file of the slice whose values GDCM leaves as they are: it turns MONOCHROME1 around."""
+    if slice_.photometric != INVERTED:
+        yield slice_.path
+        return
+    dicom = import_extra("pydicom", "pydicom", slice_.path)
+    dataset = dicom.dcmread(slice_.path, force=True)
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "slice.dcm"
+        dataset.save_as(path)
+        yield path
+
+
 def _voxels(slice_: Slice, expected: tuple[int, ...]) -> np.ndarray:
     sitk = import_extra("SimpleITK", "SimpleITK", slice_.path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader: Any = sitk.ImageFileReader()
-    reader.SetFileName(str(slice_.path))
     reader.SetImageIO("GDCMImageIO")
     found: tuple[int, ...] | str
     try:
-        array = np.asarray(sitk.GetArrayFromImage(reader.Execute()))
+        with _as_stored(slice_) as path:
+            reader.SetFileName(str(path))
+            array = np.asarray(sitk.GetArrayFromImage(reader.Execute()))
         found = array.shape[-2:]
     except RuntimeError:
         found = "none that can be read"

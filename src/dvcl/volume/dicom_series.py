@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 
 from dvcl.errors import InputError
+from dvcl.volume.dicom_start import dicom_start
 from dvcl.volume.grid import by
 from dvcl.volume.names import DICOM_SUFFIXES, files_below, import_extra, is_dicom, on_one_line
 
 # Nothing that tells who the patient is.
 TAGS = (
-    *("Modality", "ImageType", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    *("SOPClassUID", "Modality", "ImageType"),
+    *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "InstanceNumber"),
     *("Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelSpacing"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "ModalityLUTSequence"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+    *("PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
 )
 # These have voxels too, but are no scans.
 DERIVED = ("SEG", "RTDOSE")
@@ -38,6 +41,9 @@ class Slice:
         down: (3,) direction in which the row index grows.
         position: (3,) centre of the first voxel, in mm.
         compression: Name of the transfer syntax.
+        modality: As "CT".
+        photometric: Whether high values are to be shown bright (MONOCHROME2) or dark (MONOCHROME1).
+        number: In its series; None where it has none.
     """
 
     path: Path
@@ -48,6 +54,9 @@ class Slice:
     down: np.ndarray
     position: np.ndarray
     compression: str
+    modality: str
+    photometric: str
+    number: int | None
 
     @property
     def normal(self) -> np.ndarray:
@@ -69,8 +78,28 @@ class Slice:
         )
 
 
-def find_series(folder: Path) -> list[Slice]:
-    """The slices of the one series in a folder and the folders inside it, in no order.
+@dataclass(frozen=True)
+class Series:
+    """The slices of one series, and what else lies in its folder.
+
+    Attributes:
+        slices: Along their normal.
+        left_out: Files that are no slices, by kind.
+    """
+
+    slices: list[Slice]
+    left_out: Counter[str]
+
+    @property
+    def files_in_words(self) -> str:
+        """How many files there are, how many are slices, and what the others are."""
+        others = ", ".join(f"{count} {kind}" for kind, count in self.left_out.most_common())
+        files = len(self.slices) + self.left_out.total()
+        return f"{files} files: {len(self.slices)} slices read, left out: {others or 'none'}"
+
+
+def find_series(folder: Path) -> Series:
+    """The one series in a folder and the folders inside it.
 
     Left aside: what is not DICOM, what is no scan (reports, contours, dose, segmentations,
     directories) and localizers.
@@ -97,7 +126,7 @@ def find_series(folder: Path) -> list[Slice]:
     if problems:
         more = [f"{folder}: and {len(problems) - LISTED} more such files."]
         raise InputError(problems[:LISTED] + (more if len(problems) > LISTED else []))
-    return _the_only_one(folder, slices, others)
+    return Series(_the_only_one(folder, slices, others), others)
 
 
 def _the_only_one(folder: Path, slices: list[Slice], others: Counter[str]) -> list[Slice]:
@@ -116,7 +145,8 @@ def _the_only_one(folder: Path, slices: list[Slice], others: Counter[str]) -> li
             f"{folder}: holds {len(series)} series ({listed}); one was expected. Move each that "
             "you want into a folder of its own."
         )
-    return slices
+    normal = slices[0].normal
+    return sorted(slices, key=lambda slice_: float(slice_.position @ normal))
 
 
 def _description(folder: Path, slices: list[Slice]) -> str:
@@ -127,16 +157,21 @@ def _description(folder: Path, slices: list[Slice]) -> str:
 
 def _read_header(dicom: Any, path: Path) -> Any:
     """The few tags we use; None for what is no DICOM, by its content and its name."""
-    if not is_dicom(path):
+    start = dicom_start(path) if is_dicom(path) else None
+    if start is None:
         if path.name.lower().endswith(DICOM_SUFFIXES):
             raise InputError(
                 f"{path}: is not DICOM, whatever its name says ({path.stat().st_size} bytes). Copy "
                 "or export it again, or remove it."
             )
         return None
+    if start == "damaged":
+        raise _unreadable(path, "the mark DICM is missing behind its first 128 bytes")
     try:
-        header = dicom.dcmread(path, stop_before_pixels=True, specific_tags=list(TAGS))
-        kind = header.file_meta.MediaStorageSOPClassUID.name
+        header = dicom.dcmread(
+            path, stop_before_pixels=True, specific_tags=list(TAGS), force=start == "bare"
+        )
+        kind = _class_of(header).name
     except (dicom.errors.InvalidDicomError, OSError, EOFError, ValueError, LookupError) as error:
         raise _unreadable(path, on_one_line(error)) from error
     except AttributeError as error:
@@ -144,6 +179,11 @@ def _read_header(dicom: Any, path: Path) -> Any:
     if kind.endswith("Image Storage") and "Rows" not in header:
         raise _unreadable(path, "it ends early")
     return header
+
+
+def _class_of(header: Any) -> Any:
+    """What is in the file, as it says itself or, for directories, its first group."""
+    return header.get("SOPClassUID") or header.file_meta.MediaStorageSOPClassUID
 
 
 def _unreadable(path: Path, reason: str) -> InputError:
@@ -191,22 +231,46 @@ def _slice(header: Any, path: Path) -> Slice:
             "length 1 were expected. Export the series again."
         )
     row_mm, column_mm = _numbers(header, "PixelSpacing", 2, path).tolist()
+    _check_scaling(header, path)
+    syntax = header.file_meta.get("TransferSyntaxUID")
     return Slice(
         path, _series(header), (int(header.Rows), int(header.Columns)), (row_mm, column_mm),
-        across, down, position, str(header.file_meta.TransferSyntaxUID.name),
+        across, down, position, str(syntax.name) if syntax else "unknown",
+        str(header.get("Modality")), str(header.get("PhotometricInterpretation")),
+        _number(header),
     )  # fmt: skip
+
+
+def _check_scaling(header: Any, path: Path) -> None:
+    """Refuse a slope by which every value is the same, which readers take for 1 in silence."""
+    for tag in ("RescaleSlope", "RescaleIntercept"):
+        if header.get(tag) is None:
+            continue
+        (number,) = _numbers(header, tag, 1, path)
+        if tag == "RescaleSlope" and number == 0:
+            raise InputError(
+                f"{path}: its RescaleSlope is 0; another number was expected, by which stored "
+                "values are multiplied. Export the series again."
+            )
+
+
+def _number(header: Any) -> int | None:
+    try:
+        return int(header.get("InstanceNumber"))
+    except (TypeError, ValueError):
+        return None
 
 
 def _numbers(header: Any, tag: str, count: int, path: Path) -> np.ndarray:
     try:
-        numbers = np.array(header.get(tag), dtype=np.float64)
+        numbers = np.atleast_1d(np.array(header.get(tag), dtype=np.float64))
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.shape != (count,) or not np.isfinite(numbers).all():
         raise InputError(
             f"{path}: its {tag} is {header.get(tag)!s}; {count} numbers were expected, without "
-            "which its place in the patient is unknown. Export the series again, or remove the "
-            "file if it is a report or a screenshot."
+            "which its place in the patient or its values are unknown. Export the series again, or "
+            "remove the file if it is a report or a screenshot."
         )
     return numbers
 

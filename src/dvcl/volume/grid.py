@@ -19,6 +19,19 @@ LEAST_SPACING_MM, GREATEST_SPACING_MM = 1e-2, 1e2
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something to know about a file that can be used.
+
+    Attributes:
+        code: Stable name, see docs/check.md.
+        text: In words.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Geometry:
     """Where a voxel grid lies in the patient.
 
@@ -26,11 +39,13 @@ class Geometry:
         shape: Voxels along (D, H, W) = (z, y, x).
         affine: (4, 4) float64, maps the voxel index (x, y, z) to world millimetres, RAS+, as NIfTI.
         forms: How a NIfTI header says the same; None where the grid comes from elsewhere.
+        remarks: What reading the header has decided, and a person may want to know.
     """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
     forms: Forms | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -60,11 +75,13 @@ class Volume:
         array: (D, H, W) = (z, y, x).
         affine: As in `Geometry`.
         forms: As in `Geometry`; a file is written with them.
+        remarks: As in `Geometry`.
     """
 
     array: np.ndarray
     affine: np.ndarray
     forms: Forms | None = None
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -75,7 +92,7 @@ class Volume:
     @property
     def geometry(self) -> Geometry:
         """The grid without the values."""
-        return Geometry(self.shape, self.affine, self.forms)
+        return Geometry(self.shape, self.affine, self.forms, self.remarks)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dvcl.errors import InputError
+from dvcl.volume.dicom_start import dicom_start
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr")
 # 3D Slicer calls its label maps X.seg.nrrd.
 ITK_SUFFIXES = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 DICOM_SUFFIXES = (".dcm", ".ima")
-
-DICOM_MARK_AT, DICOM_MARK = 128, b"DICM"
 
 
 def is_volume(path: Path) -> bool:
@@ -53,8 +52,7 @@ def is_dicom(path: Path) -> bool:
     """Whether a file is DICOM by its content; names do not tell."""
     if path.name.lower().endswith(VOLUME_SUFFIXES) or not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file.read(DICOM_MARK_AT + len(DICOM_MARK))[DICOM_MARK_AT:] == DICOM_MARK
+    return dicom_start(path) is not None
 
 
 def files_below(folder: Path) -> Iterator[Path]:

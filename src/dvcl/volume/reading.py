@@ -42,7 +42,7 @@ def read_volume(path: Path | str, dtype: np.typing.DTypeLike = np.float32) -> Vo
     array, geometry = _read(Path(path))
     # Numbers beyond the dtype become infinite, which the check of a data set reports.
     with np.errstate(over="ignore"):
-        return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine, geometry.forms)
+        return _volume(np.ascontiguousarray(array, dtype=dtype), geometry)
 
 
 def read_label(path: Path | str) -> Volume:
@@ -66,7 +66,7 @@ def read_label(path: Path | str) -> Volume:
             )
     is_narrow = array.dtype.kind in "iu" and array.dtype.itemsize < 4
     dtype = array.dtype.newbyteorder("=") if is_narrow else np.dtype(np.int32)
-    return Volume(np.ascontiguousarray(array, dtype=dtype), geometry.affine, geometry.forms)
+    return _volume(np.ascontiguousarray(array, dtype=dtype), geometry)
 
 
 def write_volume(path: Path | str, volume: Volume) -> None:
@@ -103,6 +103,10 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
     if path.is_dir():
         return read_dicom(path)
     return read_itk(path) if _is_itk(path) else read_nifti(path)
+
+
+def _volume(array: np.ndarray, geometry: Geometry) -> Volume:
+    return Volume(array, geometry.affine, geometry.forms, geometry.remarks)
 
 
 def _check_presence(path: Path) -> None:

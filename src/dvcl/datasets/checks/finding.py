@@ -29,6 +29,8 @@ CODES: dict[str, Severity] = {
     "forms-differ": "warning",
     "no-forms": "warning",
     "fourth-axis": "note",
+    "files-left-out": "note",
+    "inverted-display": "note",
     # intensities
     "not-finite": "error",
     "constant": "error",

@@ -23,6 +23,7 @@ NEGLIGIBLE_MM = 1e-3  # float32 round-off of headers: not worth a word
 def grid_findings(path: Path, geometry: Geometry) -> Iterator[Finding]:
     """What is odd about one file's own grid."""
     yield from shear_findings(path, geometry)
+    yield from (Finding(remark.code, str(path), remark.text) for remark in geometry.remarks)
     image = nifti_image(path)
     if image is not None:
         yield from form_findings(path, geometry, image.header)
