@@ -35,6 +35,18 @@ encoding: raw
 space origin: (10,20,30)
 """
 
+META = """ObjectType = Image
+NDims = 3
+BinaryData = True
+BinaryDataByteOrderMSB = False
+TransformMatrix = 1 0 0 0 1 0 0 0 1
+Offset = 10 20 30
+ElementSpacing = 0.5 2 3
+DimSize = 9 8 7
+ElementType = MET_SHORT
+ElementDataFile = LOCAL
+"""
+
 
 def image_of(array: np.ndarray = ARRAY, turn: Rotation | None = None):
     image = sitk.GetImageFromArray(array)
@@ -134,12 +146,69 @@ def test_shear_is_read_as_it_stands(nrrd) -> None:
         ("(0,0,3)", "(0,0,3000)", "no usable voxel spacing"),
         ("sizes: 9 8 7", "sizes: 504 1 1", "has the size 504 x 1 x 1"),
         ("(0,2,0)", "(0,x,0)", "cannot be read"),
+        ("encoding: raw", "encoding: bzip2", "its voxels are compressed with bzip2, which is not"),
     ],
 )
 def test_headers_that_cannot_be_used_are_refused(nrrd, old: str, new: str, expected: str) -> None:
     with pytest.raises(InputError, match=r"a\.nrrd: ") as error:
         read_volume(nrrd(old, new))
     assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "pair", ["space:=x", 'space units:="m"', "encoding:=bzip2", "Space Directions:=none"]
+)
+def test_pairs_of_nrrd_are_no_fields(nrrd, pair: str) -> None:
+    volume = read_volume(nrrd("endian", f"{pair}\nendian"), None)
+    assert np.array_equal(volume.array, ARRAY)
+    assert volume.affine[:3, 3].tolist() == [-10, -20, 30]
+
+
+@pytest.fixture
+def meta(tmp_path: Path):
+    """meta(old, new) -> path of a hand-made MetaImage with that change of its header."""
+
+    def write(old: str = "", new: str = "", data: bytes = ARRAY.tobytes()) -> Path:
+        assert old in META
+        path = tmp_path / "a.mha"
+        path.write_bytes(META.replace(old, new, 1).encode() + data)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("Offset", "DistanceUnits = um\nOffset", "gives lengths in um; mm were expected"),
+        ("Offset", "DistanceUnits = cm\nOffset", "gives lengths in cm; mm were expected"),
+        ("ElementSpacing", "elementspacing", "says 'elementspacing', which other programs pass"),
+        ("Offset", "offset", "says 'offset', which other programs pass over; 'Offset' was expe"),
+        ("TransformMatrix", "transformMatrix", "'TransformMatrix' was expected"),
+        ("NDims", "ndims", "'NDims' was expected"),
+        ("ElementSpacing = 0.5 2 3\n", "", "no voxel spacing; 'ElementSpacing' was expected"),
+    ],
+)
+def test_meta_headers_that_itk_reads_otherwise_are_refused(
+    meta, old: str, new: str, expected: str
+) -> None:
+    with pytest.raises(InputError, match=r"a\.mha: ") as error:
+        read_volume(meta(old, new))
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize("more", ["", "DistanceUnits = mm\n", "Comment = space: x\n"])
+@pytest.mark.parametrize("compressed", ["False", "True"])
+def test_meta_images_written_as_text_are_read(meta, more: str, compressed: str) -> None:
+    """ITK passes over CompressedData there."""
+    path = meta(
+        "BinaryData = True\n",
+        f"BinaryData = False\nCompressedData = {compressed}\n{more}",
+        " ".join(map(str, ARRAY.ravel())).encode() + b"\n",
+    )
+    volume = read_volume(path, None)
+    assert np.array_equal(volume.array, ARRAY)
+    assert volume.affine[:3, 3].tolist() == [-10, -20, 30]
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha"])

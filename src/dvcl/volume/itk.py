@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,17 +11,11 @@ import numpy as np
 
 from dvcl.errors import InputError
 from dvcl.volume.grid import Geometry, Volume, by, check_size, make_geometry
+from dvcl.volume.itk_header import check_header, read_header
 from dvcl.volume.names import import_extra, on_one_line
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-HEADER_BYTES = 2**20  # no header of these text formats is longer
 BLOCK_BYTES = 2**20
-
-# ITK takes the axes of any other space, of no meaning in a patient, for those of LPS.
-NRRD_SPACES = {
-    *("right-anterior-superior", "ras", "left-anterior-superior", "las"),
-    *("left-posterior-superior", "lps"),
-}
 
 
 def itk_geometry(path: Path) -> Geometry:
@@ -32,7 +25,7 @@ def itk_geometry(path: Path) -> Geometry:
         InputError: When SimpleITK is not installed, or the file is not of the format that its name
             says, not 3-D, or has no usable affine; and as `itk_files`.
     """
-    _check_header(path, header_fields(path))
+    check_header(path, read_header(path))
     itk_files(path)
     reader = _reader(path)
     try:
@@ -92,8 +85,7 @@ def itk_files(path: Path) -> list[Path]:
     Raises:
         InputError: When they are spread over several files, or missing.
     """
-    fields = header_fields(path)
-    data = fields.get("elementdatafile", fields.get("data file", fields.get("datafile", "LOCAL")))
+    data = read_header(path).data_file
     if data.upper() == "LOCAL":
         return [path]
     if data.upper().startswith("LIST") or "%" in data:
@@ -116,55 +108,14 @@ def ras_affine(axes: np.ndarray, origin: Sequence[float]) -> np.ndarray:
     return LPS_TO_RAS @ affine
 
 
-def header_fields(path: Path) -> dict[str, str]:
-    """The text header of either format, keys in lower case; nothing where there is none."""
-    fields: dict[str, str] = {}
-    with path.open("rb") as file:
-        while file.tell() < HEADER_BYTES and (line := file.readline(HEADER_BYTES).strip()):
-            parts = re.split(r"\s*(?:=|:=|:)\s*", line.decode("utf-8", "replace"), maxsplit=1)
-            fields[parts[0].casefold()] = parts[-1]
-            if parts[0].casefold() == "elementdatafile":
-                break
-    return fields
-
-
-def _check_header(path: Path, fields: dict[str, str]) -> None:
-    """Refuse what ITK would pass over in silence: no voxel size, other units, other spaces."""
-    is_nrrd = any(key.startswith("nrrd000") for key in fields)
-    sizes = ("space directions", "spacings") if is_nrrd else ("elementspacing", "elementsize")
-    if not is_nrrd and "ndims" not in fields:
-        raise InputError(
-            f"{path}: is neither NRRD nor MetaImage, whatever its name says. Convert or export "
-            "the file again."
-        )
-    if not any(size in fields for size in sizes):
-        raise InputError(
-            f"{path}: the header gives no voxel spacing; {sizes[0]!r} was expected. Export the "
-            "file again or correct its header."
-        )
-    units = set(re.findall(r'"(.*?)"', fields.get("space units", ""))) - {"mm", ""}
-    if units:
-        raise InputError(
-            f"{path}: the header gives lengths in {', '.join(sorted(units))}; mm were expected. "
-            "Convert the header or export the file again."
-        )
-    space = fields.get("space", "lps").casefold()
-    if space not in NRRD_SPACES:
-        raise InputError(
-            f"{path}: the header's space is {space!r}; left-posterior-superior or "
-            "right-anterior-superior was expected, which say how the patient lies. Export the file "
-            "again or correct its header."
-        )
-
-
 def _check_compressed_data(path: Path) -> None:
     """Unpack a compressed MetaImage once: ITK says nothing when its checksum is wrong."""
-    if header_fields(path).get("compresseddata", "").casefold() != "true":
+    if not read_header(path).is_zipped_meta:
         return
     file_with_data = itk_files(path)[-1]
     with file_with_data.open("rb") as file:
         if file_with_data == path:
-            while not file.readline().lower().startswith(b"elementdatafile"):
+            while not file.readline().startswith(b"ElementDataFile"):
                 pass
         unpacking = zlib.decompressobj()
         while block := file.read(BLOCK_BYTES):
