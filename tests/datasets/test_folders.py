@@ -301,7 +301,7 @@ def test_without_a_labels_file_the_integers_become_the_table(
     ("array", "expected"),
     [
         (np.zeros((4, 5, 6), np.uint8), "nothing but background"),
-        (np.arange(1000, dtype=np.int16).reshape(10, 10, 10), "1000 different integers"),
+        (np.arange(1000, dtype=np.int16).reshape(10, 10, 10), "999 different integers"),
         (np.full((4, 5, 6), 0.5), "a.nii.gz: 120 voxels are not whole numbers"),
         (np.full((4, 5, 6), 100_000), "values 0 to 100000"),
     ],

@@ -15,6 +15,7 @@ from dvcl.cli.options import (
     Device,
     Labelled,
     Labels,
+    LabelValues,
     Layout,
     Modality,
     Overlaps,
@@ -70,6 +71,7 @@ def check(
     modality: Modality = None,
     partial: Partial = False,
     overlaps: Overlaps = False,
+    label_values: LabelValues = False,
     recipe: Annotated[
         str | None, typer.Option(help="For the estimate; small-ct or small-mr by default.")
     ] = None,
@@ -102,7 +104,7 @@ def check(
     find = bound(
         find_dataset, labelled, unlabelled, validation, test, labels,
         data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
-        partial=partial, overlaps=overlaps,
+        partial=partial, overlaps=overlaps, label_values=label_values,
     )  # fmt: skip
     with quiet_bars(json_file) as bar:
         checked = check_scans(
@@ -129,6 +131,7 @@ def plan(
     modality: Modality = None,
     partial: Partial = False,
     overlaps: Overlaps = False,
+    label_values: LabelValues = False,
     out: Annotated[Path, typer.Option(help="New recipe file.")] = Path("plan.toml"),
     method: Annotated[str, typer.Option(help="Whose training step is measured.")] = "dvcl",
     minutes: Annotated[
@@ -148,7 +151,7 @@ def plan(
     dataset = find_dataset(
         labelled, unlabelled, validation, test, labels,
         data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
-        partial=partial, overlaps=overlaps,
+        partial=partial, overlaps=overlaps, label_values=label_values,
     )  # fmt: skip
     with bars() as bar:
         made = make_plan(
@@ -187,6 +190,7 @@ def show(
     modality: Modality = None,
     partial: Partial = False,
     overlaps: Overlaps = False,
+    label_values: LabelValues = False,
     window: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Intensities from black to white; soft tissue for CT."),
@@ -208,13 +212,14 @@ def show(
         if labelled or data:
             raise InputError(f"{path}: give either a path, or --labelled or --data, not both.")
         subject = subject_of_path(
-            path, label=label, labels=labels, modality=modality, window=window  # type: ignore[arg-type]
+            path, label=label, labels=labels, modality=modality, window=window,  # type: ignore[arg-type]
+            label_values=label_values,
         )  # fmt: skip
     else:
         dataset = find_dataset(
             labelled, unlabelled, validation, test, labels,
             data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
-            partial=partial, overlaps=overlaps,
+            partial=partial, overlaps=overlaps, label_values=label_values,
         )  # fmt: skip
         subject = subject_of_dataset(dataset, window)
     if subject.is_alone or case:
@@ -238,6 +243,7 @@ def prepare(
     modality: Modality = None,
     partial: Partial = False,
     overlaps: Overlaps = False,
+    label_values: LabelValues = False,
     name: Annotated[
         str | None, typer.Option(help="Name of the data set in reports.", show_default=False)
     ] = None,
@@ -257,7 +263,7 @@ def prepare(
     dataset = find_dataset(
         labelled, unlabelled, validation, test, labels,
         data=data, layout=layout, modality=modality, name=name,  # type: ignore[arg-type]
-        partial=partial, overlaps=overlaps,
+        partial=partial, overlaps=overlaps, label_values=label_values,
     )  # fmt: skip
     chosen = recipe or ("small-ct" if dataset.modality == "CT" else "small-mr")
     with bars() as bar:

@@ -51,6 +51,9 @@ Partial = Annotated[
 Overlaps = Annotated[
     bool, typer.Option("--overlaps", help="Where masks overlap, the later organ wins.")
 ]
+LabelValues = Annotated[
+    bool, typer.Option("--label-values", help="Trust integers, where label maps also have names.")
+]
 AllowOverlap = Annotated[
     bool, typer.Option("--allow-overlap", help="Even if one scan is in two parts.")
 ]

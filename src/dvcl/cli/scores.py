@@ -8,7 +8,16 @@ from typing import Annotated, Literal
 import typer
 
 from dvcl.cli.app import app
-from dvcl.cli.options import Changes, Device, Fast, SplitSeed, TestShare, ValidationShare, Work
+from dvcl.cli.options import (
+    Changes,
+    Device,
+    Fast,
+    LabelValues,
+    SplitSeed,
+    TestShare,
+    ValidationShare,
+    Work,
+)
 
 
 @app.command()
@@ -26,6 +35,7 @@ def evaluate(
     tolerance_mm: Annotated[
         float, typer.Option(min=0, help="Of the normalised surface Dice.")
     ] = 2.0,
+    label_values: LabelValues = False,
     fast: Fast = False,
     device: Device = "auto",
 ) -> None:
@@ -39,10 +49,10 @@ def evaluate(
     from dvcl.studies.scored import SCORES
     from dvcl.volume import is_volume
 
-    if not reference and (labels or out):
+    if not reference and (labels or out or label_values):
         raise InputError(
-            "evaluate: --labels and --out go with --reference DIR; a run brings its own names, "
-            "and its scores are written into its folder."
+            "evaluate: --labels, --label-values and --out go with --reference DIR; a run brings "
+            "its own names, and its scores are written into its folder."
         )
     if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
         raise InputError(
@@ -53,7 +63,9 @@ def evaluate(
         progress = bar("Scoring")
         if reference:
             target = out or predictions / SCORES
-            scores = score_folder(predictions, reference, labels, target, progress, tolerance_mm)
+            scores = score_folder(
+                predictions, reference, labels, target, progress, tolerance_mm, label_values
+            )
         else:
             run = open_run(predictions)
             if unfinished := run.unfinished():

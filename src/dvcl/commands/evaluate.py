@@ -22,7 +22,7 @@ from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.scored import test_cases, write_run_scores
 from dvcl.training.checkpoint import weights_hash
-from dvcl.volume import read_label
+from dvcl.volume import read_label, read_segments
 
 
 def evaluate_run(
@@ -84,6 +84,7 @@ def score_folder(
     out: Path,
     progress: Progress | None = None,
     tolerance_mm: float = TOLERANCE_MM,
+    label_values: bool = False,
 ) -> list[CaseScore]:
     """Score label maps against references of the same names, into a CSV file.
 
@@ -94,18 +95,19 @@ def score_folder(
         out: The CSV file.
         progress: Called with cases done, cases in all, case.
         tolerance_mm: Of the normalised surface Dice.
+        label_values: Trust the integers on both sides, also where files name their segments.
 
     Raises:
         InputError: When cases are missing or do not fit.
     """
     folder = references / "labels" if (references / "labels").is_dir() else references
-    table = read_label_table(labels) if labels else _table_of(folder)
-    scores = evaluate_folders(predictions, folder, table, progress, tolerance_mm)
+    table = read_label_table(labels) if labels else _table_of(folder, label_values)
+    scores = evaluate_folders(predictions, folder, table, progress, tolerance_mm, label_values)
     write_scores(out, scores)
     return scores
 
 
-def _table_of(folder: Path) -> LabelTable:
+def _table_of(folder: Path, label_values: bool) -> LabelTable:
     """The integers that occur in the references, named by themselves."""
     problems: list[str] = []
     references = volumes_by_stem(folder, problems, masks=True)
@@ -114,6 +116,13 @@ def _table_of(folder: Path) -> LabelTable:
             f"{masks[0]}: is one of {len(masks)} folders of masks, which have names, while label "
             "maps to be scored have integers; a file that says which is which was expected. Give "
             "it with --labels."
+        )
+    named = [path for path in references.values() if not label_values and read_segments(path)]
+    if named:
+        problems.append(
+            f"{named[0]}: is one of {len(named)} references that name their segments; a file that "
+            "says which integer is which organ in the predictions was expected. Give it with "
+            "--labels, or trust the integers on both sides with --label-values."
         )
     if problems:
         raise InputError(problems)

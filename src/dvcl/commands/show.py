@@ -90,6 +90,7 @@ def subject_of_path(
     labels: Path | None = None,
     modality: Modality | None = None,
     window: tuple[float, float] | None = None,
+    label_values: bool = False,
 ) -> Subject:
     """Find out what a path is: scan, study, store, prepared case, raw data set, folder of scans.
 
@@ -100,6 +101,7 @@ def subject_of_path(
         modality: "CT" or "MR"; None takes what the study or layout says, and for scans alone CT
             where they have air as in HU.
         window: Intensities shown.
+        label_values: Trust the integers of label maps, also where these name their segments.
 
     Raises:
         InputError: When it is none of these.
@@ -116,12 +118,15 @@ def subject_of_path(
     if (path / "case.json").exists():
         return _subject_of_prepared_case(path)
     if _is_scan(path):
-        scan = lone_scan(path, label, table, modality, window)
+        scan = lone_scan(path, label, table, modality, window, label_values)
         return Subject(scan.id, {scan.id: None}, lambda _: scan, scan.labels.organs, True)
     if (path / "dataset.json").exists():
         return subject_of_dataset(load_nnunet(path, modality), window)
     if (path / "labels").is_dir():
-        dataset = load_folders(path, labels=labels, modality=modality or "CT", name=_name(path))
+        dataset = load_folders(
+            path, labels=labels, modality=modality or "CT", name=_name(path),
+            label_values=label_values,
+        )  # fmt: skip
         return subject_of_dataset(dataset, window)
     return _subject_of_images(path, modality, window)
 

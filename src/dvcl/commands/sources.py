@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dvcl.datasets import LAYOUTS, load_folders
@@ -23,6 +24,7 @@ def find_dataset(
     name: str | None = None,
     partial: bool = False,
     overlaps: bool = False,
+    label_values: bool = False,
 ) -> Dataset:
     """Find the cases of either plain folders or one folder in a known layout.
 
@@ -38,6 +40,7 @@ def find_dataset(
         name: Of the data set, in reports; None takes "own", or the layout's choice.
         partial: For plain folders with one mask per organ, as in `load_folders`.
         overlaps: Likewise.
+        label_values: Trust the integers of label maps, also where these name their segments.
 
     Raises:
         InputError: When neither or both are given, the layout is unknown, or as the loaders.
@@ -50,7 +53,7 @@ def find_dataset(
     if labelled is not None:
         return load_folders(
             labelled, unlabelled, validation, test, labels, modality or "CT", name or "own",
-            partial=partial, overlaps=overlaps,
+            partial=partial, overlaps=overlaps, label_values=label_values,
         )  # fmt: skip
     assert data is not None
     if unlabelled or validation or test or labels or partial or overlaps:
@@ -61,4 +64,7 @@ def find_dataset(
     if layout not in LAYOUTS:
         raise InputError(f"--layout: {layout!r} found, one of {list(LAYOUTS)} expected.")
     dataset = LAYOUTS[layout](data, modality)
+    if label_values:
+        cases = tuple(replace(case, label_values=True) for case in dataset.cases)
+        dataset = replace(dataset, cases=cases)
     return dataset if name is None else dataset.named(name)

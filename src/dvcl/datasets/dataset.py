@@ -81,35 +81,14 @@ class LabelTable:
             InputError: When the array holds integers outside the table, with their voxel counts.
         """
         array = np.asarray(array)
-        lookup = self._byte_lookup() if array.dtype == np.uint8 else self._integer_lookup()
-        classes = np.empty(array.shape, dtype=np.uint8)
-        # Slice by slice: what lies between stays in the processor's cache.
-        for index, part in enumerate(array):
-            classes[index] = lookup(part)
+        places = {value: index for index, value in enumerate(self.values)}
+        classes = class_indices(
+            array, places | {stray: places[value] for stray, value in self.aliases}
+        )
         unknown = classes == UNKNOWN
         if unknown.any():
             self._refuse(*np.unique(array[unknown], return_counts=True), source)
         return classes
-
-    def _classes(self) -> dict[int, int]:
-        """{label integer: class index}, aliases included."""
-        classes = {value: index for index, value in enumerate(self.values)}
-        return classes | {stray: classes[value] for stray, value in self.aliases}
-
-    def _byte_lookup(self) -> Callable[[np.ndarray], np.ndarray]:
-        """For bytes, the usual type of label maps: half the time of the other."""
-        classes = self._classes()
-        table = bytes(classes.get(byte, UNKNOWN) for byte in range(256))
-        return lambda part: np.frombuffer(part.tobytes().translate(table), np.uint8).reshape(
-            part.shape
-        )
-
-    def _integer_lookup(self) -> Callable[[np.ndarray], np.ndarray]:
-        classes = self._classes()
-        lowest, highest = min(classes) - 1, max(classes) + 1
-        lookup = np.full(highest - lowest + 1, UNKNOWN, dtype=np.uint8)
-        lookup[np.array(list(classes)) - lowest] = list(classes.values())
-        return lambda part: lookup.take(np.subtract(part, lowest, dtype=np.intp), mode="clip")
 
     def _refuse(self, values: np.ndarray, counts: np.ndarray, source: Path | str) -> None:
         listed = ", ".join(
@@ -146,6 +125,34 @@ class LabelTable:
         return cls(tuple(first.values()), tuple(first), tuple(aliases))
 
 
+def class_indices(array: np.ndarray, classes: Mapping[int, int]) -> np.ndarray:
+    """Look every integer of an array up: uint8 of its shape, `UNKNOWN` for those without a class.
+
+    Args:
+        array: Integers, at least one axis.
+        classes: {integer: class index}.
+    """
+    lookup = _byte_lookup(classes) if array.dtype == np.uint8 else _integer_lookup(classes)
+    found = np.empty(array.shape, dtype=np.uint8)
+    # Slice by slice: what lies between stays in the processor's cache.
+    for index, part in enumerate(array):
+        found[index] = lookup(part)
+    return found
+
+
+def _byte_lookup(classes: Mapping[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    """For bytes, the usual type of label maps: half the time of the other."""
+    table = bytes(classes.get(byte, UNKNOWN) for byte in range(256))
+    return lambda part: np.frombuffer(part.tobytes().translate(table), np.uint8).reshape(part.shape)
+
+
+def _integer_lookup(classes: Mapping[int, int]) -> Callable[[np.ndarray], np.ndarray]:
+    lowest, highest = min(classes) - 1, max(classes) + 1
+    lookup = np.full(highest - lowest + 1, UNKNOWN, dtype=np.uint8)
+    lookup[np.array(list(classes)) - lowest] = list(classes.values())
+    return lambda part: lookup.take(np.subtract(part, lowest, dtype=np.intp), mode="clip")
+
+
 @dataclass(frozen=True)
 class Case:
     """One scan.
@@ -159,6 +166,7 @@ class Case:
         unannotated: Organs that nobody has drawn in this case: in its label map they are
             background, wherever they lie.
         later_mask_wins: Where masks overlap, the later organ of the label table is taken.
+        label_values: The integers of the label map count, even where it names its segments.
     """
 
     id: str
@@ -167,6 +175,7 @@ class Case:
     role: Role | None = None
     unannotated: tuple[str, ...] = ()
     later_mask_wins: bool = False
+    label_values: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with absolute paths."""
@@ -177,6 +186,7 @@ class Case:
             "role": self.role,
             **({"unannotated": list(self.unannotated)} if self.unannotated else {}),
             **({"later_mask_wins": True} if self.later_mask_wins else {}),
+            **({"label_values": True} if self.label_values else {}),
         }
 
     @classmethod
@@ -189,6 +199,7 @@ class Case:
             value["role"],
             tuple(value.get("unannotated", ())),
             value.get("later_mask_wins", False),
+            value.get("label_values", False),
         )
 
 

@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
 from dvcl.datasets.checks import case_problems
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
-from dvcl.datasets.label_file import MAX_ORGANS, read_label_table
+from dvcl.datasets.label_file import read_label_table
 from dvcl.datasets.masks import has_masks, masks_of, table_of_masks
 from dvcl.datasets.pairing import (
     are_case_folders,
@@ -21,8 +19,9 @@ from dvcl.datasets.pairing import (
     paired_cases,
     unlabelled_cases,
 )
+from dvcl.datasets.segments import present_segments, table_of_segments
 from dvcl.errors import InputError
-from dvcl.volume import read_label
+from dvcl.volume import Segment
 
 
 def load_folders(
@@ -36,6 +35,7 @@ def load_folders(
     *,
     partial: bool = False,
     overlaps: bool = False,
+    label_values: bool = False,
 ) -> Dataset:
     """Find the cases of a study kept in plain folders.
 
@@ -46,13 +46,15 @@ def load_folders(
         unlabelled: Folders of images, or with images/. Labels are never looked for there.
         validation: As ``labelled``.
         test: As ``labelled``.
-        labels: JSON file, {"1": "liver"} or {"liver": 1}. Without it the integers found in the
-            label maps become the table ("label 1"), which reads them all; with masks, the names of
-            their files do. Masks whose names are not in the file are left aside.
+        labels: JSON file, {"1": "liver"} or {"liver": 1}. Without it the segments found in the
+            label maps become the table, by their names or as "label 1", which reads them all; with
+            masks, the names of their files do. Masks whose names are not in the file are left
+            aside.
         modality: "CT" or "MR".
         name: Name of the data set in reports.
         partial: Take cases that lack masks of some organs, as not annotated there.
-        overlaps: Let the later organ of the table have the voxels where masks overlap.
+        overlaps: Let the later organ of the table have the voxels where masks or layers overlap.
+        label_values: Trust the integers of label maps, also where these name their segments.
 
     Raises:
         InputError: With everything that is missing, left over or double, in all folders at once.
@@ -68,9 +70,13 @@ def load_folders(
     if test is not None:
         cases += _labelled(Path(test), "test", problems)
     problems += duplicate_ids(cases)
+    cases = [
+        replace(case, later_mask_wins=overlaps, label_values=label_values) if case.label else case
+        for case in cases
+    ]
     table = _table(cases, labels, problems)
     if table is not None:
-        cases = [_with_masks(case, table, partial, overlaps, problems) for case in cases]
+        cases = [_with_masks(case, table, partial, problems) for case in cases]
     if table is None or problems:
         raise InputError(problems, heading=f"data set {name!r} cannot be used as it is:")
     return Dataset(name, modality, tuple(cases), table)
@@ -117,12 +123,10 @@ def _table_of_files(cases: list[Case]) -> LabelTable:
             f"{len(folders) - 1} more folders of masks; without a labels file nothing says which "
             "integer is which organ. Give it with --labels."
         )
-    return table_of_masks(folders) if folders else _table_of_values(cases)
+    return table_of_masks(folders) if folders else _table_of_maps(cases)
 
 
-def _with_masks(
-    case: Case, table: LabelTable, partial: bool, overlaps: bool, problems: list[str]
-) -> Case:
+def _with_masks(case: Case, table: LabelTable, partial: bool, problems: list[str]) -> Case:
     """Note which organs have no mask; that is a problem unless asked for."""
     if case.label is None or not has_masks(case):
         return case
@@ -143,28 +147,22 @@ def _with_masks(
             "empty where the scan does not show it. Add the masks, or take the case as partly "
             "labelled with --partial."
         )
-    return replace(case, unannotated=missing, later_mask_wins=overlaps)
+    return replace(case, unannotated=missing)
 
 
-def _table_of_values(cases: list[Case]) -> LabelTable:
-    values: set[int] = set()
-    are_readable = True
+def _table_of_maps(cases: list[Case]) -> LabelTable:
+    found: dict[Path, Sequence[Segment]] = {}
+    is_all = True
     for case in cases:
         if case.label is None:
             continue
         try:
-            values.update(np.unique(read_label(case.label).array).tolist())
+            found[case.label] = present_segments(case.label, case.label_values)
         except InputError:
-            are_readable = False
-    if are_readable and not values - {0}:
-        raise InputError("the label maps hold nothing but background (0); organs were expected.")
-    if len(values - {0}) > MAX_ORGANS:
-        raise InputError(
-            f"the label maps hold {len(values)} different integers, from {min(values)} to "
-            f"{max(values)}; at most {MAX_ORGANS} organs were expected. Are they images?"
-        )
-    table = LabelTable.from_mapping({value: f"label {value}" for value in values - {0} or {1}})
-    if not are_readable:
-        # Without a table no check can follow: list here what it would find in all other files.
-        raise InputError([problem for case in cases for problem in case_problems(case, table)])
-    return table
+            is_all = False
+    if is_all:
+        return table_of_segments(found)
+    # Without a table no check can follow: list here what it would find in all other files.
+    shown = any(found.values())
+    table = table_of_segments(found) if shown else LabelTable.from_mapping({1: "label 1"})
+    raise InputError([problem for case in cases for problem in case_problems(case, table)])

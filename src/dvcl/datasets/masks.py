@@ -10,8 +10,17 @@ import numpy as np
 
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.label_file import MAX_ORGANS
+from dvcl.datasets.segments import overlap_in_words, read_named_label
 from dvcl.errors import InputError
-from dvcl.volume import Geometry, Volume, is_volume, read_label, volume_stem
+from dvcl.volume import (
+    Geometry,
+    Segment,
+    Volume,
+    is_volume,
+    read_label,
+    read_segments,
+    volume_stem,
+)
 from dvcl.volume.turning import turned_like
 
 MASK_FOLDER = "segmentations"
@@ -67,7 +76,7 @@ def read_case_label(case: Case, labels: LabelTable, grid: Geometry | None = None
     """Read the label map of a case as int32, with the integers of ``labels``.
 
     Of a folder of masks those are read whose names are in ``labels``; an organ without a mask is
-    background.
+    background. Segments that a file names are taken by their names.
 
     Args:
         case: With a label.
@@ -75,12 +84,29 @@ def read_case_label(case: Case, labels: LabelTable, grid: Geometry | None = None
         grid: Of the image: the label map is turned to the order and direction of its axes.
 
     Raises:
-        InputError: As `read_label`; also with all masks of another grid or of several values, and
-            with all organs that overlap, unless the later one in ``labels`` shall win.
+        InputError: As `read_label`; also with all masks of another grid or of several values, with
+            all segments of unknown names, and with all organs that overlap, unless the later one in
+            ``labels`` shall win.
     """
     assert case.label is not None, f"{case.id} has no label"
-    label = _merged_masks(case, labels) if has_masks(case) else read_label(case.label)
+    if has_masks(case):
+        label = _merged_masks(case, labels)
+    elif segments := named_segments(case):
+        label = read_named_label(case.label, segments, labels, case.later_mask_wins)
+    else:
+        label = read_label(case.label)
     return label if grid is None else turned_like(label, grid)
+
+
+def named_segments(case: Case) -> tuple[Segment, ...]:
+    """The segments that the label map of a case names; none where its integers are to count.
+
+    Raises:
+        InputError: As `read_segments`.
+    """
+    if case.label is None or case.label_values or has_masks(case):
+        return ()
+    return read_segments(case.label)
 
 
 def _merged_masks(case: Case, labels: LabelTable) -> Volume:
@@ -165,8 +191,6 @@ def _size(volume: Volume) -> str:
 def _overlaps(there: np.ndarray, organ: str, names: dict[int, str], path: Path) -> list[str]:
     values, counts = np.unique(there[there != 0], return_counts=True)
     return [
-        f"{path}: {count} voxel{'s are' if count != 1 else ' is'} both {names[value]} and {organ}; "
-        "one organ per voxel was expected. Correct the masks, or let the later organ of the "
-        "label table win with --overlaps."
+        overlap_in_words(path, count, names[value], organ)
         for value, count in zip(values.tolist(), counts.tolist(), strict=True)
     ]

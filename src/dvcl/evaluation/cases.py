@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, LabelTable
@@ -14,7 +14,7 @@ from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances
-from dvcl.volume import Geometry, Volume, read_label
+from dvcl.volume import Geometry, Volume
 from dvcl.volume.turning import moves_between, turned, turned_like
 
 # Further apart than this and two grids do not describe the same voxels.
@@ -174,6 +174,7 @@ def evaluate_folders(
     labels: LabelTable,
     progress: Callable[[int, int, str], None] | None = None,
     tolerance_mm: float = TOLERANCE_MM,
+    label_values: bool = False,
 ) -> list[CaseScore]:
     """Score a folder of predictions against a folder of references, matched by name.
 
@@ -186,6 +187,7 @@ def evaluate_folders(
         labels: The meaning of the integers in both.
         progress: Called with (cases done, cases in all, case id) after each case.
         tolerance_mm: Of the normalised surface Dice.
+        label_values: Trust the integers on both sides, also where files name their segments.
 
     Returns:
         One row per case and organ; cases in the order of their names.
@@ -198,8 +200,9 @@ def evaluate_folders(
     problems: list[str] = []
     for done, (case_id, reference, prediction) in enumerate(pairs, start=1):
         try:
-            case = _case(case_id, prediction, reference, labels)
-            volumes = read_case_label(case, labels), read_label(prediction)
+            case = _case(case_id, prediction, reference, labels, label_values)
+            predicted = replace(case, label=prediction)
+            volumes = read_case_label(case, labels), read_case_label(predicted, labels)
             scores += evaluate_case(case_id, *volumes, labels, tolerance_mm, case.unannotated)
         except InputError as error:
             problems += error.problems
@@ -210,10 +213,12 @@ def evaluate_folders(
     return scores
 
 
-def _case(case_id: str, prediction: Path, reference: Path, labels: LabelTable) -> Case:
+def _case(
+    case_id: str, prediction: Path, reference: Path, labels: LabelTable, label_values: bool
+) -> Case:
     drawn = masks_of(reference) if holds_masks(reference) else labels.organs
     unannotated = tuple(organ for organ in labels.organs if organ not in drawn)
-    return Case(case_id, prediction, reference, unannotated=unannotated)
+    return Case(case_id, prediction, reference, unannotated=unannotated, label_values=label_values)
 
 
 def _match(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:

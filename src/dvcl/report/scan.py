@@ -11,6 +11,7 @@ import numpy as np
 from dvcl.datasets.checks.grids import TOLERANCE_MM
 from dvcl.datasets.dataset import Case, LabelTable, Modality, Role
 from dvcl.datasets.masks import read_case_label
+from dvcl.datasets.segments import present_segments, table_of_segments
 from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
 from dvcl.report.overlays import (
@@ -20,7 +21,7 @@ from dvcl.report.overlays import (
     richest_slices,
 )
 from dvcl.store import StoredCase
-from dvcl.volume import Geometry, Volume, read_label, read_volume, volume_stem
+from dvcl.volume import Geometry, Segment, Volume, read_volume, volume_stem
 from dvcl.volume.turning import orient
 
 Window = tuple[float, float]
@@ -179,8 +180,9 @@ def lone_scan(
     labels: LabelTable | None,
     modality: Modality | None,
     window: Window | None,
+    label_values: bool = False,
 ) -> Scan:
-    """Read one volume by itself; without names, the integers of its label map become a table.
+    """Read one volume by itself; without names, the segments of its label map become a table.
 
     Raises:
         InputError: As `scan_of_case`.
@@ -188,9 +190,9 @@ def lone_scan(
     if modality is None:
         modality = "CT" if looks_like_hu(read_volume(image).array) else "MR"
     if labels is None:
-        values = np.unique(read_label(label).array).tolist() if label else [1]
-        labels = LabelTable.from_mapping({v: f"label {v}" for v in values if v} or {1: "label 1"})
-    case = Case(volume_stem(image), image, label)
+        found = present_segments(label, label_values) if label else ()
+        labels = table_of_segments({image: found or (Segment("label 1", 1),)})
+    case = Case(volume_stem(image), image, label, label_values=label_values)
     return scan_of_case(case, labels, modality, window)
 
 

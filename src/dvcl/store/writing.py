@@ -16,7 +16,7 @@ import torch
 
 from dvcl.datasets.checks.grids import pair_findings
 from dvcl.datasets.dataset import Case, LabelTable
-from dvcl.datasets.masks import case_masks, has_masks, read_case_label
+from dvcl.datasets.masks import case_masks, has_masks, named_segments, read_case_label
 from dvcl.errors import InputError
 from dvcl.files import (
     PARTIAL,
@@ -84,6 +84,9 @@ class CaseTask:
             shown = [name not in self.case.unannotated for name in self.labels.names]
             record["annotated"] = shown
             parts.append(shown)
+        if self.label and named_segments(self.case):
+            # Here names do: they say which segment is which class.
+            parts.append([list(self.labels.names), self.case.later_mask_wins])
         return {"key": sha256_of_json(parts), **record}
 
     def _label_hash(self, label: Path) -> str:

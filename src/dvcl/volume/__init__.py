@@ -5,18 +5,23 @@ from dvcl.volume.names import VOLUME_SUFFIXES, is_volume, volume_stem
 from dvcl.volume.reading import (
     read_geometry,
     read_label,
+    read_label_layers,
     read_volume,
     source_files,
     write_volume,
 )
+from dvcl.volume.segments import Segment, read_segments
 
 __all__ = [
     "VOLUME_SUFFIXES",
     "Geometry",
+    "Segment",
     "Volume",
     "is_volume",
     "read_geometry",
     "read_label",
+    "read_label_layers",
+    "read_segments",
     "read_volume",
     "source_files",
     "volume_stem",

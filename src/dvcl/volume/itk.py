@@ -18,8 +18,8 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 BLOCK_BYTES = 2**20
 
 
-def itk_geometry(path: Path) -> Geometry:
-    """Shape and affine, from the header alone.
+def itk_geometry(path: Path, has_layers: bool = False) -> Geometry:
+    """Shape and affine, from the header alone; with ``has_layers`` voxels may hold several numbers.
 
     Raises:
         InputError: When SimpleITK is not installed, or the file is not of the format that its name
@@ -35,7 +35,7 @@ def itk_geometry(path: Path) -> Geometry:
             f"{path}: cannot be read ({_reason(error)}). Convert or export the file again."
         ) from error
     size, channels = reader.GetSize(), reader.GetNumberOfComponents()
-    if channels != 1 or "complex" in _kind(reader):
+    if (channels != 1 and not has_layers) or "complex" in _kind(reader):
         raise InputError(
             f"{path}: has {channels} numbers per voxel ({_kind(reader)}); one real number per "
             "voxel was expected. Export a single-channel volume."
@@ -53,7 +53,21 @@ def read_itk(path: Path) -> tuple[np.ndarray, Geometry]:
     Raises:
         InputError: As `itk_geometry`, and when the voxel data are truncated or damaged.
     """
-    geometry = itk_geometry(path)
+    array, geometry = _read(path, itk_geometry(path))
+    return array.reshape(geometry.shape), geometry
+
+
+def read_itk_layers(path: Path) -> tuple[np.ndarray, Geometry]:
+    """The same of a file with several numbers per voxel: (layers, D, H, W).
+
+    Raises:
+        InputError: As `itk_geometry`, and when the voxel data are truncated or damaged.
+    """
+    array, geometry = _read(path, itk_geometry(path, has_layers=True))
+    return np.moveaxis(array.reshape(*geometry.shape, -1), -1, 0), geometry
+
+
+def _read(path: Path, geometry: Geometry) -> tuple[np.ndarray, Geometry]:
     try:
         _check_compressed_data(path)
         image = _reader(path).Execute()
@@ -64,7 +78,7 @@ def read_itk(path: Path) -> tuple[np.ndarray, Geometry]:
             "Copy or export the file again."
         ) from error
     array = import_extra("SimpleITK", "SimpleITK", path).GetArrayFromImage(image)
-    return array.reshape(geometry.shape), geometry
+    return array, geometry
 
 
 def write_itk(path: Path, volume: Volume) -> None:

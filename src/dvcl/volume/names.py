@@ -13,7 +13,8 @@ from dvcl.volume.dicom_start import dicom_start
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr")
 # 3D Slicer calls its label maps X.seg.nrrd.
-ITK_SUFFIXES = (".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+NRRD_SUFFIXES = (".seg.nrrd", ".nrrd", ".nhdr")
+ITK_SUFFIXES = (*NRRD_SUFFIXES, ".mha", ".mhd")
 VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 DICOM_SUFFIXES = (".dcm", ".ima")
 
@@ -60,6 +61,15 @@ def files_below(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def check_presence(path: Path) -> None:
+    """Refuse what is not there, and files without content."""
+    expected = f"a volume ({', '.join(VOLUME_SUFFIXES)} or a folder of DICOM slices) was expected"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {expected}.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
 
 
 def import_extra(module: str, library: str, path: Path) -> Any:

@@ -10,8 +10,8 @@ from dvcl.errors import InputError
 from dvcl.files import write_atomically
 from dvcl.volume.dicom import dicom_files, dicom_geometry, read_dicom
 from dvcl.volume.grid import Geometry, Volume
-from dvcl.volume.itk import itk_files, itk_geometry, read_itk, write_itk
-from dvcl.volume.names import ITK_SUFFIXES, VOLUME_SUFFIXES
+from dvcl.volume.itk import itk_files, itk_geometry, read_itk, read_itk_layers, write_itk
+from dvcl.volume.names import ITK_SUFFIXES, NRRD_SUFFIXES, check_presence
 from dvcl.volume.nifti import nifti_geometry, read_nifti, write_nifti
 
 # Labels may come back from a scaled header as 2.9998; further off than this is no label.
@@ -27,7 +27,7 @@ def read_geometry(path: Path | str) -> Geometry:
             volume.
     """
     path = Path(path)
-    _check_presence(path)
+    check_presence(path)
     if path.is_dir():
         return dicom_geometry(path)
     return itk_geometry(path) if _is_itk(path) else nifti_geometry(path)
@@ -45,6 +45,20 @@ def read_volume(path: Path | str, dtype: np.typing.DTypeLike = np.float32) -> Vo
         return _volume(np.ascontiguousarray(array, dtype=dtype), geometry)
 
 
+def read_label_layers(path: Path | str) -> list[Volume]:
+    """Read the layers of a label map as `read_label` does; those of most files are one.
+
+    Raises:
+        InputError: As `read_label`.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(NRRD_SUFFIXES):
+        return [read_label(path)]
+    check_presence(path)
+    arrays, geometry = read_itk_layers(path)
+    return [_label(array, geometry, path) for array in arrays]
+
+
 def read_label(path: Path | str) -> Volume:
     """Read a label map as int32, or as the file's own narrower integers.
 
@@ -54,9 +68,12 @@ def read_label(path: Path | str) -> Volume:
         InputError: As `read_volume`, and when values are not integers or beyond int32, with an
             example.
     """
-    array, geometry = _read(Path(path))
+    return _label(*_read(Path(path)), Path(path))
+
+
+def _label(array: np.ndarray, geometry: Geometry, path: Path) -> Volume:
     if not np.issubdtype(array.dtype, np.integer):
-        array = _rounded(array, Path(path))
+        array = _rounded(array, path)
     limits = np.iinfo(np.int32)
     for value in (array.min(), array.max()):
         if not limits.min <= value <= limits.max:
@@ -99,7 +116,7 @@ def source_files(path: Path | str) -> list[Path]:
 
 def _read(path: Path) -> tuple[np.ndarray, Geometry]:
     """Voxels as (D, H, W), in the file's type or float64 where the header scales them."""
-    _check_presence(path)
+    check_presence(path)
     if path.is_dir():
         return read_dicom(path)
     return read_itk(path) if _is_itk(path) else read_nifti(path)
@@ -107,14 +124,6 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
 
 def _volume(array: np.ndarray, geometry: Geometry) -> Volume:
     return Volume(array, geometry.affine, geometry.forms, geometry.remarks)
-
-
-def _check_presence(path: Path) -> None:
-    expected = f"a volume ({', '.join(VOLUME_SUFFIXES)} or a folder of DICOM slices) was expected"
-    if not path.exists():
-        raise InputError(f"{path}: no such file; {expected}.")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty (0 bytes). Copy or export it again.")
 
 
 def _is_itk(path: Path) -> bool:

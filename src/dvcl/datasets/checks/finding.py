@@ -41,6 +41,7 @@ CODES: dict[str, Severity] = {
     "label-values": "error",
     "label-rounded": "note",
     "label-alias": "note",
+    "segments-by-name": "note",
     "label-empty": "warning",
     "organ-absent": "note",
     "organ-never": "warning",
