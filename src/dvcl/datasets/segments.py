@@ -158,7 +158,8 @@ def _doubt(
     return (
         f"{path}: its segments {_listed({v: names.get(v, 'without a name') for v in values})} are "
         f"not in the label table by name ({_listed(table)}); so neither name nor number says what "
-        "they are. Give both the same names, or trust the numbers with --label-values."
+        "they are. Correct the names, add them to the labels file, or trust the numbers with "
+        "--label-values."
     )
 
 
