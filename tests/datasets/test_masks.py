@@ -12,7 +12,8 @@ from dvcl.datasets.checks import check_dataset
 from dvcl.datasets.dataset import Dataset
 from dvcl.datasets.masks import case_masks, has_masks, read_case_label
 from dvcl.errors import InputError
-from dvcl.volume import read_volume
+from dvcl.volume import read_label, read_volume, write_volume
+from dvcl.volume.turning import orient
 
 SHAPE = (4, 5, 6)
 MASKS = {"spleen": (0, 1), "liver": (1, 3), "aorta": (3, 4)}  # slices of each organ
@@ -196,6 +197,16 @@ def test_any_value_marks_the_inside(tmp_path: Path, write_masks) -> None:
     dataset = load_folders(tmp_path)
     label = read_case_label(dataset.cases[0], dataset.labels)
     assert label.array[:, 0, 0].tolist() == [3, 2, 2, 1]
+
+
+def test_masks_of_other_axes_are_turned(tmp_path: Path, write_masks) -> None:
+    masks = write_masks(tmp_path, "a")
+    dataset = load_folders(tmp_path)
+    before = read_case_label(dataset.cases[0], dataset.labels)
+    write_volume(masks / "liver.nii.gz", orient(read_label(masks / "liver.nii.gz"), "ASR"))
+    after = read_case_label(dataset.cases[0], dataset.labels)
+    assert np.array_equal(after.array, before.array)
+    check_dataset(dataset)
 
 
 def test_masks_lie_on_the_grid_of_the_image(tmp_path: Path, write_masks, write_image) -> None:

@@ -177,9 +177,17 @@ def test_damaged_fields_are_named(tmp_path: Path, old: bytes, new: bytes, expect
     assert expected in problem
 
 
-def test_a_damaged_table_of_a_nifti_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"</LabelTable>", b"</LabelTable "),
+        (b'encoding="UTF-8"', b'encoding="UTF-9"'),
+        (b'encoding="UTF-8"', b'encoding="cp932"'),
+    ],
+)
+def test_a_damaged_table_of_a_nifti_is_named(tmp_path: Path, old: bytes, new: bytes) -> None:
     path = write_nifti(tmp_path / "a.nii", SWAPPED, {0: 1})
-    path.write_bytes(path.read_bytes().replace(b"</LabelTable>", b"</LabelTable "))
+    path.write_bytes(path.read_bytes().replace(old, new))
     (problem,) = problems_of(path)
     assert "a.nii: the label table in its header is damaged (" in problem
 

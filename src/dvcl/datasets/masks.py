@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from dvcl.volume import (
     Segment,
     Volume,
     is_volume,
+    read_geometry,
     read_label,
     read_segments,
     volume_stem,
@@ -92,7 +94,9 @@ def read_case_label(case: Case, labels: LabelTable, grid: Geometry | None = None
     if has_masks(case):
         label = _merged_masks(case, labels)
     elif segments := named_segments(case):
-        label = read_named_label(case.label, segments, labels, case.later_mask_wins)
+        # A DICOM segmentation leaves slices without organs out: the image says where it ends.
+        place = (grid or read_geometry(case.image)) if case.label.is_dir() else None
+        label = read_named_label(case.label, segments, labels, case.later_mask_wins, place)
     else:
         label = read_label(case.label)
     return label if grid is None else turned_like(label, grid)
@@ -101,12 +105,17 @@ def read_case_label(case: Case, labels: LabelTable, grid: Geometry | None = None
 def named_segments(case: Case) -> tuple[Segment, ...]:
     """The segments that the label map of a case names; none where its integers are to count.
 
+    Those of a DICOM segmentation, which has no other form, have no name then.
+
     Raises:
         InputError: As `read_segments`.
     """
-    if case.label is None or case.label_values or has_masks(case):
+    if case.label is None or has_masks(case):
         return ()
-    return read_segments(case.label)
+    if not case.label_values:
+        return read_segments(case.label)
+    numbered = read_segments(case.label) if case.label.is_dir() else ()
+    return tuple(replace(segment, name="") for segment in numbered)
 
 
 def _merged_masks(case: Case, labels: LabelTable) -> Volume:

@@ -13,8 +13,10 @@ import numpy as np
 from dvcl.datasets.dataset import UNKNOWN, LabelTable, class_indices
 from dvcl.datasets.label_file import MAX_ORGANS
 from dvcl.errors import InputError
-from dvcl.volume import Segment, Volume, read_label_layers, read_segments
+from dvcl.volume import Geometry, Segment, Volume, read_label_layers, read_segments
+from dvcl.volume.dicom_seg import placed_on
 from dvcl.volume.grid import Remark
+from dvcl.volume.turning import turned_like
 
 # Names that say no more than a number does: "Segment_1", "label 3", "???".
 GENERIC = re.compile(r"(segment|label|class|region|value)?\s*\d*|\?+")
@@ -22,7 +24,11 @@ LISTED = 10
 
 
 def read_named_label(
-    path: Path, segments: Sequence[Segment], labels: LabelTable, later_wins: bool = False
+    path: Path,
+    segments: Sequence[Segment],
+    labels: LabelTable,
+    later_wins: bool = False,
+    grid: Geometry | None = None,
 ) -> Volume:
     """Read a label map that names its segments, with the integers that ``labels`` has for them.
 
@@ -33,6 +39,7 @@ def read_named_label(
         segments: That it names.
         labels: Meaning of the integers of the result.
         later_wins: Where layers overlap, the later organ of ``labels`` is taken.
+        grid: Of the image, for files that hold a part of its slices.
 
     Returns:
         Label integers; a remark says which numbers have changed.
@@ -41,11 +48,11 @@ def read_named_label(
         InputError: With all segments that have voxels and are in doubt, with both numberings; with
             all organs that overlap; as `read_label_layers`.
     """
-    layers = read_label_layers(path)
     known = _classes_by_value(segments, labels)
-    merged = np.zeros(layers[0].shape, dtype=np.uint8)
+    merged: Volume | None = None
     problems: list[str] = []
-    for number, layer in enumerate(layers):
+    for number, layer in enumerate(read_label_layers(path)):
+        merged = merged or replace(layer, array=np.zeros(layer.shape, dtype=np.uint8))
         of_layer = {value: index for (place, value), index in known.items() if place == number}
         classes = class_indices(layer.array, {0: 0} | of_layer)
         strays = classes == UNKNOWN
@@ -53,12 +60,14 @@ def read_named_label(
             values = np.unique(layer.array[strays]).tolist()
             problems.append(_doubt(path, values, number, segments, labels))
         elif not later_wins:
-            problems += _overlaps(path, merged, classes, labels)
-        np.maximum(merged, classes, out=merged)
-    if problems:
-        raise InputError(problems)
-    remarks = (*layers[0].remarks, *_renumbered(segments, known, labels))
-    return replace(layers[0], array=labels.decode(merged), remarks=remarks)
+            problems += _overlaps(path, merged.array, classes, labels)
+        np.maximum(merged.array, classes, out=merged.array)
+    if problems or merged is None:
+        raise InputError(problems or f"{path}: holds no segment; at least one was expected.")
+    if grid is not None:
+        merged = placed_on(path, turned_like(merged, grid), grid)
+    remarks = (*merged.remarks, *_renumbered(segments, known, labels))
+    return replace(merged, array=labels.decode(merged.array), remarks=remarks)
 
 
 def present_segments(path: Path, label_values: bool = False) -> tuple[Segment, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from dvcl.errors import InputError
 from dvcl.files import write_atomically
 from dvcl.volume.dicom import dicom_files, dicom_geometry, read_dicom
+from dvcl.volume.dicom_seg import find_segmentation, read_segmentation, segment_names
 from dvcl.volume.grid import Geometry, Volume
 from dvcl.volume.itk import itk_files, itk_geometry, read_itk, read_itk_layers, write_itk
 from dvcl.volume.names import ITK_SUFFIXES, NRRD_SUFFIXES, check_presence
@@ -45,18 +48,23 @@ def read_volume(path: Path | str, dtype: np.typing.DTypeLike = np.float32) -> Vo
         return _volume(np.ascontiguousarray(array, dtype=dtype), geometry)
 
 
-def read_label_layers(path: Path | str) -> list[Volume]:
-    """Read the layers of a label map as `read_label` does; those of most files are one.
+def read_label_layers(path: Path | str) -> Iterator[Volume]:
+    """Read the layers of a label map as `read_label` does; most files have one.
+
+    A DICOM segmentation has a layer for every segment, on the grid that its slices span.
 
     Raises:
         InputError: As `read_label`.
     """
     path = Path(path)
-    if not path.name.lower().endswith(NRRD_SUFFIXES):
-        return [read_label(path)]
     check_presence(path)
-    arrays, geometry = read_itk_layers(path)
-    return [_label(array, geometry, path) for array in arrays]
+    if path.is_dir() and (file := find_segmentation(path)):
+        yield from read_segmentation(file, [*segment_names(file)])
+    elif path.name.lower().endswith(NRRD_SUFFIXES):
+        arrays, geometry = read_itk_layers(path)
+        yield from (_label(array, geometry, path) for array in arrays)
+    else:
+        yield read_label(path)
 
 
 def read_label(path: Path | str) -> Volume:
@@ -106,12 +114,21 @@ def source_files(path: Path | str) -> list[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        return dicom_files(path)
+        return _dicom_sources(path)
     if _is_itk(path):
         return itk_files(path)
     if path.suffix.lower() == ".hdr":
         return [path, path.with_suffix(".img" if path.suffix == ".hdr" else ".IMG")]
     return [path]
+
+
+def _dicom_sources(folder: Path) -> list[Path]:
+    segmentation = find_segmentation(folder)
+    if segmentation is None:
+        return dicom_files(folder)
+    with suppress(InputError):  # it may lie beside the slices that it was drawn on
+        return [*dicom_files(folder), segmentation]
+    return [segmentation]
 
 
 def _read(path: Path) -> tuple[np.ndarray, Geometry]:

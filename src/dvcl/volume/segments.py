@@ -1,4 +1,4 @@
-"""Label maps that name their regions: segments of 3D Slicer, and label tables in NIfTI files."""
+"""Label maps that name their regions: of 3D Slicer, tables in NIfTI files, and DICOM's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.errors import InputError
+from dvcl.volume.dicom_seg import find_segmentation, segment_names
 from dvcl.volume.itk_header import read_header
 from dvcl.volume.names import NIFTI_SUFFIXES, NRRD_SUFFIXES, check_presence
 from dvcl.volume.nifti import open_nifti
@@ -38,12 +39,19 @@ def read_segments(path: Path) -> tuple[Segment, ...]:
     check_presence(path)
     name = path.name.lower()
     if path.is_dir():
-        return ()
+        return _checked(path, _dicom_segments(path))
     if name.endswith(NRRD_SUFFIXES):
         return _checked(path, _slicer_segments(path))
     if name.endswith(NIFTI_SUFFIXES):
         return _checked(path, _table_of_nifti(path))
     return ()
+
+
+def _dicom_segments(folder: Path) -> Iterator[Segment]:
+    file = find_segmentation(folder)
+    names = segment_names(file) if file else {}
+    for layer, (number, name) in enumerate(names.items()):
+        yield Segment(name, number, layer)
 
 
 def _slicer_segments(path: Path) -> Iterator[Segment]:
@@ -73,13 +81,12 @@ def _integer(path: Path, pairs: dict[str, str], key: str, default: int) -> int:
 def _table_of_nifti(path: Path) -> Iterator[Segment]:
     """A label table in the form of Caret's header extension, as TotalSegmentator writes it."""
     for extension in open_nifti(path).header.extensions:
-        content = extension.get_content()
-        text = content if isinstance(content, bytes) else str(content).encode()
+        text = extension.content
         if b"<LabelTable>" not in text:
             continue
         try:
             labels = ET.fromstring(text.strip(b"\0 \t\r\n")).iter("Label")
-        except ET.ParseError as error:
+        except (ET.ParseError, ValueError, LookupError) as error:
             raise InputError(
                 f"{path}: the label table in its header is damaged ({error}); XML was expected. "
                 "Save the label map again."
