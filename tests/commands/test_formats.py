@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -39,6 +40,10 @@ def run(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Run:
         label[4:9] = 300
         write_volume(folder / "train" / "images" / f"{id}{suffix}", Volume(image, AFFINE))
         write_volume(folder / "train" / "labels" / f"{id}.seg.nrrd", Volume(label, AFFINE))
+    scanner = nibabel.load(folder / "train" / "images" / "c.nii.gz")
+    scanner.set_sform(AFFINE, 1)
+    scanner.set_qform(AFFINE, 1)
+    nibabel.save(scanner, folder / "train" / "images" / "c.nii.gz")
     dataset = load_folders(folder / "train")
     assert dataset.labels.values == (0, 300)
     project = prepare_tiny(folder / "work", dataset)
@@ -62,6 +67,8 @@ def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
         source = read_geometry(images / f"{id}{suffix}")
         assert source.corner_distance_mm(read_geometry(path)) < 1e-4
         assert set(np.unique(read_label(path).array)) <= {0, 300}
+    header = nibabel.load(tmp_path / "c.nii.gz").header
+    assert (header["qform_code"], header["sform_code"]) == (1, 1)
 
 
 def test_scans_are_never_replaced_in_any_format(run: Run) -> None:

@@ -52,16 +52,17 @@ def read_named_label(
     merged: Volume | None = None
     problems: list[str] = []
     for number, layer in enumerate(read_label_layers(path)):
-        merged = merged or replace(layer, array=np.zeros(layer.shape, dtype=np.uint8))
         of_layer = {value: index for (place, value), index in known.items() if place == number}
         classes = class_indices(layer.array, {0: 0} | of_layer)
-        strays = classes == UNKNOWN
-        if strays.any():
-            values = np.unique(layer.array[strays]).tolist()
+        if classes.max() == UNKNOWN:
+            values = np.unique(layer.array[classes == UNKNOWN]).tolist()
             problems.append(_doubt(path, values, number, segments, labels))
-        elif not later_wins:
-            problems += _overlaps(path, merged.array, classes, labels)
-        np.maximum(merged.array, classes, out=merged.array)
+        elif merged is None:
+            merged = replace(layer, array=classes)
+        else:
+            if not later_wins:
+                problems += _overlaps(path, merged.array, classes, labels)
+            np.maximum(merged.array, classes, out=merged.array)
     if problems or merged is None:
         raise InputError(problems or f"{path}: holds no segment; at least one was expected.")
     if grid is not None:
