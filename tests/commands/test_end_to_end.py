@@ -125,7 +125,7 @@ def test_prediction_lies_on_the_voxels_of_any_scan(study: Path, run: Run, tmp_pa
     out = tmp_path / "masks"
     folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
     code, _, err = run(
-        "predict", folder, tmp_path / "scans", "--out", out, "--fast", "--device=cpu"
+        "predict", folder, tmp_path / "scans", "--out", out, "--fast", "--device=cpu", "--trust"
     )
     assert code == 0, err
     mask = read_geometry(out / "ödd scan.nii.gz")
@@ -493,18 +493,19 @@ def test_predicting_goes_on_where_it_stopped(study: Path, run: Run, tmp_path: Pa
     run("train", study / "work", "--method=supervised", "--device=cpu")
     folder = study / "work" / "runs" / "small-ct" / "supervised" / "seed-0"
     scans, out = study / "scans" / "test", tmp_path / "masks"
-    words = ("predict", folder, scans, "--out", out, "--device=cpu", "--no-pictures")
-    run(*words)
-    masks = {path: path.read_bytes() for path in out.iterdir()}
-    first, missing, *_ = masks
+    words = ("predict", folder, scans, "--out", out, "--device=cpu")
+    code = run(*words)[0]
+    made = {path: path.read_bytes() for path in out.iterdir()}
+    first, second = sorted(path for path in made if path.suffix == ".gz")
     first.write_bytes(b"finished before")
-    missing.unlink()
-    code, said, _ = run(*words, "--skip-existing")
-    assert code == 0
-    assert "Label maps written: 1, in" in said
-    assert {path: path.read_bytes() for path in out.iterdir()} == masks | {
-        first: b"finished before"
-    }
+    for ending in (".nii.gz", ".doubts.json", ".png"):
+        (out / second.name.replace(".nii.gz", ending)).unlink()
+        again, said, _ = run(*words, "--skip-existing")
+        assert "Label maps written: 1, in" in said
+        assert again == code, "doubts about what is there already count too"
+        assert {path: path.read_bytes() for path in out.iterdir()} == made | {
+            first: b"finished before"
+        }
     code, _, err = run("predict", folder, scans, "--out", scans / "images", "--skip-existing")
     assert code == 2
     assert "take its place" in err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dvcl.commands.predict import find_images, predict_files
+from dvcl.commands.predict import choose_targets, find_images, predict_files
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
@@ -56,9 +56,8 @@ def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
     run: Run, tmp_path: Path, own_format: bool
 ) -> None:
     images = run.folder.parents[4] / "train" / "images"
-    written = predict_files(
-        run, [images], tmp_path, device=torch.device("cpu"), own_format=own_format
-    )
+    targets = choose_targets([images], tmp_path, own_format)
+    written = [made.mask for made in predict_files(run, targets, device=torch.device("cpu"))]
     suffixes = SUFFIXES.values() if own_format else [".nii.gz"] * 3
     assert [path.name for path in written] == [
         f"{id}{suffix}" for id, suffix in zip(SUFFIXES, suffixes, strict=True)
@@ -74,7 +73,7 @@ def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
 def test_scans_are_never_replaced_in_any_format(run: Run) -> None:
     images = run.folder.parents[4] / "train" / "images"
     with pytest.raises(InputError, match=r"a\.nrrd: is an image to segment") as error:
-        predict_files(run, [images], images, device=torch.device("cpu"), own_format=True)
+        predict_files(run, choose_targets([images], images, True), device=torch.device("cpu"))
     assert len(error.value.problems) == len(SUFFIXES)
 
 

@@ -104,11 +104,14 @@ def predict(
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Go on where an earlier call stopped.")
     ] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Exit code 0 in spite of doubts, which are told anyway.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
-    """Segment new scans; results lie on the scans' own voxels."""
+    """Segment new scans, on their own voxels; 3 if a scan or its mask is doubtful."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.predict import predict_files
+    from dvcl.commands.predict import choose_targets, predict_files
     from dvcl.studies.run import open_run, usable_device
 
     opened = open_run(run)
@@ -116,9 +119,18 @@ def predict(
         console.print(unfinished, markup=False)
     window = opened.recipe.window.fast() if fast else None
     with bars() as bar:
-        written = predict_files(
-            opened, images, out,
+        done = predict_files(
+            opened, choose_targets(images, out, own_format),
             device=usable_device(device), window=window, pictures=pictures,
-            own_format=own_format, skip_existing=skip_existing, progress=bar("Predicting"),
+            skip_existing=skip_existing, progress=bar("Predicting"),
+            tell=lambda line: console.print(line, markup=False),
         )  # fmt: skip
-    console.print(f"Label maps written: {len(written)}, in {out}", markup=False)
+    doubtful = sum(bool(made.doubts) for made in done)
+    console.print(
+        f"Label maps written: {sum(made.is_new for made in done)}, in {out}", markup=False
+    )
+    if doubtful:
+        console.print(
+            f"Doubts about {doubtful} of {len(done)}: see *.doubts.json beside them.", markup=False
+        )
+        raise typer.Exit(0 if trust else 3)

@@ -74,7 +74,7 @@ def evaluate(
             window = run.recipe.window.fast() if fast else None
             scores = evaluate_run(
                 run, device=usable_device(device), window=window, progress=progress,
-                tolerance_mm=tolerance_mm,
+                tolerance_mm=tolerance_mm, tell=lambda line: console.print(line, markup=False),
             )  # fmt: skip
     console.print(to_rich(summary_table(summarise(scores))))
     console.print(f"Every case: {target}", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from dvcl.inference.sliding_window import Window
 from dvcl.locks import folder_lock
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
-from dvcl.studies.scored import test_cases, write_run_scores
+from dvcl.studies.scored import prediction_of, test_cases, write_run_scores
 from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import read_label, read_segments
 
@@ -32,8 +33,11 @@ def evaluate_run(
     window: Window | None = None,
     progress: Progress | None = None,
     tolerance_mm: float = TOLERANCE_MM,
+    tell: Callable[[str], None] | None = None,
 ) -> list[CaseScore]:
     """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
+
+    ``tell`` is called with what is doubtful about them.
 
     Raises:
         InputError: When there is nothing to score, a case cannot be predicted, another process
@@ -42,7 +46,7 @@ def evaluate_run(
     require_writable(run.folder / "predictions")
     with folder_lock(run.folder / "predictions"):
         weights = weights_hash(run.checkpoint)
-        scores = _score_cases(run, device, window, progress, tolerance_mm)
+        scores = _score_cases(run, device, window, progress, tolerance_mm, tell)
         if weights_hash(run.checkpoint) != weights:
             raise InputError(
                 f"{run.folder}: its weights changed while it was scored, as it goes on training. "
@@ -58,17 +62,18 @@ def _score_cases(
     window: Window | None,
     progress: Progress | None,
     tolerance_mm: float,
+    tell: Callable[[str], None] | None,
 ) -> list[CaseScore]:
     scores: list[CaseScore] = []
     problems: list[str] = []
     for case in test_cases(run):
         assert case.label is not None
         try:
-            (written,) = predict_files(
-                run, [case.image], run.folder / "predictions",
-                device=device, window=window, progress=progress,
+            (made,) = predict_files(
+                run, {case.image: prediction_of(run, case)},
+                device=device, window=window, progress=progress, tell=tell,
             )  # fmt: skip
-            volumes = read_case_label(case, run.labels), read_label(written)
+            volumes = read_case_label(case, run.labels), read_label(made.mask)
             scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm, case.unannotated)
         except InputError as error:
             problems += error.problems

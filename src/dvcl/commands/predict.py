@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dvcl.datasets.checks.grids import shear_findings
-from dvcl.datasets.pairing import folders_without_slices
+from dvcl.datasets.checks import Finding
+from dvcl.datasets.pairing import channel_suffix, folders_without_slices
 from dvcl.errors import InputError
-from dvcl.files import require_writable
+from dvcl.files import read_record, require_writable, write_json
+from dvcl.inference.doubts import mask_doubts, scan_doubts
 from dvcl.inference.memory import peak_bytes
 from dvcl.inference.predict import segment
+from dvcl.inference.seen import Seen, look_at_organs, look_at_scan, organs_json
 from dvcl.inference.sliding_window import Window
 from dvcl.methods import Method
 from dvcl.report.figures import save_png
@@ -25,6 +28,7 @@ from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_mem
 from dvcl.store import open_store
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
+from dvcl.studies.seen import read_seen
 from dvcl.volume import (
     Volume,
     is_volume,
@@ -36,57 +40,75 @@ from dvcl.volume import (
 )
 from dvcl.volume.names import files_below, is_dicom, own_suffix
 
+DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A label map that is there now.
+
+    Attributes:
+        mask: The file; ``<name>.doubts.json`` lies beside it.
+        doubts: About the scan and about the mask.
+        is_new: Whether this call made it.
+    """
+
+    mask: Path
+    doubts: tuple[Finding, ...]
+    is_new: bool = True
+
 
 def predict_files(
     run: Run,
-    images: Sequence[Path],
-    out: Path,
+    targets: Mapping[Path, Path],
     *,
     device: torch.device,
     window: Window | None = None,
     pictures: bool = False,
-    own_format: bool = False,
     skip_existing: bool = False,
     progress: Progress | None = None,
-) -> list[Path]:
-    """Write ``out/<name>.nii.gz`` for every image, on the image's own voxels.
+    tell: Tell | None = None,
+) -> list[Prediction]:
+    """Write a label map for every image, on the image's own voxels, and what is doubtful about it.
 
     Args:
         run: Trained.
-        images: Files or folders of DICOM slices, or folders of these (their images/ where they have
-            one).
-        out: Folder for the label maps; files there are replaced one by one.
+        targets: {image: label map}, as `choose_targets` names them; files there are replaced one by
+            one.
         device: Where to predict.
         window: Instead of the recipe's.
         pictures: Also write ``<name>.png``, the organs over three planes.
-        own_format: Write .nrrd and .mha for images of these formats.
-        skip_existing: Leave out images whose label map is there already, with its picture where
-            pictures are asked for; a picture that lacks is made of the label map that is there.
+        skip_existing: Leave out images whose label map is there, with the doubts about it; a
+            picture that lacks is made of the label map.
         progress: Called with (windows done, windows in all, case) along each case.
+        tell: Called with each doubt, those about a scan before its network runs.
 
     Raises:
-        InputError: When no image is found, or a result would take the place of a scan or of a
-            reference; or, after all others are written, with every image that could not be
-            segmented.
+        InputError: When a result would take the place of a scan or of a reference; or, after all
+            others are written, with every image that could not be segmented.
     """
-    targets = {path: _target(path, out, own_format) for path in find_images(images)}
     _spare_sources(run, targets)
-    if skip_existing:
-        targets = {
-            path: target
-            for path, target in targets.items()
-            if not all(map(Path.exists, _belonging(target, pictures)))
-        }
-    require_writable(out)
-    method = run.trained_method(device)
-    written, problems = [], []
+    for folder in {target.parent for target in targets.values()}:
+        require_writable(folder)
+    tell = tell or (lambda line: None)
+    seen = read_seen(run)
+    if not seen.numbers:
+        tell(
+            f"{run.folder}: has no record of what it was trained on, so scans are hardly doubted. "
+            "Where its study is still there, the command that trained it adds the record."
+        )
+    predictor = _Predictor(
+        run, run.trained_method(device), device, window or run.recipe.window, pictures, seen,
+        progress, tell,
+    )  # fmt: skip
+    done: list[Prediction] = []
+    problems: list[str] = []
     for path, target in targets.items():
         try:
-            if skip_existing and target.exists():
-                _draw(run, path, target)
-                continue
-            _predict_file(run, method, path, target, device, window, pictures, progress)
-            written.append(target)
+            kept = predictor.kept(path, target) if skip_existing else None
+            done.append(kept or predictor.predict(path, target))
         except InputError as error:
             problems += error.problems
         except (MemoryError, RuntimeError) as error:
@@ -94,10 +116,28 @@ def predict_files(
                 raise
             problems.append(out_of_memory(f"{path}: segmenting it", error))
     if problems:
-        raise InputError(
-            problems, f"{len(written)} of {len(targets)} images are segmented; not so:"
-        )
-    return written
+        raise InputError(problems, f"{len(done)} of {len(targets)} images are segmented; not so:")
+    return done
+
+
+def choose_targets(images: Sequence[Path], out: Path, own_format: bool = False) -> dict[Path, Path]:
+    """{image: ``out/<name>.nii.gz``}; where all names end with "_0000", the results leave it out.
+
+    Args:
+        images: Files or folders of DICOM slices, or folders of these (their images/ where they have
+            one).
+        out: Folder for the label maps.
+        own_format: .nrrd and .mha for images of these formats.
+
+    Raises:
+        InputError: As `find_images`.
+    """
+    found = find_images(images)
+    suffix = channel_suffix([volume_stem(path) for path in found])
+    return {
+        path: out / f"{volume_stem(path).removesuffix(suffix)}{_ending(path, own_format)}"
+        for path in found
+    }
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -170,18 +210,12 @@ def _sources(run: Run) -> list[Path]:
     return []
 
 
-def _belonging(target: Path, pictures: bool) -> list[Path]:
-    """What there is when a scan is done: its label map, and what lies beside it."""
-    return [target, *([_picture(target)] if pictures else [])]
+def _ending(path: Path, own_format: bool) -> str:
+    return own_suffix(path) if own_format else ".nii.gz"
 
 
-def _picture(target: Path) -> Path:
-    return target.with_name(f"{volume_stem(target)}.png")
-
-
-def _target(path: Path, out: Path, own_format: bool) -> Path:
-    suffix = own_suffix(path) if own_format else ".nii.gz"
-    return out / f"{volume_stem(path)}{suffix}"
+def _beside(mask: Path, ending: str) -> Path:
+    return mask.with_name(f"{volume_stem(mask)}{ending}")
 
 
 def refuse_too_large(path: Path, run: Run, window: Window) -> None:
@@ -200,51 +234,85 @@ def refuse_too_large(path: Path, run: Run, window: Window) -> None:
         )
 
 
-def _predict_file(
-    run: Run,
-    method: Method,
-    path: Path,
-    target: Path,
-    device: torch.device,
-    window: Window | None,
-    pictures: bool,
-    progress: Progress | None,
-) -> None:
-    name = volume_stem(path)
-    refuse_too_large(path, run, window or run.recipe.window)
-    image = read_volume(path)
-    # Training refused such scans too: preparation takes axes to be at right angles.
-    if refused := [f for f in shear_findings(path, image.geometry) if f.severity == "error"]:
-        raise InputError([finding.problem for finding in refused])
-    try:
-        result = segment(
-            image,
-            method.predict,
-            run.recipe.preprocessing,
-            window or run.recipe.window,
-            run.labels,
-            device,
-            (lambda done, total: progress(done, total, name)) if progress else None,
-        )
-    except InputError as error:
-        raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
-    if pictures:
+@dataclass(frozen=True)
+class _Predictor:
+    """What all images of one call have in common."""
+
+    run: Run
+    method: Method
+    device: torch.device
+    window: Window
+    pictures: bool
+    seen: Seen
+    progress: Progress | None
+    tell: Tell
+
+    def kept(self, path: Path, mask: Path) -> Prediction | None:
+        """The label map of an earlier call; None where it or what was doubtful is missing."""
+        record_file = _beside(mask, ".doubts.json")
+        if not mask.exists() or not record_file.exists():
+            return None
+        with read_record(record_file, "Delete it and predict again.") as record:
+            doubts = tuple(Finding.from_json(doubt) for doubt in record["doubts"])
+        if self.pictures and not _beside(mask, ".png").exists():
+            image, result = read_volume(path), read_label(mask)
+            if image.shape != result.shape or not np.allclose(
+                image.affine, result.affine, atol=1e-3
+            ):
+                raise InputError(
+                    f"{mask}: is there already, but does not lie on the voxels of {path}; its own "
+                    "result was expected. Delete it, or choose another folder with --out."
+                )
+            self._draw(image, result, mask)
+        return Prediction(mask, doubts, is_new=False)
+
+    def predict(self, path: Path, mask: Path) -> Prediction:
+        """Segment one image and write what belongs to it."""
+        name, progress = volume_stem(mask), self.progress
+        refuse_too_large(path, self.run, self.window)
+        image = read_volume(path)
+        scan = look_at_scan(path, image, self.run.modality)
+        before = scan_doubts(path, scan, self.seen)
+        self._tell(before, mask)
+        try:
+            result = segment(
+                image,
+                self.method.predict,
+                self.run.recipe.preprocessing,
+                self.window,
+                self.run.labels,
+                self.device,
+                (lambda done, total: progress(done, total, name)) if progress else None,
+            )
+        except InputError as error:
+            raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
+        classes = self.run.labels.encode(result.array, mask)
+        organs = look_at_organs(classes, result.geometry, self.run.labels)
+        after = mask_doubts(mask, organs, self.seen)
+        self._tell(after, mask)
+        doubts = (*before, *after)
+        record = {
+            "image": str(path.absolute()),
+            "run": str(self.run.folder.absolute()),
+            "doubts": [doubt.to_json() for doubt in doubts],
+            "scan": dict(scan.numbers),
+            "organs": organs_json(organs),
+        }
         # Before the label map: where that is, nothing is missing.
-        _save_picture(run, image, result, target)
-    write_volume(target, result)
+        write_json(_beside(mask, ".doubts.json"), record)
+        if self.pictures:
+            self._draw(image, result, mask)
+        write_volume(mask, result)
+        return Prediction(mask, doubts)
 
+    def _draw(self, image: Volume, result: Volume, mask: Path) -> None:
+        columns = {self.run.method: result}
+        sheet = overlay_sheet(image, None, columns, self.run.labels, self.run.modality)
+        save_png(sheet, _beside(mask, ".png"))
 
-def _draw(run: Run, path: Path, target: Path) -> None:
-    """Make the picture of a label map that is there."""
-    image, mask = read_volume(path), read_label(target)
-    if mask.shape != image.shape or not np.allclose(mask.affine, image.affine, atol=1e-3):
-        raise InputError(
-            f"{target}: is there already, but does not lie on the voxels of {path}; its own result "
-            "was expected. Delete it, or choose another folder with --out."
-        )
-    _save_picture(run, image, mask, target)
-
-
-def _save_picture(run: Run, image: Volume, result: Volume, target: Path) -> None:
-    sheet = overlay_sheet(image, None, {run.method: result}, run.labels, run.modality)
-    save_png(sheet, _picture(target))
+    def _tell(self, doubts: Sequence[Finding], mask: Path) -> None:
+        for doubt in doubts[:DOUBTS_TOLD]:
+            self.tell(f"Doubt: {doubt.problem}")
+        if len(doubts) > DOUBTS_TOLD:
+            more = len(doubts) - DOUBTS_TOLD
+            self.tell(f"Doubt: {more} more, in {_beside(mask, '.doubts.json')}")

@@ -25,6 +25,7 @@ from dvcl.studies.divide import run_name, tell_absent
 from dvcl.studies.leak_guard import guard_split
 from dvcl.studies.project import Project
 from dvcl.studies.run import Run, usable_device
+from dvcl.studies.seen import record_seen
 from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
@@ -84,6 +85,7 @@ def train_run(
             precision = processes.lead(
                 partial(_take, run, chosen, processes.place.world_size, held, tell)
             )
+            processes.lead(partial(record_seen, run, store))
             train(
                 trained,
                 make_sampler(run, trained, store),

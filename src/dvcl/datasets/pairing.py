@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, Role
@@ -63,10 +63,15 @@ def unlabelled_cases(folder: Path, problems: list[str]) -> list[Case]:
     """Every volume of a folder, without a label; "_0000" leaves the ids when all names end so."""
     images = volumes_by_stem(folder, problems)
     problems += folders_without_slices(folder)
-    suffix = CHANNEL_SUFFIX if all(stem.endswith(CHANNEL_SUFFIX) for stem in images) else ""
+    suffix = channel_suffix(images)
     return [
         Case(stem.removesuffix(suffix), image, None, "unlabelled") for stem, image in images.items()
     ]
+
+
+def channel_suffix(stems: Iterable[str]) -> str:
+    """The "_0000" of nnU-Net where all names end with it: it tells no case from another."""
+    return CHANNEL_SUFFIX if all(stem.endswith(CHANNEL_SUFFIX) for stem in stems) else ""
 
 
 def case_folders(folder: Path, role: Role | None, problems: list[str]) -> list[Case]:

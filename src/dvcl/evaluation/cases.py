@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import holds_masks, masks_of, read_case_label
-from dvcl.datasets.pairing import volumes_by_stem
+from dvcl.datasets.pairing import CHANNEL_SUFFIX, volumes_by_stem
 from dvcl.errors import InputError
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances
@@ -227,12 +227,18 @@ def _match(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
     found = volumes_by_stem(predictions, problems)
     if problems:
         raise InputError(problems)
-    missing = [
-        f"{predictions / case_id}.nii.gz: no such file, but the reference {path} needs it; "
-        "predict this case first."
-        for case_id, path in expected.items()
-        if case_id not in found
-    ]
+    # As images and labels of a training: "X_0000" may belong to "X".
+    short = {stem.removesuffix(CHANNEL_SUFFIX): path for stem, path in found.items()}
+    pairs, missing = [], []
+    for case_id, path in expected.items():
+        prediction = found.get(case_id) or short.get(case_id.removesuffix(CHANNEL_SUFFIX))
+        if prediction is None:
+            missing.append(
+                f"{predictions / case_id}.nii.gz: no such file, but the reference {path} needs it; "
+                "predict this case first."
+            )
+        else:
+            pairs.append((case_id, path, prediction))
     if missing:
         raise InputError(missing, heading=f"{len(missing)} of {len(expected)} predictions missing:")
-    return [(case_id, path, found[case_id]) for case_id, path in expected.items()]
+    return pairs

@@ -61,6 +61,16 @@ CODES: dict[str, Severity] = {
     # against the recipe
     "too-many-voxels": "error",
     "smaller-than-patch": "note",
+    # of a prediction, against what the run has seen
+    "unlike-intensities": "warning",
+    "unlike-spacing": "warning",
+    "unlike-field": "warning",
+    "unlike-body": "warning",
+    "organ-missing": "warning",
+    "organ-volume": "warning",
+    "organ-parts": "warning",
+    "organs-exchanged": "warning",
+    "organ-far": "warning",
 }
 
 
@@ -109,6 +119,12 @@ class Finding:
             "remedy": self.remedy,
             "numbers": dict(self.numbers),
         }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Finding:
+        """Inverse of `to_json`."""
+        words = {name: value[name] for name in ("code", "where", "text", "remedy")}
+        return cls(**words, case=value["case"] or "", numbers=dict(value["numbers"]))
 
 
 def findings_of_error(code: str, error: InputError, path: Path | None = None) -> list[Finding]:

@@ -1,0 +1,113 @@
+"""`dvcl predict` on scans that are like those of the training, and on others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvcl.commands.train import train_run
+from dvcl.datasets import load_folders
+from dvcl.splits import make_split
+from dvcl.volume import Volume, write_volume
+
+Command = Callable[..., tuple[int, str, str]]
+
+AFFINE = np.diag([4.0, -4.0, 4.0, 1.0])
+USUAL = ("--device=cpu", "--no-pictures")
+
+
+def scan(seed: int) -> np.ndarray:
+    """Water with noise in air."""
+    array = np.full((16, 16, 16), -1000)
+    array[2:14, 2:14, 2:14] = np.random.default_rng(seed).integers(0, 40, (12, 12, 12))
+    return array.astype(np.int16)
+
+
+def cube(start: int = 4) -> np.ndarray:
+    label = np.zeros((16, 16, 16), np.uint8)
+    label[start : start + 6, 4:10, 4:10] = 1
+    return label
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Path:
+    """A run of two steps; its scans are beside its study, named as nnU-Net names them."""
+    folder = tmp_path_factory.mktemp("predict")
+    for seed in range(4):
+        image = folder / "train" / "images" / f"p{seed}_0000.nii.gz"
+        write_volume(image, Volume(scan(seed), AFFINE))
+        write_volume(folder / "train" / "labels" / f"p{seed}.nii.gz", Volume(cube(), AFFINE))
+    dataset = load_folders(folder / "train")
+    project = prepare_tiny(folder / "work", dataset)
+    split = make_split(dataset)
+    return train_run(project, project.load_recipe(), "supervised", split, device="cpu").folder
+
+
+def findings(folder: Path, name: str, where: Path) -> list[str]:
+    """Codes of the record beside a mask that are about one file."""
+    record = json.loads((folder / f"{name}.doubts.json").read_text())
+    return [doubt["code"] for doubt in record["doubts"] if doubt["where"] == str(where)]
+
+
+def test_a_run_has_a_record_of_what_it_has_seen(trained: Path) -> None:
+    record = json.loads((trained / "seen.json").read_text())
+    assert record["of"] == len(record["scans"]) == len(record["label_maps"])
+    volumes = [organs["label 1"]["volume_ml"] for organs in record["label_maps"]]
+    assert volumes == pytest.approx([6**3 * 4**3 / 1000] * record["of"])
+    assert {scan["field_x"] for scan in record["scans"]} == {64}
+
+
+def test_doubts_are_told_written_and_end_with_code_3(
+    trained: Path, run: Command, tmp_path: Path
+) -> None:
+    usual = trained.parents[4] / "train" / "images" / "p0_0000.nii.gz"
+    odd = tmp_path / "odd_0000.nii.gz"
+    write_volume(odd, Volume(scan(9) + 1024, AFFINE))
+    out = tmp_path / "masks"
+    code, said, err = run("predict", trained, usual, odd, "--out", out, *USUAL)
+    assert code == 3, err
+    assert f"Doubt: {odd}: the darkest voxels are near 24" in said
+    assert " of 2: see *.doubts.json beside them." in said
+    assert {path.name for path in out.iterdir()} == {
+        "p0.nii.gz", "p0.doubts.json", "odd.nii.gz", "odd.doubts.json",
+    }  # fmt: skip
+    assert findings(out, "p0", usual) == []
+    assert findings(out, "odd", odd)[0] == "hu-offset"
+    words = ("predict", trained, odd, "--out", out, *USUAL, "--trust")
+    code, said, _ = run(*words)
+    assert code == 0
+    assert "Doubt: " in said
+    assert run("predict", trained, odd, "--out", out, *USUAL, "--skip-existing")[0] == 3
+
+
+def test_masks_named_by_either_convention_are_scored(
+    trained: Path, run: Command, tmp_path: Path
+) -> None:
+    """ "X" and "X_0000" are one case, as where images meet labels in a training."""
+    labels = trained.parents[4] / "train" / "labels"
+    for names in (("a", "a_0000"), ("a_0000", "a"), ("a_0000", "a_0000")):
+        folders = [tmp_path / "-".join(names) / part for part in ("masks", "references")]
+        for folder, name in zip(folders, names, strict=True):
+            folder.mkdir(parents=True)
+            (folder / f"{name}.nii.gz").write_bytes((labels / "p0.nii.gz").read_bytes())
+        code, _, err = run("evaluate", folders[0], "--reference", folders[1])
+        assert code == 0, err
+
+
+def test_a_run_without_a_record_says_so(trained: Path, run: Command, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.nii.gz"
+    write_volume(odd, Volume(scan(9) + 1024, AFFINE))
+    record = (trained / "seen.json").read_text()
+    (trained / "seen.json").unlink()
+    code, said, _ = run("predict", trained, odd, "--out", tmp_path / "masks", *USUAL)
+    assert code == 3, "what the file itself shows is told in any case"
+    assert "has no record of what it was trained on" in said
+    (trained / "seen.json").write_text("{}")
+    code, _, err = run("predict", trained, odd, "--out", tmp_path / "masks", *USUAL)
+    assert code == 2
+    assert "seen.json: is not as this program writes it" in err
+    (trained / "seen.json").write_text(record)
