@@ -156,3 +156,62 @@ def test_the_real_hippocampus_folder(real_data: Path) -> None:
     assert (len(dataset.cases), dataset.modality) == (130, "MR")
     assert dataset.labels.organs == ("anterior", "posterior")
     assert {case.role for case in dataset.cases} == {None}
+
+
+LISTS = {
+    "Decathlon": {
+        "training": [{"image": "./imagesTr/a.nii.gz", "label": "./labelsTr/a.nii.gz"}],
+    },
+    "nnU-Net 2": {
+        "dataset": {"a": {"images": ["imagesTr/a_0000.nii.gz"], "label": "labelsTr/a.nii.gz"}},
+    },
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_the_list_is_followed_and_what_lies_beside_it_is_told(raw: Path, form: str) -> None:
+    describe(raw, numTraining=1, **LISTS[form])
+    dataset = load_nnunet(raw)
+    assert [(case.id, case.image.name) for case in dataset.cases] == [("a", "a_0000.nii.gz")]
+    assert len(dataset.notes) == 2
+    assert "imagesTr: 1 of its volumes are not in the list" in dataset.notes[0]
+    assert "(b.c_0000.nii.gz)" in dataset.notes[0]
+
+
+def test_a_list_may_name_files_of_other_folders(raw: Path, write_image, write_label) -> None:
+    write_image(raw / "pool" / "x.nii.gz")
+    write_label(raw / "pool" / "y.nii.gz")
+    describe(
+        raw, numTraining=1, dataset={"x": {"images": ["pool/x.nii.gz"], "label": "pool/y.nii.gz"}}
+    )
+    (case,) = load_nnunet(raw).cases
+    assert (case.image, case.label) == (raw / "pool" / "x.nii.gz", raw / "pool" / "y.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"image": "imagesTr/z.nii.gz", "label": "labelsTr/a.nii.gz"}, "z.nii.gz: no such file"),
+        ("imagesTr/a_0000.nii.gz", "one image and one label were expected"),
+        ({"images": ["a_0000.nii.gz", "a_0001.nii.gz"], "label": "a.nii.gz"}, "one image and one"),
+        ({"image": 3, "label": "labelsTr/a.nii.gz"}, "one image and one label"),
+    ],
+)
+def test_wrong_entries_of_the_list_are_named(raw: Path, entry: object, expected: str) -> None:
+    describe(raw, training=[entry])
+    assert expected in " ".join(problems_of(raw))
+
+
+def test_only_files_of_the_file_ending_are_cases(raw: Path, write_image, write_label) -> None:
+    write_image(raw / "imagesTr" / "a_0000.nii")
+    write_label(raw / "labelsTr" / "e.nii")
+    dataset = load_nnunet(raw)
+    assert [case.id for case in dataset.cases] == ["a", "b.c"]
+    assert "imagesTr: 1 of its volumes do not end with '.nii.gz'" in dataset.notes[0]
+    assert "(e.nii)" in dataset.notes[1]
+
+
+def test_an_archive_beside_the_cases_is_named(raw: Path) -> None:
+    (raw / "imagesTr" / "more.ZIP").write_bytes(b"PK")
+    (note,) = load_nnunet(raw).notes
+    assert "more.ZIP: is an archive beside unpacked cases" in note

@@ -205,12 +205,21 @@ class Case:
 
 @dataclass(frozen=True)
 class Dataset:
-    """All cases of one study and the meaning of their labels."""
+    """All cases of one study and the meaning of their labels.
+
+    Attributes:
+        name: In reports.
+        modality: "CT" or "MR".
+        cases: In their order.
+        labels: Meaning of the label integers.
+        notes: What lies beside the cases and is not used; `check` and `prepare` tell it.
+    """
 
     name: str
     modality: Modality
     cases: tuple[Case, ...]
     labels: LabelTable
+    notes: tuple[str, ...] = ()
 
     def with_role(self, role: Role | None) -> tuple[Case, ...]:
         """The cases of one role, in their order."""

@@ -12,6 +12,7 @@ from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import read_label_table
 from dvcl.datasets.masks import has_masks, masks_of, table_of_masks
 from dvcl.datasets.pairing import (
+    archive_notes,
     are_case_folders,
     case_folders,
     contents,
@@ -79,7 +80,7 @@ def load_folders(
         cases = [_with_masks(case, table, partial, problems) for case in cases]
     if table is None or problems:
         raise InputError(problems, heading=f"data set {name!r} cannot be used as it is:")
-    return Dataset(name, modality, tuple(cases), table)
+    return Dataset(name, modality, tuple(cases), table, tuple(archive_notes(cases)))
 
 
 def _labelled(folder: Path, role: Role, problems: list[str]) -> list[Case]:

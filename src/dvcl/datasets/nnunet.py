@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dvcl.datasets.case_list import listed_cases, unused_notes
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality
 from dvcl.datasets.label_file import parse_label_table
 from dvcl.datasets.pairing import (
     CHANNEL_SUFFIX,
+    archive_notes,
     duplicate_ids,
     paired_cases,
     unlabelled_cases,
@@ -25,6 +27,9 @@ def load_nnunet(folder: Path, modality: Modality | None = None) -> Dataset:
     where there is a labelsTs. The channel name "CT" means CT, every other one MR. Images without
     "_0000" (Decathlon) are taken as well.
 
+    Where dataset.json lists its training cases these alone are taken, otherwise all volumes with
+    its file_ending; the notes of the data set say what lies beside them.
+
     Args:
         folder: With dataset.json.
         modality: Instead of what the channel name says.
@@ -40,14 +45,30 @@ def load_nnunet(folder: Path, modality: Modality | None = None) -> Dataset:
     problems: list[str] = []
     found = _modality(description, folder / "dataset.json", problems)
     table = _table(description, folder / "dataset.json", problems)
-    cases = paired_cases(folder / "imagesTr", folder / "labelsTr", None, problems)
+    cases, notes = _training_cases(description, folder, problems)
     problems += _count_problem(description, len(cases), folder)
     if _has_entries(folder / "imagesTs"):
         cases += _test_images(folder, cases, problems)
     problems += duplicate_ids(cases)
     if table is None or problems:
         raise InputError(problems, heading=f"data set {folder.name!r} cannot be used as it is:")
-    return Dataset(folder.resolve().name, modality or found, tuple(cases), table)
+    notes += archive_notes(cases)
+    return Dataset(folder.resolve().name, modality or found, tuple(cases), table, tuple(notes))
+
+
+def _training_cases(
+    description: dict[str, Any], folder: Path, problems: list[str]
+) -> tuple[list[Case], list[str]]:
+    """The cases, and notes on what lies beside them."""
+    folders = folder / "imagesTr", folder / "labelsTr"
+    already = len(problems)
+    cases = listed_cases(description, folder / "dataset.json", problems)
+    if cases or len(problems) > already:
+        return cases, unused_notes(folders, cases, "are not in the list of dataset.json")
+    ending = description.get("file_ending", "")
+    ending = ending if ending in VOLUME_SUFFIXES else ""  # the others are refused already
+    cases = paired_cases(*folders, None, problems, ending=ending)
+    return cases, unused_notes(folders, cases, f"do not end with {ending!r}") if cases else []
 
 
 def _modality(description: dict[str, Any], source: Path, problems: list[str]) -> Modality:

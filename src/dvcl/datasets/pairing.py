@@ -14,6 +14,7 @@ from dvcl.volume import VOLUME_SUFFIXES, is_volume, volume_stem
 from dvcl.volume.names import files_below, is_dicom
 
 CHANNEL_SUFFIX = "_0000"
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z")
 
 
 def paired_cases(
@@ -22,15 +23,16 @@ def paired_cases(
     role: Role | None,
     problems: list[str],
     masks: bool = False,
+    ending: str = "",
 ) -> list[Case]:
     """Cases whose label has the image's name, or the image's name without "_0000".
 
     What is missing or left over is appended to ``problems``. With ``masks`` a label may also be a
-    folder with one mask per organ.
+    folder with one mask per organ. Names that do not end with ``ending`` are left aside.
     """
-    images = volumes_by_stem(images_folder, problems)
+    images = volumes_by_stem(images_folder, problems, ending=ending)
     problems += folders_without_slices(images_folder)
-    labels = volumes_by_stem(labels_folder, problems, masks)
+    labels = volumes_by_stem(labels_folder, problems, masks, ending)
     if not images or not labels:
         return []
     cases: list[Case] = []
@@ -118,14 +120,16 @@ def duplicate_ids(cases: Sequence[Case]) -> list[str]:
     ]
 
 
-def volumes_by_stem(folder: Path, problems: list[str], masks: bool = False) -> dict[str, Path]:
+def volumes_by_stem(
+    folder: Path, problems: list[str], masks: bool = False, ending: str = ""
+) -> dict[str, Path]:
     """Volumes of a folder, and folders of masks if asked, by their stem in composed Unicode."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "no such folder"
         problems.append(f"{folder}: {found}; a folder of volumes was expected.")
         return {}
     volumes: dict[str, Path] = {}
-    for entry in sorted(folder.iterdir()):
+    for entry in sorted(entry for entry in folder.iterdir() if entry.name.endswith(ending)):
         path = entry if is_volume(entry) else mask_folder(entry) if masks else None
         if path is None:
             continue
@@ -150,6 +154,19 @@ def folders_without_slices(folder: Path) -> list[str]:
         "was expected among images. Convert its files, or move it away."
         for path in inside
         if any(files_below(path)) and not is_volume(path)
+    ]
+
+
+def archive_notes(cases: Sequence[Case]) -> list[str]:
+    """Archives in the folders of cases: what is inside them is not used."""
+    files = (path for case in cases for path in (case.image, case.label) if path)
+    folders = dict.fromkeys(path.parent for path in files)
+    return [
+        f"{path}: is an archive beside unpacked cases, and is not opened. Unpack it if its cases "
+        "are to be used too."
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.name.lower().endswith(ARCHIVES) and not is_volume(path)
     ]
 
 

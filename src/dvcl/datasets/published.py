@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality
-from dvcl.datasets.pairing import contents, duplicate_ids
+from dvcl.datasets.pairing import ARCHIVES, archive_notes, contents, duplicate_ids
 from dvcl.errors import InputError
 from dvcl.volume import is_volume, volume_stem
 
-ARCHIVES = (".zip", ".gz", ".tar", ".rar", ".7z")
 LISTED = 5  # missing numbers written out in one message
 
 # The same organ has the same colour in every data set.
@@ -106,7 +105,7 @@ class Published:
         found = ", ".join(path.name for path in entries[:LISTED])
         there = f"{contents(folder)} ({found})" if folder.is_dir() else "no such folder"
         hints = [f" Perhaps {path}?" for path in entries if _holds(path, expected)]
-        if any(path.suffix in ARCHIVES for path in entries):
+        if any(path.name.lower().endswith(ARCHIVES) for path in entries):
             hints.append(" Unpack the archives first.")
         raise InputError(
             f"{folder}: is not {self.title} as distributed; expected {', '.join(expected)} in it, "
@@ -127,7 +126,8 @@ class Published:
             raise InputError(
                 problems, heading=f"{self.title} cannot be used as it is (see {self.page}):"
             )
-        return Dataset(self.name, modality, tuple(cases), self.labels)
+        notes = tuple(archive_notes(cases))
+        return Dataset(self.name, modality, tuple(cases), self.labels, notes)
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:

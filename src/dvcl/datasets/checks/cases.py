@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from nibabel.orientations import io_orientation
 
+from dvcl.datasets.checks.exchanged import image_findings, label_map_findings
 from dvcl.datasets.checks.finding import Finding, findings_of_error
 from dvcl.datasets.checks.grids import grid_findings, pair_findings
 from dvcl.datasets.checks.intensities import (
@@ -85,6 +86,8 @@ def inspect_case(case: Case, dataset: Dataset, fingerprint: bool = False) -> Cas
             intensities = measure_intensities(image.array)
             findings += unit_findings(case.image, intensities, dataset.modality)
             identity = fingerprint_scan(image) if fingerprint else None
+        if case.role == "unlabelled":
+            findings += label_map_findings(case.image, image.array)
     organs = _inspect_label(case, dataset, image, findings)
     return CaseReport(
         case,
@@ -122,6 +125,7 @@ def _inspect_label(
         findings += rounding_findings(case)
     if image is not None:
         findings += pair_findings(case.image, image.geometry, case.label, label.geometry)
+        findings += image_findings(case.label, label.array, image.array)
     return organs
 
 

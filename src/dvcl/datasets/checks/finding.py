@@ -20,6 +20,7 @@ CODES: dict[str, Severity] = {
     "unreadable": "error",
     "no-label": "error",
     "duplicate-id": "error",
+    "left-out": "warning",
     # grids
     "size-mismatch": "error",
     "grid-mismatch": "error",
@@ -37,7 +38,9 @@ CODES: dict[str, Severity] = {
     "hu-offset": "warning",
     "not-hu": "warning",
     "looks-like-ct": "warning",
+    "looks-like-labels": "warning",
     # label maps
+    "label-is-image": "error",
     "label-values": "error",
     "label-rounded": "note",
     "label-alias": "note",

@@ -65,6 +65,7 @@ def inspect_dataset(
                 progress(len(reports), len(dataset.cases), report.case.id)
     double = duplicate_ids(dataset.cases) if dataset.cases else [f"{dataset.name}: no cases."]
     findings = findings_of_error("duplicate-id", InputError(double))
+    findings += findings_of_error("left-out", InputError(dataset.notes))
     findings += [finding for report in reports for finding in report.findings]
     findings += organ_findings(reports, dataset.labels)
     findings += side_findings(reports, dataset.labels.organs)

@@ -31,7 +31,7 @@ BY_WRITING = {
 }
 # With these a case is of no use, whatever its other files are like.
 SPOILING = {
-    *("unreadable", "no-label", "constant", "label-values"),
+    *("unreadable", "no-label", "constant", "label-values", "label-is-image"),
     *("size-mismatch", "grid-mismatch", "sheared", "not-finite"),
 }
 
