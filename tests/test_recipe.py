@@ -202,7 +202,7 @@ def test_an_empty_recipe_has_the_defaults():
         ({"trainig": {}}, "mine.toml: unknown key 'trainig'; did you mean 'training'?"),
         (
             {"training": {"iteration": 5}},
-            "mine.toml: training.iteration: unknown setting; did you mean 'iterations'?",
+            "mine.toml: training.iteration: unknown setting; did you mean 'training.iterations'?",
         ),
         (
             {"methods": {"dvlc": {}}},
@@ -210,7 +210,8 @@ def test_an_empty_recipe_has_the_defaults():
         ),
         (
             {"methods": {"dvcl": {"neighbors": 5}}},
-            "mine.toml: methods.dvcl.neighbors: unknown setting; did you mean 'neighbours'?",
+            "mine.toml: methods.dvcl.neighbors: unknown setting; did you mean "
+            "'methods.dvcl.neighbours'?",
         ),
     ],
 )
@@ -347,7 +348,7 @@ def test_a_recipe_that_does_not_exist_comes_with_those_that_do(tmp_path):
             load_recipe(name)
 
 
-@pytest.mark.parametrize("content", [b"training = [", b"\xff\xfe", b"[training]\nrate = fast"])
+@pytest.mark.parametrize("content", [b"training = [", b"[training]\nrate = fast"])
 def test_a_file_that_is_no_toml(content, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_bytes(content)
@@ -372,3 +373,46 @@ def test_a_methods_defaults_have_the_types_they_ask_for(name):
 def test_recipes_cannot_be_changed_by_accident():
     with pytest.raises(dataclasses.FrozenInstanceError):
         load_recipe("demo").name = "other"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("training.validations=3", "did you mean 'training.validate_every'?"),
+        ("sampling.rate=0.1", "did you mean 'training.rate'?"),
+        ("iterations=500", "unknown key 'iterations'; did you mean 'training.iterations'?"),
+        ("training.neighbours=5", "did you mean 'methods.dvcl.neighbours'?"),
+        ("trainig.rate=1", "unknown key 'trainig'; did you mean 'training'?"),
+        ("training.rate=fast", "training.rate: 'fast' found, float expected"),
+        ("training.zzz=1", "unknown setting; known: iterations"),
+        ("training.iterations", "expected SECTION.KEY=VALUE"),
+    ],
+)
+def test_a_wrong_change_is_named_as_such_and_not_the_recipe(change: str, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_recipe("small-ct", [change])
+    (problem,) = caught.value.problems
+    assert problem.startswith("--set")
+    assert expected in problem
+    assert "small-ct" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("utf-8-sig", None),
+        ("utf-16", "line 1 is not UTF-8, the encoding of TOML; the file seems to be UTF-16"),
+        ("utf-16-be-bom", "seems to be UTF-16"),
+        ("cp1252", "line 2 is not UTF-8, the encoding of TOML; the file seems to be cp1252"),
+    ],
+)
+def test_the_encoding_of_a_recipe(tmp_path: Path, encoding: str, expected: str | None) -> None:
+    text = 'base = "small-ct"\nabout = "Köpfe."\n'
+    is_be = encoding == "utf-16-be-bom"
+    content = b"\xfe\xff" + text.encode("utf-16-be") if is_be else text.encode(encoding)
+    (tmp_path / "mine.toml").write_bytes(content)
+    if expected is None:
+        assert load_recipe(str(tmp_path / "mine.toml")).about == "Köpfe."
+        return
+    with pytest.raises(InputError, match=expected):
+        load_recipe(str(tmp_path / "mine.toml"))

@@ -369,13 +369,19 @@ def test_a_table_of_the_paper_is_planned(study: Path, run: Run) -> None:
         (("compare", "WORK", "--table", "9"), "no such table"),
         (("tables", "nowhere"), "nowhere/scores.csv: no such file"),
         (("compare", "WORK", "--table", "2", "--vary", "training.rate=1"), "Leave out one"),
-        (("compare", "WORK", "--vary", "methods.dvcl.neighbors=5"), "did you mean 'neighbours'"),
+        (
+            ("compare", "WORK", "--vary", "methods.dvcl.neighbors=5"),
+            "did you mean 'methods.dvcl.neighbours'",
+        ),
         (("compare", "WORK", "--seeds", "a"), "--seeds: 'a' found"),
         (("compare", "WORK", "--organs", "lung"), "--organs 'lung': expected among liver"),
         (("compare", "WORK", "--case", "nobody"), "one of the test cases was expected"),
         (("train", "nowhere"), "dvcl prepare"),
         (("train", "WORK", "--method", "dcvl"), "'dcvl'"),
-        (("train", "WORK", "--set", "training.rtae=1"), "did you mean 'rate'"),
+        (
+            ("train", "WORK", "--set", "training.rtae=1"),
+            "--set: training.rtae: unknown setting; did you mean 'training.rate'",
+        ),
         (("train", "WORK", "--set", "sampling.patch=[15, 16, 16]"), "multiple of 4"),
         (
             ("train", "WORK", "--set", "sampling.patch=[16, 16, 24]", "--method", "magicnet"),

@@ -69,7 +69,7 @@ def _items(listed: Any) -> Iterator[Any]:
 
 
 def _image_and_label(entry: Any) -> tuple[str, str] | None:
-    """Their paths as the list gives them: {"image": ...} or {"images": [...]}, and {"label": ...}."""
+    """Their paths as the list gives them: under "image" or "images", and "label"."""
     if not isinstance(entry, Mapping):
         return None
     images = entry.get("images", [entry.get("image")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -33,9 +34,12 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     base = table.pop("base", None)
     if base is not None:
         table = _merged(_base_table(base, path), table)
+    recipe = parse_recipe(table, path.stem, str(path))
+    if not changes:
+        return recipe
     for change in changes:
         _apply(table, change)
-    return parse_recipe(table, path.stem, str(path))
+    return parse_recipe(table, path.stem, "--set")
 
 
 def recipe_path(name: str) -> Path:
@@ -52,10 +56,24 @@ def recipe_path(name: str) -> Path:
 
 
 def _read_table(path: Path) -> Table:
+    content = path.read_bytes()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # "-sig": editors on Windows put a byte order mark first.
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}: line {line} is not UTF-8, the encoding of TOML; the file seems to be "
+            f"{_encoding(content)}. Save it as UTF-8."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid TOML ({error}). Correct the file.") from error
+
+
+def _encoding(content: bytes) -> str:
+    """What a file that is not UTF-8 most likely is."""
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return "UTF-16" if is_utf16 else "cp1252 (Windows) or another encoding of one byte"
 
 
 def _base_table(base: Any, source: Path) -> Table:
@@ -90,7 +108,9 @@ def _apply(table: Table, change: str) -> None:
     """Set one dotted key, its value written as in TOML; bare words are strings."""
     key, separator, text = change.partition("=")
     if not separator or not key.strip():
-        raise InputError(f"{change!r}: expected SECTION.KEY=VALUE, as training.iterations=500.")
+        raise InputError(
+            f"--set {change!r}: expected SECTION.KEY=VALUE, as training.iterations=500."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -101,5 +121,5 @@ def _apply(table: Table, change: str) -> None:
     for section in sections:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
-            raise InputError(f"{change!r}: {section!r} is a value, not a section.")
+            raise InputError(f"--set {change!r}: {section!r} is a value, not a section.")
     table[last] = value

@@ -6,7 +6,8 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from dvcl.errors import InputError, shown
@@ -15,7 +16,7 @@ from dvcl.losses.supervised import SupervisedLoss
 from dvcl.methods import METHODS
 from dvcl.networks import Network
 from dvcl.preprocessing.prepare import Preprocessing
-from dvcl.recipe.values import Table, check_values, hint
+from dvcl.recipe.values import Table, check_values, hint, nearest_setting
 from dvcl.sampling.settings import Sampling
 from dvcl.splits import Division
 from dvcl.training.optimisation import Training
@@ -74,10 +75,12 @@ def parse_recipe(table: Mapping[str, Any], name: str, source: str) -> Recipe:
     problems: list[str] = []
     known = ["name", "about", *SECTIONS, "methods"]
     problems += [
-        f"{source}: unknown key {shown(key)}{hint(key, known)}" for key in table if key not in known
+        f"{source}: unknown key {shown(key)}{_key_hint(key, table[key], known)}"
+        for key in table
+        if key not in known
     ]
     sections = {
-        key: _section(kind, table.get(key, {}), f"{source}: {key}", problems)
+        key: _section(kind, table.get(key, {}), key, source, problems)
         for key, kind in SECTIONS.items()
     }
     about = table.get("about", "")
@@ -101,10 +104,24 @@ def method_settings(name: str) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _section(kind: type, values: Any, where: str, problems: list[str]) -> Any:
+@cache
+def every_setting() -> tuple[str, ...]:
+    """All settings of a recipe: "training.rate", "methods.dvcl.neighbours"."""
+    common = [f"{key}.{field.name}" for key, kind in SECTIONS.items() for field in fields(kind)]
+    own = [f"methods.{method}.{name}" for method in METHODS for name in method_settings(method)]
+    return *common, *own
+
+
+def _key_hint(key: str, value: Any, known: list[str]) -> str:
+    """A section that is like it, or the setting whose section was left out."""
+    near = None if isinstance(value, Mapping) else nearest_setting(key[:LONGEST], every_setting())
+    return f"; did you mean {near!r}?" if near else hint(key, known)
+
+
+def _section(kind: type, values: Any, section: str, source: str, problems: list[str]) -> Any:
     hints = typing.get_type_hints(kind)
-    schema = {item.name: (hints[item.name], item.default) for item in dataclasses.fields(kind)}
-    checked = check_values(schema, values, where, problems)
+    schema = {item.name: (hints[item.name], item.default) for item in fields(kind)}
+    checked = check_values(schema, values, section, source, problems, every_setting)
     try:
         return kind(**checked)
     except InputError as error:
@@ -124,7 +141,7 @@ def _methods(values: Any, source: str, problems: list[str]) -> dict[str, Table]:
     ]
     return {
         method: check_values(
-            method_settings(method), settings, f"{source}: methods.{method}", problems
+            method_settings(method), settings, f"methods.{method}", source, problems, every_setting
         )
         for method, settings in values.items()
         if method in METHODS

@@ -6,7 +6,8 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from os.path import commonprefix
 from typing import Any
 
 from dvcl.errors import shown
@@ -14,19 +15,39 @@ from dvcl.errors import shown
 Table = dict[str, Any]
 
 BIGGEST = 2**63  # what torch counts with
+# Likeness of names, in [0, 1]; more for the section that was meant, and for the same beginning.
+LIKE, SAME_SECTION, SAME_BEGINNING = 0.7, 0.2, 0.5
 
 
 def check_values(
-    schema: Mapping[str, tuple[Any, Any]], values: Any, where: str, problems: list[str]
+    schema: Mapping[str, tuple[Any, Any]],
+    values: Any,
+    section: str,
+    source: str,
+    problems: list[str],
+    every: Callable[[], Iterable[str]] = tuple,
 ) -> Table:
-    """Values converted to their types; what is unknown or wrong goes to ``problems``."""
+    """Values converted to their types; what is unknown or wrong goes to ``problems``.
+
+    Args:
+        schema: {key: (type, default)} of the section.
+        values: As the recipe has them.
+        section: Its name, as "training".
+        source: Named in the problems.
+        problems: Receives them.
+        every: Gives all settings of a recipe, "training.rate", to suggest one of.
+    """
+    where = f"{source}: {section}"
     if not isinstance(values, Mapping):
         problems.append(f"{where}: {shown(values)} found, a section expected")
         return {}
     checked = {}
     for key, value in values.items():
         if key not in schema:
-            problems.append(f"{where}.{key[:LONGEST]}: unknown setting{hint(key, schema)}")
+            name = key[:LONGEST]
+            near = nearest_setting(f"{section}.{name}", every())
+            told = f"; did you mean {near!r}?" if near else hint(key, schema)
+            problems.append(f"{where}.{name}: unknown setting{told}")
             continue
         kind = schema[key][0]
         converted = _convert(value, kind)
@@ -70,6 +91,20 @@ def _convert_tuple(value: Any, arguments: tuple[Any, ...]) -> Any:
         return _WRONG
     parts = tuple(_convert(part, kind) for part, kind in zip(value, kinds, strict=True))
     return _WRONG if _WRONG in parts else parts
+
+
+def nearest_setting(wanted: str, every: Iterable[str]) -> str | None:
+    """The setting whose name is most like one that is not known; None where none is like it."""
+    section, _, name = wanted.rpartition(".")
+
+    def likeness(setting: str) -> float:
+        its_section, _, its_name = setting.rpartition(".")
+        alike = difflib.SequenceMatcher(None, name, its_name).ratio()
+        begins = len(commonprefix([name, its_name])) / max(1, len(name))
+        return alike + SAME_BEGINNING * begins + SAME_SECTION * (its_section == section)
+
+    best = max(every, key=likeness, default=None)
+    return best if best is not None and likeness(best) >= LIKE else None
 
 
 def hint(word: str, known: Iterable[str]) -> str:
