@@ -126,6 +126,37 @@ def test_flare22_without_tuning_and_with_that_of_the_first_release(flare: Path) 
     assert roles(load_flare22(flare)) == (50, 55)
 
 
+@pytest.mark.parametrize("given", ["Training", "FLARE22Train", "its parent"])
+def test_flare22_as_most_people_have_it(flare: Path, given: str, tmp_path: Path) -> None:
+    if given == "Training":
+        assert roles(load_flare22(flare / "Training")) == (50, 5)
+        return
+    shutil.move(flare / "Training" / "FLARE22_LabeledCase50", tmp_path / "flare" / "FLARE22Train")
+    folder = tmp_path / "flare"
+    assert roles(load_flare22(folder if given == "its parent" else folder / given)) == (50, 0)
+
+
+def test_parts_of_flare22_that_are_still_packed_are_named(flare: Path) -> None:
+    assert load_flare22(flare).notes == ()
+    part = flare / "Training" / "FLARE22_UnlabeledCase501-1000.zip"
+    part.touch()
+    (note,) = load_flare22(flare).notes
+    assert note.startswith(f"{part}: is still packed")
+    shutil.rmtree(flare / "Training" / "FLARE22_LabeledCase50")
+    packed = flare / "Training" / "FLARE22_LabeledCase50.zip"
+    packed.touch()
+    (problem,) = problems_of("flare22", flare)
+    assert problem.startswith(f"{packed}: the labelled cases are still packed")
+    assert "Unpack it there" in problem
+
+
+def test_one_case_in_two_files_is_named(flare: Path) -> None:
+    images = flare / "Training" / "FLARE22_LabeledCase50" / "images"
+    touch(images, ["FLARE22_Tr_0003_0000.nii"])
+    (problem,) = problems_of("flare22", flare)
+    assert "FLARE22_Tr_0003_0000.nii is the same case" in problem
+
+
 def test_flare22_lacks_cases(flare: Path) -> None:
     labelled = flare / "Training" / "FLARE22_LabeledCase50"
     (labelled / "labels" / "FLARE22_Tr_0003.nii.gz").unlink()

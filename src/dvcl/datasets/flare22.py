@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dvcl.datasets.dataset import Dataset, Modality
+from dvcl.datasets.pairing import is_archive
 from dvcl.datasets.published import Published, numbered, paired, unlabelled
+from dvcl.errors import InputError
 
 FLARE22 = Published(
     name="flare22",
@@ -31,8 +34,10 @@ FLARE22 = Published(
     },
 )
 
-LABELLED = "Training/FLARE22_LabeledCase*"
-UNLABELLED = "Training/FLARE22_UnlabeledCase*"
+LABELLED, UNLABELLED = "FLARE22_LabeledCase*", "FLARE22_UnlabeledCase*"
+# As distributed; with Training/ given by itself; and as the 50 labelled cases are handed on.
+LABELLED_PLACES = (f"Training/{LABELLED}", LABELLED, "FLARE22Train*")
+UNLABELLED_PLACES = (f"Training/{UNLABELLED}", UNLABELLED)
 TRAINING, TUNING, PLAIN = "FLARE22_Tr_{:04d}", "FLARETs_{:04d}", "Case_{:05d}"
 
 
@@ -44,14 +49,15 @@ def load_flare22(folder: Path, modality: Modality | None = None) -> Dataset:
     these folders, and any part of the cases, is taken. Of ``Tuning/images`` those with a label in
     ``Tuning/labels`` are labelled, the others unlabelled; the challenge's first release had them
     without labels, directly in ``Validation/``. No labelled case has a role: the split divides
-    them.
+    them. ``Training/`` by itself will do, and ``FLARE22Train/{images,labels}``, as the 50 labelled
+    cases are handed on, or a folder that holds it; parts that are still packed are noted.
 
     Not verified on the files themselves: the names of the folders are those that several users of
     the data wrote down, and differ a little between them, so that "LabeledCase" without the 50 is
     taken too. ``Testing/`` (hidden labels, the ids of Tuning) is not read.
 
     Args:
-        folder: That holds Training/.
+        folder: That holds Training/, or one of the above.
         modality: "CT" or None.
 
     Raises:
@@ -59,8 +65,7 @@ def load_flare22(folder: Path, modality: Modality | None = None) -> Dataset:
             have no partner.
     """
     folder, chosen = Path(folder), FLARE22.choose(modality)
-    FLARE22.require(folder, [f"{LABELLED}/images", f"{LABELLED}/labels"])
-    labelled = next(folder.glob(LABELLED))
+    labelled = _labelled_folder(folder)
     problems: list[str] = []
     cases = paired(
         numbered(labelled / "images", r"FLARE22_Tr_(\d{4})_0000"),
@@ -73,7 +78,35 @@ def load_flare22(folder: Path, modality: Modality | None = None) -> Dataset:
     cases += paired(has_label, labels, 0, TUNING, folder / "Tuning", problems)
     tuning |= numbered(folder / "Validation", r"FLARETs_(\d{4})_0000")
     cases += unlabelled({n: p for n, p in tuning.items() if n not in has_label}, TUNING)
-    # Archives left beside their folders hold no volumes by their names.
-    for part in sorted(folder.glob(UNLABELLED)):
+    parts = [part for place in UNLABELLED_PLACES for part in sorted(folder.glob(place))]
+    for part in parts:
         cases += unlabelled(numbered(part, r"Case_(\d{5})_0000"), PLAIN)
-    return FLARE22.dataset(chosen, cases, problems)
+    return FLARE22.dataset(chosen, cases, problems, _packed_notes(parts))
+
+
+def _labelled_folder(folder: Path) -> Path:
+    """That holds images/ and labels/ of the labelled cases.
+
+    Raises:
+        InputError: When there is none; says whether it is still packed.
+    """
+    places = [path for place in LABELLED_PLACES for path in sorted(folder.glob(place))]
+    for found in (*places, folder):
+        if (found / "images").is_dir() and (found / "labels").is_dir():
+            return found
+    for path in filter(is_archive, places):
+        raise InputError(
+            f"{path}: the labelled cases are still packed; a folder with images/ and labels/ was "
+            "expected beside it. Unpack it there, then run the same command again."
+        )
+    FLARE22.require(folder, [f"{LABELLED_PLACES[0]}/{part}" for part in ("images", "labels")])
+    return folder
+
+
+def _packed_notes(parts: Sequence[Path]) -> list[str]:
+    """Archives of unlabelled cases whose folder is not there."""
+    return [
+        f"{part}: is still packed, so its unlabelled cases are not used. Unpack it beside itself."
+        for part in parts
+        if is_archive(part) and not (part.parent / part.name.partition(".")[0]).is_dir()
+    ]

@@ -166,8 +166,13 @@ def archive_notes(cases: Sequence[Case]) -> list[str]:
         "are to be used too."
         for folder in folders
         for path in sorted(folder.iterdir())
-        if path.name.lower().endswith(ARCHIVES) and not is_volume(path)
+        if is_archive(path)
     ]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file has the name of an archive."""
+    return path.name.lower().endswith(ARCHIVES) and not path.is_dir()
 
 
 def _nothing_there(folder: Path, masks: bool) -> str:

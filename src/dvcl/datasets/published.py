@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality
-from dvcl.datasets.pairing import ARCHIVES, archive_notes, contents, duplicate_ids
+from dvcl.datasets.pairing import archive_notes, contents, duplicate_ids, is_archive
 from dvcl.errors import InputError
 from dvcl.volume import is_volume, volume_stem
 
@@ -105,7 +105,7 @@ class Published:
         found = ", ".join(path.name for path in entries[:LISTED])
         there = f"{contents(folder)} ({found})" if folder.is_dir() else "no such folder"
         hints = [f" Perhaps {path}?" for path in entries if _holds(path, expected)]
-        if any(path.name.lower().endswith(ARCHIVES) for path in entries):
+        if any(map(is_archive, entries)):
             hints.append(" Unpack the archives first.")
         raise InputError(
             f"{folder}: is not {self.title} as distributed; expected {', '.join(expected)} in it, "
@@ -114,9 +114,13 @@ class Published:
         )
 
     def dataset(
-        self, modality: Modality, cases: Sequence[Case], problems: Sequence[str]
+        self,
+        modality: Modality,
+        cases: Sequence[Case],
+        problems: Sequence[str],
+        notes: Sequence[str] = (),
     ) -> Dataset:
-        """The data set, when nothing is wrong.
+        """The data set, when nothing is wrong; with notes on what lies beside its cases.
 
         Raises:
             InputError: With all problems.
@@ -126,20 +130,31 @@ class Published:
             raise InputError(
                 problems, heading=f"{self.title} cannot be used as it is (see {self.page}):"
             )
-        notes = tuple(archive_notes(cases))
-        return Dataset(self.name, modality, tuple(cases), self.labels, notes)
+        told = (*notes, *archive_notes(cases))
+        return Dataset(self.name, modality, tuple(cases), self.labels, told)
 
 
 def numbered(folder: Path, pattern: str) -> dict[int, Path]:
     """{number: volume} of the files whose stem matches ``pattern``, whose group is the number.
 
     Everything else in the folder, and a folder that is missing, is left aside.
+
+    Raises:
+        InputError: When two files have one number, as .nii and .nii.gz.
     """
     if not folder.is_dir():
         return {}
     volumes = (path for path in sorted(folder.iterdir()) if is_volume(path) and path.is_file())
-    matches = ((re.fullmatch(pattern, volume_stem(path)), path) for path in volumes)
-    return {int(match[1]): path for match, path in matches if match}
+    found: dict[int, Path] = {}
+    for path in volumes:
+        if match := re.fullmatch(pattern, volume_stem(path)):
+            first = found.setdefault(int(match[1]), path)
+            if first != path:
+                raise InputError(
+                    f"{path}: {first.name} is the same case; one file per case was expected. "
+                    "Remove one of them."
+                )
+    return found
 
 
 def paired(

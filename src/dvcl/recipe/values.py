@@ -7,7 +7,8 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from os.path import commonprefix
+from itertools import accumulate
+from operator import and_, eq
 from typing import Any
 
 from dvcl.errors import shown
@@ -16,7 +17,7 @@ Table = dict[str, Any]
 
 BIGGEST = 2**63  # what torch counts with
 # Likeness of names, in [0, 1]; more for the section that was meant, and for the same beginning.
-LIKE, SAME_SECTION, SAME_BEGINNING = 0.7, 0.2, 0.5
+LIKE, SAME_SECTION, SAME_BEGINNING = 0.85, 0.45, 0.5
 
 
 def check_values(
@@ -100,7 +101,7 @@ def nearest_setting(wanted: str, every: Iterable[str]) -> str | None:
     def likeness(setting: str) -> float:
         its_section, _, its_name = setting.rpartition(".")
         alike = difflib.SequenceMatcher(None, name, its_name).ratio()
-        begins = len(commonprefix([name, its_name])) / max(1, len(name))
+        begins = sum(accumulate(map(eq, name, its_name), and_)) / max(1, len(name))
         return alike + SAME_BEGINNING * begins + SAME_SECTION * (its_section == section)
 
     best = max(every, key=likeness, default=None)
