@@ -288,3 +288,17 @@ def test_a_mess_is_listed_with_long_names(scans: Path, run: Run) -> None:
     assert code == 0
     assert "copy [bold]00.nii.gz" in out
     assert "more same-voxels-one-part: --json FILE has all" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_names_of_files_are_not_broken(
+    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(console, "width", width)
+    name = "a_name_[with]_brackets_of_a_patient_of_1234567"
+    for part in ("images", "labels"):
+        array = np.zeros((4, 4, 4), np.uint8)
+        array[1, 1, 1] = part == "labels"
+        write_volume(tmp_path / "train" / part / f"{name}.nii", Volume(array, np.eye(4)))
+    code, out, _ = run("check", "--labelled", tmp_path / "train")
+    assert f"images/{name}.nii" in out

@@ -360,3 +360,15 @@ def test_the_real_head_and_neck_folders(real_data: Path) -> None:
     assert len(dataset.with_role("validation")) == 5
     assert len(dataset.with_role("test")) == 12
     assert dataset.labels.organs[0] == "Brainstem"
+
+
+@pytest.mark.parametrize("place", ["train", "."])
+def test_a_labels_file_beside_or_above_the_label_maps_needs_no_name(
+    place: str, tmp_path: Path, write_case
+) -> None:
+    write_case(tmp_path / "train", "a")
+    (tmp_path / place / "labels.json").write_text('{"1": "liver", "2": "spleen"}')
+    assert load_folders(tmp_path / "train").labels.organs == ("liver", "spleen")
+    other = tmp_path / "other.json"
+    other.write_text('{"1": "heart", "2": "lung"}')
+    assert load_folders(tmp_path / "train", labels=other).labels.organs == ("heart", "lung")

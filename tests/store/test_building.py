@@ -424,3 +424,16 @@ def test_a_programming_error_names_its_case(
     with pytest.raises(ZeroDivisionError) as caught:
         build_store(dataset, SETTINGS, tmp_path / "store")
     assert "preparing case a" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), NotImplementedError("no")])
+def test_without_shared_memory_one_process_is_proposed(
+    error: Exception, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("dvcl.store.building.ProcessPoolExecutor", refuse)
+    with pytest.raises(InputError, match="/dev/shm: cannot be used here .*--workers 1"):
+        build_store(dataset, Preprocessing(), tmp_path / "store", workers=2)
+    build_store(dataset, Preprocessing(), tmp_path / "store", workers=1)

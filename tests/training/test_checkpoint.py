@@ -1,6 +1,7 @@
 """Checkpoints: whole, exact, and refused with a reason when they do not fit."""
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -65,6 +66,22 @@ def test_a_truncated_checkpoint(keep, build_method, tmp_path):
     path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
     with pytest.raises(InputError, match="not a readable checkpoint.*truncated"):
         load_weights(path, method)
+
+
+def test_a_checkpoint_that_may_not_be_read(build_method, tmp_path):
+    method, path = build_method("supervised"), tmp_path / "best.safetensors"
+    save_weights(path, method)
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:  # who may read everything
+        os.seteuid(65534)
+    try:
+        with pytest.raises(
+            InputError, match="best.safetensors: cannot be read.* .Permission denied"
+        ):
+            load_weights(path, method)
+    finally:
+        os.seteuid(user)
 
 
 def test_other_files_are_no_checkpoints(build_method, tmp_path):

@@ -12,6 +12,7 @@ from statistics import median
 
 from rich import box
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -19,12 +20,15 @@ from dvcl.commands.check import Checked, Progress, summarise_organs
 from dvcl.commands.console import bars, console
 from dvcl.commands.estimate import Estimate
 from dvcl.commands.fix import Fixed, fixed_in_words
+from dvcl.datasets.checks import Finding
 from dvcl.files import write_json
 from dvcl.volume.grid import by
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 # Of warnings and notes with one code so many are shown; errors all.
 SHOWN = 8
+# Share of the console's width that a name may take in a table, whose columns would break it.
+WIDEST_NAME = 0.25
 
 
 STANDARD_OUTPUT = Path("-")
@@ -58,7 +62,7 @@ def quiet_bars(json_file: Path | None) -> Iterator[Callable[[str], Progress | No
 def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[RenderableType]:
     """Everything to print, from top to bottom."""
     if checked.findings:
-        yield _findings_table(checked, json_hint)
+        yield from _findings(checked, json_hint)
     if checked.dataset is not None and checked.reports:
         yield Text(_scans_in_words(checked))
         if any(report.organs is not None for report in checked.reports):
@@ -68,30 +72,57 @@ def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[Renderabl
     yield Text(_verdict(checked))
 
 
-def _findings_table(checked: Checked, json_hint: bool) -> Table:
+def _findings(checked: Checked, json_hint: bool) -> Iterator[RenderableType]:
+    """A table; or, where that would break the names of files, one finding below the other."""
+    base = _common_folder(checked)
+    findings, hidden = _shown(checked)
+    rows = [
+        (f.severity, _short(f.where, base), _short(f.text, base), _short(f.remedy, base))
+        for f in findings
+    ]
+    title = f"paths below {base}" if base else ""
+    more = ", ".join(f"{count} more {code}" for code, count in hidden.items())
+    caption = f"{more}{': --json FILE has all' if json_hint else ''}." if hidden else ""
+    longest = max(len(word) for row in rows for word in " ".join(row).split())
+    if longest > WIDEST_NAME * console.width:
+        # Text that is given as such is not wrapped, so that names can be copied.
+        lines = [
+            f"[{STYLES[severity]}]{severity}[/] {escape(f'{where}: {text} {remedy}'.rstrip())}"
+            for severity, where, text, remedy in rows
+        ]
+        yield "\n".join([escape(title), *lines, escape(caption)]).strip() + "\n"
+    else:
+        yield _findings_table(rows, title, caption)
+
+
+def _findings_table(rows: Sequence[tuple[str, str, str, str]], title: str, caption: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("")
     table.add_column("where", overflow="fold", ratio=2)
     table.add_column("found", ratio=5)
     table.add_column("what to do", ratio=3)
-    base = _common_folder(checked)
-    hidden: Counter[str] = Counter()
-    shown: Counter[str] = Counter()
-    for finding in checked.findings:
-        if finding.severity != "error" and shown[finding.code] >= SHOWN:
-            hidden[finding.code] += 1
-            continue
-        shown[finding.code] += 1
-        cells = [_short(text, base) for text in (finding.where, finding.text, finding.remedy)]
-        severity = Text(finding.severity, style=STYLES[finding.severity])
-        table.add_row(severity, *(Text(cell) for cell in cells))
-    if hidden:
-        more = ", ".join(f"{count} more {code}" for code, count in hidden.items())
-        table.caption = Text(f"{more}{': --json FILE has all' if json_hint else ''}.")
-    if base:
-        table.title = Text(f"paths below {base}")
+    for severity, *cells in rows:
+        table.add_row(Text(severity, style=STYLES[severity]), *map(Text, cells))
+    if caption:
+        table.caption = Text(caption)
+    if title:
+        table.title = Text(title)
         table.title_justify = "left"
     return table
+
+
+def _shown(checked: Checked) -> tuple[list[Finding], Counter[str]]:
+    """The findings to show, and how many more there are by code."""
+    found: Counter[str] = Counter()
+    hidden: Counter[str] = Counter()
+    findings = []
+    for finding in checked.findings:
+        if finding.severity != "error" and found[finding.code] >= SHOWN:
+            hidden[finding.code] += 1
+            continue
+        found[finding.code] += 1
+        findings.append(finding)
+    return findings, hidden
 
 
 def _scans_in_words(checked: Checked) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from dvcl.commands.predict import predict_files
 from dvcl.datasets.dataset import LabelTable
+from dvcl.datasets.folders import label_file_near
 from dvcl.datasets.label_file import read_label_table
 from dvcl.datasets.masks import holds_masks, read_case_label
 from dvcl.datasets.pairing import volumes_by_stem
@@ -96,7 +97,8 @@ def score_folder(
     Args:
         predictions: Folder of label maps.
         references: Folder of label maps or of folders with one mask per organ; or with labels/.
-        labels: JSON file with organ names; without it the references' integers are the organs.
+        labels: JSON file with organ names; without it a labels.json beside the references, and
+            else their integers are the organs.
         out: The CSV file.
         progress: Called with cases done, cases in all, case.
         tolerance_mm: Of the normalised surface Dice.
@@ -106,7 +108,9 @@ def score_folder(
         InputError: When cases are missing or do not fit.
     """
     folder = references / "labels" if (references / "labels").is_dir() else references
-    table = read_label_table(labels) if labels else _table_of(folder, label_values)
+    around = folder.parent if folder.name == "labels" else folder
+    named = labels or label_file_near(around)
+    table = read_label_table(named) if named else _table_of(folder, label_values)
     scores = evaluate_folders(predictions, folder, table, progress, tolerance_mm, label_values)
     write_scores(out, scores)
     return scores

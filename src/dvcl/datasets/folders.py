@@ -24,6 +24,8 @@ from dvcl.datasets.segments import present_segments, table_of_segments
 from dvcl.errors import InputError
 from dvcl.volume import Segment
 
+LABEL_FILE = "labels.json"
+
 
 def load_folders(
     labelled: Path,
@@ -47,10 +49,10 @@ def load_folders(
         unlabelled: Folders of images, or with images/. Labels are never looked for there.
         validation: As ``labelled``.
         test: As ``labelled``.
-        labels: JSON file, {"1": "liver"} or {"liver": 1}. Without it the segments found in the
-            label maps become the table, by their names or as "label 1", which reads them all; with
-            masks, the names of their files do. Masks whose names are not in the file are left
-            aside.
+        labels: JSON file, {"1": "liver"} or {"liver": 1}; without it the one that `label_file_near`
+            finds. Where there is none the segments found in the label maps become the table, by
+            their names or as "label 1", which reads them all; with masks, the names of their files
+            do. Masks whose names are not in the file are left aside.
         modality: "CT" or "MR".
         name: Name of the data set in reports.
         partial: Take cases that lack masks of some organs, as not annotated there.
@@ -75,12 +77,18 @@ def load_folders(
         replace(case, later_mask_wins=overlaps, label_values=label_values) if case.label else case
         for case in cases
     ]
-    table = _table(cases, labels, problems)
+    table = _table(cases, labels or label_file_near(Path(labelled)), problems)
     if table is not None:
         cases = [_with_masks(case, table, partial, problems) for case in cases]
     if table is None or problems:
         raise InputError(problems, heading=f"data set {name!r} cannot be used as it is:")
     return Dataset(name, modality, tuple(cases), table, tuple(archive_notes(cases)))
+
+
+def label_file_near(folder: Path) -> Path | None:
+    """The labels.json that lies in a folder of images/ and labels/, or beside it."""
+    places = (folder / LABEL_FILE, folder.absolute().parent / LABEL_FILE)
+    return next((path for path in places if path.is_file()), None)
 
 
 def _labelled(folder: Path, role: Role, problems: list[str]) -> list[Case]:

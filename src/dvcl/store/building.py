@@ -135,9 +135,15 @@ def _run(tasks: Sequence[CaseTask], workers: int) -> Iterator[tuple[CaseTask, In
         for task in tasks:
             yield task, _attempt(task)
         return
-    executor = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker
-    )
+    try:
+        executor = ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=_start_worker
+        )
+    except (OSError, NotImplementedError, ImportError) as error:
+        raise InputError(
+            f"/dev/shm: cannot be used here ({error}), and {workers} worker processes need it to "
+            "talk to each other. Run the same command again with --workers 1, or mount /dev/shm."
+        ) from error
     try:
         futures = {executor.submit(_attempt, task): task for task in tasks}
         for future in as_completed(futures):

@@ -13,6 +13,7 @@ from dvcl.errors import InputError
 from dvcl.files import require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.records import Name, read_record
+from dvcl.splits import make_split
 from dvcl.store import Store, build_store, open_store, store_folder
 from dvcl.studies.leak_guard import stored_twins
 
@@ -139,13 +140,16 @@ def prepare(
 ) -> Store:
     """Check a data set and prepare all its cases; an interrupted preparation continues.
 
-    ``tell`` is called with what the check warns of.
+    ``tell`` is called, before any work, when the recipe cannot divide the cases; and then with what
+    the check warns of.
 
     Raises:
         InputError: With everything that is wrong with the data, before any work.
     """
     recipe = load_recipe(recipe_name, changes)
     require_writable(folder)
+    if tell:
+        _tell_of_split(dataset, recipe, tell)
     warnings = check_dataset(dataset, checked).of("warning")
     if tell and warnings:
         for finding in warnings[:WARNINGS_TOLD]:
@@ -159,3 +163,12 @@ def prepare(
         {"recipe": recipe_name, "changes": list(changes), "dataset": dataset.to_json()},
     )
     return store
+
+
+def _tell_of_split(dataset: Dataset, recipe: Recipe, tell: Callable[[str], None]) -> None:
+    """Options of the training may still divide the cases otherwise, so this is no error yet."""
+    try:
+        make_split(dataset, recipe.split)
+    except InputError as error:
+        for problem in error.problems:
+            tell(f"Warning: the recipe {recipe.name} cannot divide these cases. {problem}")

@@ -198,6 +198,8 @@ def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 @contextmanager
 def _readable(path: Path) -> Iterator[Any]:
     try:
+        # Safetensors calls a file that may not be read missing.
+        path.open("rb").close()
         with safe_open(path, framework="pt") as file:
             yield file
     except FileNotFoundError as error:
