@@ -59,6 +59,6 @@ def _train(job: Job, method: str, recipe: Recipe) -> list[float]:
         job.project, recipe, method, job.split,
         seed=job.seed, name=job.folder.name, device="cpu", observe=observe,
     )  # fmt: skip
-    images = [case.image for case in job.cases("test")]
-    predict_files(run, images, job.folder / "predictions", device=CPU)
+    targets = {case.image: job.target(case) for case in job.cases("test")}
+    predict_files(run, targets, device=CPU)
     return seconds

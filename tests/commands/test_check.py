@@ -300,5 +300,5 @@ def test_names_of_files_are_not_broken(
         array = np.zeros((4, 4, 4), np.uint8)
         array[1, 1, 1] = part == "labels"
         write_volume(tmp_path / "train" / part / f"{name}.nii", Volume(array, np.eye(4)))
-    code, out, _ = run("check", "--labelled", tmp_path / "train")
+    _, out, _ = run("check", "--labelled", tmp_path / "train")
     assert f"images/{name}.nii" in out
