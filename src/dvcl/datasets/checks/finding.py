@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -112,7 +113,11 @@ class Finding:
         return replace(self, case=case_id)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values; a number that is not defined is None."""
+        numbers = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in self.numbers.items()
+        }
         return {
             "code": self.code,
             "severity": self.severity,
@@ -120,7 +125,7 @@ class Finding:
             "case": self.case or None,
             "text": self.text,
             "remedy": self.remedy,
-            "numbers": dict(self.numbers),
+            "numbers": numbers,
         }
 
     @classmethod
