@@ -28,13 +28,13 @@ def summary(dice, missed=0):
 @pytest.mark.parametrize(
     ("supervised", "dvcl", "said"),
     [
-        (0.70, 0.75, "did better than supervised training: 75.0 against 70.0"),
-        (0.75, 0.70, "did worse than supervised training: 70.0 against 75.0"),
+        (0.70, 0.75, "scored above that of supervised training: 75.0 against 70.0"),
+        (0.75, 0.70, "scored below that of supervised training: 70.0 against 75.0"),
         (0.70, 0.705, "came out alike: 70.5 against 70.0"),
         (float("nan"), 0.7, "came out alike"),
     ],
 )
-def test_the_first_sentence_says_who_did_better(tmp_path, supervised, dvcl, said):
+def test_the_first_sentence_says_which_network_scored_higher(tmp_path, supervised, dvcl, said):
     runs = {"supervised": make_run(tmp_path, "s", 1200), "dvcl": make_run(tmp_path, "d", 420)}
     about = explain(runs, {"supervised": summary(supervised), "dvcl": summary(dvcl)})
     assert said in about[0]

@@ -5,7 +5,7 @@ import pytest
 from dvcl.comparison.across import across_groups
 from dvcl.comparison.findings import collect, write_findings
 
-CASES = [f"case{index}" for index in range(8)]
+CASES = [f"case{index}" for index in range(12)]
 
 
 @pytest.fixture
@@ -15,8 +15,9 @@ def records(make_record):
         return make_record(method, scores, group=group, **rest)
 
     return [
-        *(run("supervised", 0.5, "five", seed=seed) for seed in (0, 1)),
-        *(run("dvcl", dice, "five", seed=seed) for seed, dice in enumerate((0.6, 0.8))),
+        *(run("supervised", 0.5 + 0.01 * seed, "five", seed=seed) for seed in (0, 1)),
+        *(run("dvcl", dice, "five", seed=seed) for seed, dice in enumerate((0.8, 0.82))),
+        *(run("cps", dice, "five", seed=seed) for seed, dice in enumerate((0.55, 0.8))),
         run("supervised", 0.7, "nine"),
         run("dvcl", 0.7, "nine"),
         run("cps", 0.4, "nine"),
@@ -29,11 +30,13 @@ def test_a_method_has_its_mean_in_every_group_and_a_star_where_the_difference_is
     table = across_groups(collect(records)).overview
     assert table.columns == ("Method", "study: five", "study: nine")
     assert table.rows == (
-        ("supervised", "53.50 ± 0.00", "73.50"),
-        ("dvcl", "73.50 ± 14.14 *", "73.50"),
-        ("cps", "–", "43.50 *"),
+        ("supervised", "56.00 ± 0.71", "75.50"),
+        ("dvcl", "86.50 ± 1.41 *", "75.50"),
+        ("cps", "73.00 ± 17.68 †", "45.50"),
     )
     assert table.strong == {(1, 1), (0, 2), (1, 2)}
+    assert "from one training there is no verdict" in table.caption
+    assert table.caption.endswith("† with a collapsed training.")
 
 
 def test_it_is_written_where_there_are_several_groups(records, tmp_path):

@@ -25,6 +25,8 @@ def test_the_unchanged_run_has_its_place_among_the_values(make_record):
     assert curve.unchanged == {default}
     means = {value: spread.mean for value, spread in curve.lines["dvcl"].items()}
     assert means == pytest.approx({"5": 0.6, "20": 0.6, default: 0.75})
+    jaccard = {value: spread.mean for value, spread in curve.jaccard["dvcl"].items()}
+    assert jaccard == pytest.approx({"5": 0.3, "20": 0.3, default: 0.375})
 
 
 def test_the_points_of_a_curve_have_the_same_seeds(make_record):

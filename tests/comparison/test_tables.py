@@ -60,7 +60,10 @@ def test_methods_by_organ_in_sections_with_spread_over_seeds():
         record("dvcl", 0, 0.7), record("dvcl", 1, 0.7), record("dvcl", 0, 0.9, (10, 80)),
     ]  # fmt: skip
     (table,) = build_tables(records, paper_table("1"))
-    assert list(table.parts) == ["5 labelled, 85 unlabelled", "10 labelled, 80 unlabelled"]
+    assert list(table.parts) == [
+        "5 labelled, 85 unlabelled; seeds 0, 1",
+        "10 labelled, 80 unlabelled; seed 0",
+    ]
     five, ten = table.parts.values()
     assert five.columns == ("", "Method", "liver", "spleen", "Mean Dice", "Mean Jaccard")
     # Seeds 0 and 1: means over organs 0.7 and 0.8, so 0.75 with sample SD 0.0707.
@@ -71,19 +74,27 @@ def test_methods_by_organ_in_sections_with_spread_over_seeds():
     assert rows_of(ten)["Ours"] == ("90.00", "70.00", "80.00", "40.00")
     assert set(rows_of(ten)["MT"]) == {"not run"}
     assert not ten.strong
-    assert "over 2 test cases; 300 training steps; seeds 0, 1. Means" in table.caption
+    assert "over 2 test cases; 300 training steps. Means" in table.caption
 
 
 def test_rows_of_a_section_have_the_same_seeds():
     few = [record("mean_teacher", seed, dice) for seed, dice in ((0, 0.8), (1, 0.9))]
     (table,) = build_tables([*few, record("dvcl", 0, 0.7)], paper_table("1"))
-    (part,) = table.parts.values()
+    ((title, part),) = table.parts.items()
     assert rows_of(part)["MT"] == ("80.00", "60.00", "70.00", "35.00"), "without seed 1"
-    assert "; seed 0. Means" in table.caption
+    assert title == "5 labelled, 85 unlabelled; seed 0"
     (table,) = build_tables([*few, record("dvcl", 2, 0.7)], paper_table("1"))
-    (part,) = table.parts.values()
+    ((title, part),) = table.parts.items()
     assert rows_of(part)["MT"][2] == "75.00 ± 7.07", "no seed is shared"
-    assert "; seeds 0, 1, 2 (not all of them: MT; Ours). Means" in table.caption
+    assert title.endswith("; seeds 0, 1, 2 (not all of them: MT; Ours)")
+
+
+def test_collapsed_trainings_are_marked():
+    records = [record("mean_teacher", seed, dice) for seed, dice in ((0, 0.8), (1, 0.2))]
+    (table,) = build_tables([*records, *(record("dvcl", s, 0.7) for s in (0, 1))], paper_table("1"))
+    (part,) = table.parts.values()
+    assert {row[1] for row in part.rows if "†" in row[1]} == {"MT †"}
+    assert table.caption.endswith("MT with seed 1 never finds spleen.")
 
 
 def test_rows_of_an_ablation_are_found_by_their_settings():
@@ -152,13 +163,13 @@ def test_the_papers_means_stand_beside_ours():
     records = [record(method, organs=("anterior", "posterior")) for method in ("cps", "dvcl")]
     (table,) = build_tables(records, paper_table("1"), with_paper=True)
     (title,) = table.parts
-    assert title == "5 labelled, 85 unlabelled; paper: FLARE22, 10 %"
+    assert title == "5 labelled, 85 unlabelled; seed 0; paper: FLARE22, 10 %"
     part = table.parts[title]
     assert part.columns[-2:] == ("paper: Mean Dice", "paper: Mean Jaccard")
     assert rows_of(part)["CPS"][-2:] == ("79.32 ± 0.46", "68.14 ± 0.61")
     assert rows_of(part)["DAN"] == (*["not run"] * 4, "75.10 ± 0.69", "63.83 ± 0.23")
     (figure,) = build_tables([record()], paper_table("fig8b"), with_paper=True)
-    assert list(figure.parts) == ["5 labelled, 85 unlabelled"], "Fig. 8 prints no numbers"
+    assert list(figure.parts) == ["5 labelled, 85 unlabelled; seed 0"], "Fig. 8 prints no numbers"
 
 
 def test_the_papers_organs_follow_where_they_are_ours():

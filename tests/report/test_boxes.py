@@ -35,7 +35,7 @@ def test_a_panel_per_organ_and_a_box_per_method_over_the_cases_that_have_it():
 
 def test_a_setting_has_a_point_per_value_with_its_spread():
     found = {"dvcl": {"5": spread([0.6, 0.8]), "10": spread([0.9])}, "cps": {"10": spread([0.5])}}
-    (axes,) = settings_curve("methods.dvcl.neighbours", found).axes
+    (axes,) = settings_curve("methods.dvcl.neighbours", {"Dice": found}).axes
     dvcl, cps = axes.containers
     assert list(dvcl.lines[0].get_ydata()) == pytest.approx([0.7, 0.9])
     assert list(cps.lines[0].get_xdata()) == [1]
@@ -44,9 +44,18 @@ def test_a_setting_has_a_point_per_value_with_its_spread():
     assert dvcl.lines[0].get_linestyle() == "-"
 
 
+def test_every_score_has_a_panel_and_a_line_at_zero_is_above_the_axis():
+    scores = {name: {"dvcl": {"5": spread([0.0, 0.2])}} for name in ("Dice", "Jaccard")}
+    panels = settings_curve("x", scores).axes
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles == ["Mean test Dice (%)", "Mean test Jaccard (%)"]
+    nothing = {"Dice": {"dvcl": {"5": spread([0.0]), "6": spread([0.4])}}}
+    assert settings_curve("x", nothing).axes[0].get_ylim()[0] < -0.005
+
+
 def test_words_are_not_joined_by_a_line_and_close_ticks_stay_apart():
     line = {value: spread([dice]) for value, dice in (("sum", 0.821), ("mean", 0.823))}
-    figure = settings_curve("x", {"dvcl": line})
+    figure = settings_curve("x", {"Dice": {"dvcl": line}})
     (axes,) = figure.axes
     assert axes.containers[0].lines[0].get_linestyle() == "None"
     figure.draw_without_rendering()
@@ -56,7 +65,7 @@ def test_words_are_not_joined_by_a_line_and_close_ticks_stay_apart():
 
 def test_numbers_stand_in_their_order_and_the_unchanged_one_is_marked():
     line = {value: spread([0.5]) for value in ("sum", "20", "1e1", "5.5")}
-    (axes,) = settings_curve("x", {"dvcl": line}, {"1e1"}).axes
+    (axes,) = settings_curve("x", {"Dice": {"dvcl": line}}, {"1e1"}).axes
     names = [label.get_text() for label in axes.get_xticklabels()]
     assert names == ["5.5", "1e1\n(unchanged)", "20", "sum"]
 

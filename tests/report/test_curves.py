@@ -3,7 +3,7 @@
 import numpy as np
 
 from dvcl.report.curves import training_curves, validation_curves
-from dvcl.report.figures import png_bytes
+from dvcl.report.figures import organ_colour, png_bytes
 
 
 def journal(steps=5):
@@ -27,6 +27,13 @@ def test_training_curves_draw_terms_mean_and_organs():
     assert lines(losses)["contrastive"][:, 0].tolist() == [30, 40, 50], "a term may start late"
     assert lines(mean)["mean of organs"].tolist() == [[20, 0.7], [40, 0.7]]
     assert list(lines(organs)) == ["liver", "spleen"]
+
+
+def test_organs_have_the_colours_of_the_pictures_and_a_line_at_zero_is_seen():
+    _, mean, organs = training_curves(journal()).axes
+    assert [line.get_color() for line in organs.lines] == [organ_colour(1), organ_colour(2)]
+    assert mean.get_ylim()[0] < -0.005
+    assert organs.get_ylim()[0] < -0.005
 
 
 def test_missing_values_leave_a_gap():

@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from dvcl.datasets.amos22 import AMOS22
+from dvcl.datasets.btcv import BTCV
+from dvcl.datasets.flare22 import FLARE22
 from dvcl.report.figures import (
     ORGAN_COLOURS,
     above,
@@ -57,6 +60,40 @@ def test_organs_stay_apart_in_every_vision(vision):
     lab = seen(ORGAN_COLOURS, VISION[vision])
     assert least_distance(lab[:16]) > 9.9
     assert least_distance(lab) > 8
+
+
+NEIGHBOURS = {
+    "liver": ("right kidney", "gallbladder", "stomach", "duodenum", "inferior vena cava",
+              "right adrenal gland", "pancreas", "esophagus", "spleen"),
+    "spleen": ("left kidney", "stomach", "pancreas", "left adrenal gland", "gallbladder",
+               "duodenum"),
+    "stomach": ("pancreas", "duodenum", "esophagus", "gallbladder", "left kidney"),
+    "gallbladder": ("duodenum", "pancreas"),
+    "duodenum": ("pancreas", "right kidney", "inferior vena cava", "aorta"),
+    "pancreas": ("aorta", "inferior vena cava", "left kidney", "left adrenal gland"),
+    "aorta": ("inferior vena cava", "esophagus", "left adrenal gland"),
+    "inferior vena cava": ("right adrenal gland", "right kidney"),
+    "right kidney": ("right adrenal gland",),
+    "left kidney": ("left adrenal gland",),
+    "bladder": ("prostate or uterus",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dataset", [FLARE22, BTCV, AMOS22], ids=lambda published: published.name)
+@pytest.mark.parametrize(
+    ("vision", "least"), [("normal", 24), ("protanopia", 13), ("deuteranopia", 13)]
+)
+def test_organs_that_lie_beside_each_other_are_told_apart(dataset, vision, least):
+    organs = list(dataset.organs.values())
+    lab = dict(zip(organs, seen(ORGAN_COLOURS, VISION[vision]), strict=False))
+    close = {
+        (organ, other): distance
+        for organ, others in NEIGHBOURS.items()
+        for other in others
+        if organ in lab and other in lab
+        and (distance := deltaE_ciede2000(lab[organ], lab[other])) < least
+    }  # fmt: skip
+    assert not close
 
 
 def test_twenty_organs_then_the_colours_repeat():

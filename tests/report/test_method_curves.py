@@ -35,7 +35,12 @@ def test_a_line_per_method_with_its_band():
     band = axes.collections[1].get_paths()[0].vertices[:, 1]
     assert band.max() == pytest.approx(0.7 + np.std([0.5, 0.9], ddof=1))
     low, high = axes.get_ylim()
-    assert (low, high) == pytest.approx((0.2, 0.7))
+    assert (low, high) == pytest.approx((0.2, 1.0)), "the band is not cut"
+
+
+def test_a_line_at_zero_is_above_the_axis():
+    (axes,) = method_curves({"ccl": [rows(0.0, 0.0)], "dvcl": [rows(0.3, 0.5)]}).axes
+    assert axes.get_ylim()[0] < -0.005
 
 
 def test_a_panel_per_organ_and_one_legend_in_the_order_of_the_methods():

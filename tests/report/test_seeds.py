@@ -26,14 +26,31 @@ RUNS = {"old": [seed(0.5, 0.7, 9.0)], "new": [seed(0.6, 0.8, 4.0), seed(0.8, 0.6
 def test_means_and_spread_over_seeds():
     table = seeds_table(RUNS, {"old": 0.25, "new": 1.0})
     rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["old"] == ("1", "60.00", "30.00", "60.00", "9.0", "9.00", "0.25")
+    assert rows["old"] == ("1", "60.00", "not scored", "30.00", "60.00", "9.0", "9.00", "0.25")
     assert rows["new"][:2] == ("2", "70.00 ± 0.00")
-    assert rows["new"][4] == "5.0 ± 1.4"
+    assert rows["new"][5] == "5.0 ± 1.4"
+
+
+def test_last_weights_stand_beside_those_of_the_best_validation():
+    last = {"old": [seed(0.4, 0.6, 9.0)], "new": [seed(0.5, 0.5, 9.0)]}
+    table = seeds_table(RUNS, dict.fromkeys(RUNS, 1.0), last)
+    assert table.columns[2:4] == ("Dice %", "Dice %, last")
+    assert [row[3] for row in table.rows] == ["50.00", "not scored"], "not of all its seeds"
+
+
+def test_collapsed_trainings_are_marked():
+    found = {"new": {1: "never finds spleen"}}
+    for table in (
+        seeds_table(RUNS, dict.fromkeys(RUNS, 1.0), {}, found),
+        organs_table(RUNS, found),
+    ):
+        assert [row[0] for row in table.rows] == ["old", "new †"]
+        assert "new with seed 1 never finds spleen." in table.caption
 
 
 def test_the_highest_overlap_and_the_lowest_distance_are_stressed():
     table = seeds_table(RUNS, dict.fromkeys(RUNS, 1.0))
-    assert table.strong == {(1, column) for column in range(2, 7)}
+    assert table.strong == {(1, column) for column in (2, 4, 5, 6, 7)}
     same = seeds_table({"a": RUNS["old"], "b": RUNS["old"]}, {"a": 1.0, "b": 1.0})
     assert not same.strong
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -36,15 +36,18 @@ def evaluate(
         float, typer.Option(min=0, help="Of the normalised surface Dice.")
     ] = 2.0,
     label_values: LabelValues = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Of a run: also score the last weights.")
+    ] = False,
     fast: Fast = False,
     device: Device = "auto",
 ) -> None:
     """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.evaluate import evaluate_run, score_folder
+    from dvcl.commands.evaluate import evaluate_last, evaluate_run, score_folder
     from dvcl.errors import InputError
     from dvcl.evaluation.summary import summarise
-    from dvcl.report.tables import summary_table, to_rich
+    from dvcl.report.tables import percent, summary_table, to_rich
     from dvcl.studies.run import open_run, usable_device
     from dvcl.studies.scored import SCORES
     from dvcl.volume import is_volume
@@ -53,6 +56,11 @@ def evaluate(
         raise InputError(
             "evaluate: --labels, --label-values and --out go with --reference DIR; a run brings "
             "its own names, and its scores are written into its folder."
+        )
+    if reference and last:
+        raise InputError(
+            "evaluate: --last found with --reference DIR; a run's folder was expected with it, as "
+            "label maps do not say which weights made them. Leave out one or the other."
         )
     if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
         raise InputError(
@@ -72,11 +80,16 @@ def evaluate(
                 console.print(unfinished, markup=False)
             target = run.folder / SCORES
             window = run.recipe.window.fast() if fast else None
-            scores = evaluate_run(
-                run, device=usable_device(device), window=window, progress=progress,
-                tolerance_mm=tolerance_mm, tell=lambda line: console.print(line, markup=False),
-            )  # fmt: skip
+            how: dict[str, Any] = {
+                "device": usable_device(device), "window": window, "progress": progress,
+                "tolerance_mm": tolerance_mm,
+                "tell": lambda line: console.print(line, markup=False),
+            }  # fmt: skip
+            scores = evaluate_run(run, **how)
+            finals = evaluate_last(run, scores, **how) if last else []
     console.print(to_rich(summary_table(summarise(scores))))
+    if last:
+        console.print(f"Mean Dice of the last weights: {percent(summarise(finals).mean_dice)}")
     console.print(f"Every case: {target}", markup=False)
 
 
@@ -89,7 +102,7 @@ def compare(
             help="Names with commas, or all.", show_default="supervised,supervised_pair,cps,dvcl"
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0",
+    seeds: Annotated[str, typer.Option(help="Numbers with commas.")] = "0,1,2",
     labelled_cases: Annotated[
         str | None, typer.Option(help="Numbers with commas; all without it.", show_default=False)
     ] = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dvcl.commands.compare_options import Options
 from dvcl.commands.compare_outcome import Outcome
-from dvcl.commands.compare_runs import missing_runs, run_comparison
+from dvcl.commands.compare_runs import missing_runs, run_comparison, scored_cases
 from dvcl.commands.compare_time import with_equal_time
 from dvcl.commands.console import console
 from dvcl.comparison.across import across_groups
@@ -15,6 +15,7 @@ from dvcl.comparison.choice import check_chosen
 from dvcl.comparison.findings import collect, twins_of, write_findings
 from dvcl.comparison.page import write_comparison_page
 from dvcl.comparison.plan import Entry
+from dvcl.comparison.prospects import prospects
 from dvcl.comparison.records import RUNS, RunRecord, finished, located, read_records, together
 from dvcl.comparison.tables import build_tables, write_tables
 from dvcl.paper.tables import paper_table
@@ -41,14 +42,15 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         entries = with_equal_time(entries, options, folder, earlier)
     steps = missing_runs(entries, options, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
+    limits = prospects(entries, scored_cases(entries, options))
     if dry:
         lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
         records = _records(entries, earlier)
         tables = build_tables(records, paper_table(options.table)) if options.table else ()
         findings = collect(records)
         across = across_groups(findings)
-        return Outcome(findings, across, {}, "\n".join([*lines, done]), tables=tables)
-    console.print(f"{done}.")
+        return Outcome(findings, across, {}, "\n".join([*lines, *limits, done]), tables=tables)
+    console.print("\n".join([*limits, f"{done}."]), markup=False)
     failed = run_comparison(steps, options, folder / "logs")
     records = _records(entries, earlier)
     findings = collect(records)

@@ -32,7 +32,7 @@ def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> 
     """
     jobs = {}
     for entry in steps:
-        score = ("evaluate", str(entry.folder), "--device", options.device)
+        score = ("evaluate", str(entry.folder), "--last", "--device", options.device)
         log = logs / f"{entry.title.replace(': ', ', ')}.txt"
         held = entry.folder, entry.folder / "predictions"
         jobs[Job(entry.title, (options.training(entry), score), log, held)] = entry
@@ -74,6 +74,21 @@ def missing_runs(
     if problems:
         raise InputError(list(problems), "this comparison cannot be made:")
     return steps
+
+
+def scored_cases(entries: Sequence[Entry], options: Options) -> dict[str, int]:
+    """On how many cases the runs of each label will be scored.
+
+    Raises:
+        InputError: When a data set cannot be divided as the options say.
+    """
+    found = {}
+    for entry in {entry.label: entry for entry in entries}.values():
+        project = open_project(entry.study)
+        recipe = project.load_recipe(options.recipe, (*options.changes, *entry.changes))
+        split = options.divide(project, recipe, entry.labelled_cases)
+        found[entry.label] = len(split.test or split.validation)
+    return found
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +24,13 @@ from dvcl.inference.sliding_window import Window
 from dvcl.locks import folder_lock
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
-from dvcl.studies.scored import prediction_of, test_cases, write_run_scores
-from dvcl.training.checkpoint import weights_hash
+from dvcl.studies.scored import (
+    prediction_of,
+    predictions_folder,
+    test_cases,
+    write_run_scores,
+)
+from dvcl.training.checkpoint import saved_facts, weights_hash
 from dvcl.volume import read_label, read_segments
 
 
@@ -38,14 +45,16 @@ def evaluate_run(
 ) -> list[CaseScore]:
     """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
 
-    ``tell`` is called with what is doubtful about them.
+    With the run's last weights: into ``predictions-last/`` and ``cases-last.csv``. ``tell`` is
+    called with what is doubtful about the cases.
 
     Raises:
         InputError: When there is nothing to score, a case cannot be predicted, another process
             scores the run, or it goes on training and changes its weights.
     """
-    require_writable(run.folder / "predictions")
-    with folder_lock(run.folder / "predictions"):
+    folder = predictions_folder(run)
+    require_writable(folder)
+    with folder_lock(folder):
         weights = weights_hash(run.checkpoint)
         scores = _score_cases(run, device, window, progress, tolerance_mm, tell)
         if weights_hash(run.checkpoint) != weights:
@@ -81,6 +90,27 @@ def _score_cases(
     if problems:
         raise InputError(problems, f"{run.folder}: test cases that cannot be scored:")
     return scores
+
+
+def evaluate_last(run: Run, scores: list[CaseScore], **how: Any) -> list[CaseScore]:
+    """Score the last weights as well; where the best ones are the last, their scores are the same.
+
+    Args:
+        run: Scored with its best weights.
+        scores: These.
+        how: As for `evaluate_run`.
+
+    Raises:
+        InputError: As `evaluate_run`, and when the run is not finished: no weights are its last.
+    """
+    if note := run.unfinished():
+        raise InputError(f"--last: {note} Leave out --last until then.")
+    last = replace(run, weights="last")
+    best_at, last_at = (saved_facts(each.checkpoint).get("iteration") for each in (run, last))
+    if best_at == last_at:
+        write_run_scores(last, scores, weights_hash(last.checkpoint))
+        return scores
+    return evaluate_run(last, **how)
 
 
 def score_folder(

@@ -8,6 +8,7 @@ from typing import Any
 
 from dvcl.comparison.findings import baseline, paired
 from dvcl.errors import InputError
+from dvcl.evaluation.collapse import collapsed
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.summary import Summary, summarise
 from dvcl.files import read_json
@@ -140,7 +141,7 @@ def _result(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
     variants = _by_variant(runs, summaries)
     seen = [set(run.split.validation) & set(summaries[n].case_dice) for n, run in runs.items()]
     rows = {name: list(seeds.values()) for name, seeds in variants.items()}
-    return answer(rows, paired(variants), baseline(variants), any(seen))
+    return answer(rows, paired(variants), baseline(variants), any(seen), collapsed(variants))
 
 
 def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:
@@ -151,7 +152,7 @@ def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> l
         return []
     return [
         html.heading("Is the difference real?"),
-        html.table(difference_table(found, baseline(variants))),
+        html.table(difference_table(found, baseline(variants), collapsed(variants))),
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dvcl.comparison.findings import Findings
 from dvcl.comparison.label_curves import LabelCurve, label_curves
+from dvcl.evaluation.collapse import dagger
 from dvcl.evaluation.summary import spread
 from dvcl.report.seeds import best_rows, shown
 from dvcl.report.tables import UNDEFINED, TextTable
@@ -63,8 +64,9 @@ def _overview(groups: Sequence[Findings]) -> TextTable | None:
         ("Method", *(found.title for found in groups)),
         tuple((name, *(column[row] for column in cells)) for row, name in enumerate(methods)),
         "Mean test Dice in percent; ± standard deviation over seeds, where there are several; "
-        "* better or worse than the method that the group's others are held against, case by case "
-        "(p below 0.05, corrected for all methods of the group).",
+        "* better or worse than the method that the group's others are held against, over "
+        "trainings and cases (p below 0.05, corrected for all methods of the group); from one "
+        f"training there is no verdict about a method.{_daggers(groups)}",
         frozenset(best),
     )
 
@@ -72,4 +74,9 @@ def _overview(groups: Sequence[Findings]) -> TextTable | None:
 def _cell(dice: str, found: Findings, name: str) -> str:
     against = found.paired.get(name)
     is_sure = against is not None and against.verdict != "cannot tell"
-    return f"{dice} *" if is_sure and dice != UNDEFINED else dice
+    star = " *" if is_sure and dice != UNDEFINED else ""
+    return f"{dice}{star}{dagger(name, found.collapses)}"
+
+
+def _daggers(groups: Sequence[Findings]) -> str:
+    return " † with a collapsed training." if any(found.collapses for found in groups) else ""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from dvcl.comparison.records import RunRecord, write_records
 from dvcl.comparison.seeds import on_shared_seeds
+from dvcl.evaluation.collapse import collapsed
 from dvcl.evaluation.statistics import Comparison, compare_pairs
 from dvcl.evaluation.summary import Summary, case_means, summarise
 from dvcl.evaluation.twin import compare_twins
@@ -33,7 +34,7 @@ class Findings:
     Attributes:
         title: Name of the group.
         runs: Method -> its seeds; with ``variants`` the method and what was varied.
-        paired: Every other row against ``reference``, case by case.
+        paired: Every other row against ``reference``.
         reference: Its name, or `UNCHANGED`.
         variants: Whether settings differ, and not only methods.
     """
@@ -69,6 +70,19 @@ class Findings:
         """Of every row, one per seed."""
         return {name: list(seeds.values()) for name, seeds in self.by_seed.items()}
 
+    @cached_property
+    def collapses(self) -> dict[str, dict[int, str]]:
+        """Trainings that collapsed, by row and seed."""
+        return collapsed(self.by_seed)
+
+    @property
+    def last(self) -> dict[str, list[Summary]]:
+        """Of every row's last weights, of the seeds for which they were scored."""
+        return {
+            name: [summarise(record.last) for record in records if record.last]
+            for name, records in self.runs.items()
+        }
+
     @property
     def means(self) -> TextTable:
         """Means over seeds."""
@@ -76,17 +90,19 @@ class Findings:
             name: statistics.median(record.seconds_per_step for record in records)
             for name, records in self.runs.items()
         }
-        return seeds_table(self.summaries, seconds)
+        return seeds_table(self.summaries, seconds, self.last, self.collapses)
 
     @property
     def organs(self) -> TextTable:
         """Dice by organ."""
-        return organs_table(self.summaries)
+        return organs_table(self.summaries, self.collapses)
 
     @property
     def differences(self) -> TextTable | None:
-        """Paired against the reference; None where there is nothing to compare."""
-        return difference_table(self.paired, self.reference) if self.paired else None
+        """Against the reference; None where there is nothing to compare."""
+        if not self.paired:
+            return None
+        return difference_table(self.paired, self.reference, self.collapses)
 
 
 def file_title(title: str) -> str:
@@ -168,25 +184,28 @@ def baseline(methods: Mapping[str, object]) -> str:
 
 
 def paired(rows: Mapping[str, Mapping[int, Summary]]) -> dict[str, Comparison]:
-    """Every row, seed -> summary, against the baseline, case by case."""
+    """Every row, seed -> summary, against the baseline."""
     if not rows:
         return {}
     reference = baseline(rows)
     others = (name for name in rows if name != reference)
-    return compare_pairs({name: case_pair(rows[name], rows[reference]) for name in others})
+    return compare_pairs({name: seed_pair(rows[name], rows[reference]) for name in others})
 
 
-def case_pair(
+def seed_pair(
     first: Mapping[int, Summary], second: Mapping[int, Summary]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean Dice by case of two rows, seed -> summary, over the seeds that both have."""
-    ours, theirs = map(_case_dice, on_shared_seeds([first, second]))
-    return ours, theirs
+) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    """Mean Dice by case of two rows, seed -> summary, for each of the seeds that both have."""
+    ours, theirs = on_shared_seeds([first, second])
+    return [summary.case_dice for summary in ours], [summary.case_dice for summary in theirs]
 
 
 def dice_by_case(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, dict[str, float]]:
     """{method: {case: mean Dice over its organs and over seeds}}."""
-    return {name: _case_dice(seeds) for name, seeds in summaries.items()}
+    return {
+        name: case_means([summary.case_dice for summary in seeds])
+        for name, seeds in summaries.items()
+    }
 
 
 def _vary(records: Sequence[RunRecord]) -> list[str]:
@@ -204,15 +223,11 @@ def _variants(base: str, records: Sequence[RunRecord]) -> Findings:
     rows = _by_seed(runs)
     unchanged = {name: seeds[0].entry.method for name, seeds in runs.items()}
     pairs = {
-        name: case_pair(rows[name], rows[method])
+        name: seed_pair(rows[name], rows[method])
         for name, method in unchanged.items()
         if name != method in rows
     }
     return Findings(f"{base}, variants", runs, compare_pairs(pairs), UNCHANGED, variants=True)
-
-
-def _case_dice(seeds: Sequence[Summary]) -> dict[str, float]:
-    return case_means([summary.case_dice for summary in seeds])
 
 
 def _by_seed(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[int, Summary]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dvcl.comparison.findings import Findings, case_pair
+from dvcl.comparison.findings import Findings, seed_pair
 from dvcl.comparison.records import RunRecord, apart_from_methods
 from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.evaluation.statistics import Comparison, compare_pairs
@@ -22,7 +22,7 @@ class LabelCurve:
     Attributes:
         title: Of the groups of runs, without their numbers.
         lines: Method -> labelled cases -> mean Dice over the seeds that all numbers have.
-        gains: Method -> the largest number against the smallest one, case by case.
+        gains: Method -> the largest number against the smallest one.
     """
 
     title: str
@@ -77,5 +77,5 @@ def _curve(title: str, groups: Mapping[int, Findings]) -> LabelCurve:
             dice = [{seed: s.mean_dice for seed, s in seeds.items()} for seeds in rows.values()]
             lines[method] = dict(zip(rows, map(spread, on_shared_seeds(dice)), strict=True))
         if fewest in rows and most in rows:
-            pairs[method] = case_pair(rows[most], rows[fewest])
+            pairs[method] = seed_pair(rows[most], rows[fewest])
     return LabelCurve(title, lines, compare_pairs(pairs))

@@ -77,7 +77,7 @@ def _answer(found: Findings) -> str:
         {score.case for score in record.scores} & set(record.settings["split"]["validation"])
         for record in records
     )
-    return answer(found.summaries, found.paired, found.reference, on_validation)
+    return answer(found.summaries, found.paired, found.reference, on_validation, found.collapses)
 
 
 def _group(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
@@ -94,7 +94,8 @@ def _variants(folder: Path, found: Findings) -> Iterator[html.Section]:
     yield from _tables(found)
     for name, curve in setting_curves(found).items():
         yield html.heading(f"What {name} does", level=3)
-        figure = settings_curve(name, curve.lines, curve.unchanged)
+        scores = {"Dice": curve.lines, "Jaccard": curve.jaccard}
+        figure = settings_curve(name, scores, curve.unchanged)
         yield _curve(folder / f"setting, {name}, {found.file_title}", figure)
 
 
@@ -105,13 +106,15 @@ def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
     }
     yield html.heading(f"{curve.title}: what more labels are worth")
     yield html.table(curve.table)
-    figure = settings_curve("labelled cases", lines)
+    figure = settings_curve("labelled cases", {"Dice": lines})
     yield _curve(folder / f"labels, {file_title(curve.title)}", figure)
 
 
 def _curve(path: Path, figure: Figure) -> html.Section:
     save_figure(figure, path)
-    return html.picture(png_bytes(figure), "Mean test Dice; bars: standard deviation over seeds.")
+    return html.picture(
+        png_bytes(figure), "Mean over organs and test cases; bars: standard deviation over seeds."
+    )
 
 
 def _tables(found: Findings) -> Iterator[html.Section]:

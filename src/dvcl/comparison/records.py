@@ -18,10 +18,10 @@ from dvcl.files import sha256_of_json, write_json, write_text
 from dvcl.records import Amount, Count, Name, read_record
 from dvcl.studies.run import open_run
 from dvcl.studies.run_record import RunRecord as WrittenRun
-from dvcl.studies.scored import SCORES, is_scored
+from dvcl.studies.scored import SCORES, is_scored, scores_file
 from dvcl.training.journal import read_journal
 
-RUNS, CASES = "runs.json", "scores.csv"
+RUNS, CASES, LAST_CASES = "runs.json", "scores.csv", "scores-last.csv"
 KEY = ("study", "group", "method", "seed")
 REMEDY = "Restore the file from a copy, or compare again."
 
@@ -74,6 +74,7 @@ class RunRecord:
         peak_mib: Most memory, of the GPU if there was one; None where the run did not tell.
         validation: Journal rows of the validations, without what only the method's author reads.
         scores: Of its test cases.
+        last: The same by the last weights; empty where they were not scored.
     """
 
     entry: Entry
@@ -85,6 +86,7 @@ class RunRecord:
     peak_mib: float | None
     validation: Sequence[Mapping[str, Any]]
     scores: Sequence[CaseScore]
+    last: Sequence[CaseScore] = ()
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -96,8 +98,9 @@ class RunRecord:
 def finished(entry: Entry) -> RunRecord | None:
     """The record of a run that has been trained to its end and scored since, else None."""
     path = entry.folder / "run.json"
-    if not path.exists() or not is_scored(open_run(entry.folder)):
+    if not path.exists() or not is_scored(opened := open_run(entry.folder)):
         return None
+    final = replace(opened, weights="last")
     rows = read_journal(entry.folder / "journal.jsonl")
     steps = [row for row in rows if row["kind"] == "step"]
     if not steps:
@@ -115,11 +118,15 @@ def finished(entry: Entry) -> RunRecord | None:
             for row in rows if row["kind"] == "validation"
         ],
         read_scores(entry.folder / SCORES),
+        read_scores(scores_file(final)) if is_scored(final) else (),
     )  # fmt: skip
 
 
 def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
-    """Write ``runs.json`` and ``scores.csv``; settings that runs share are written once."""
+    """Write ``runs.json``, ``scores.csv`` and, where there are any, ``scores-last.csv``.
+
+    Settings that runs share are written once.
+    """
     shared: dict[str, Mapping[str, Any]] = {}
     runs = []
     for record in records:
@@ -140,7 +147,9 @@ def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
                 "validation": record.validation,
             }
         )
-    write_text(folder / CASES, _scores_csv(records))
+    write_text(folder / CASES, _scores_csv({record.key: record.scores for record in records}))
+    if any(record.last for record in records):
+        write_text(folder / LAST_CASES, _scores_csv({r.key: r.last for r in records}))
     write_json(folder / RUNS, {"runs": runs, "settings": shared})
 
 
@@ -151,6 +160,7 @@ def read_records(folder: Path) -> list[RunRecord]:
         InputError: When a file is missing or damaged, or the two do not belong together.
     """
     scores = _read_scores(folder / CASES)
+    last = _read_scores(folder / LAST_CASES) if (folder / LAST_CASES).exists() else {}
     with read_record(folder / RUNS, RunsFile, REMEDY) as written:
         records = [
             RunRecord(
@@ -160,18 +170,22 @@ def read_records(folder: Path) -> list[RunRecord]:
                 ),
                 run["hash"], written["settings"][run["settings"]], run["made_with"],
                 run["seconds_per_step"], run["minutes"], run["peak_mib"], run["validation"],
-                scores.pop(tuple(str(run[key]) for key in KEY), ()),  # type: ignore[literal-required]
+                *(each.pop(_key(run), ()) for each in (scores, last)),
             )
             for run in written["runs"]
         ]  # fmt: skip
     without = [record.entry.title for record in records if not record.scores]
-    if without or scores:
-        found = [*without, *(", ".join(key) for key in scores)]
+    if without or scores or last:
+        found = [*without, *(", ".join(key) for key in {**scores, **last})]
         raise InputError(
-            f"{folder}: {RUNS} and {CASES} do not tell of the same runs; these are only in one of "
-            f"them: {'; '.join(found)}. {REMEDY}"
+            f"{folder}: {RUNS} and {LAST_CASES if last else CASES} do not tell of the same runs; "
+            f"these are only in one of them: {'; '.join(found)}. {REMEDY}"
         )
     return records
+
+
+def _key(run: Any) -> tuple[str, ...]:
+    return tuple(str(run[key]) for key in KEY)
 
 
 def located(records: Iterable[RunRecord], studies: Sequence[Path]) -> list[RunRecord]:
@@ -226,14 +240,14 @@ def _own(record: RunRecord) -> Mapping[str, Any]:
     return methods.get(record.entry.method, {})
 
 
-def _scores_csv(records: Iterable[RunRecord]) -> str:
+def _scores_csv(scored: Mapping[tuple[str, str, str, int], Sequence[CaseScore]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*KEY, *COLUMNS))
-    for record in records:
-        for score in record.scores:
+    for key, scores in scored.items():
+        for score in scores:
             cells = ("" if value != value else value for value in astuple(score))
-            writer.writerow((*record.key, *cells))
+            writer.writerow((*key, *cells))
     return text.getvalue()
 
 

@@ -67,7 +67,7 @@ def write_report_json(
 
 
 def _rows(found: Findings) -> list[dict[str, Any]]:
-    cost, cases = costs(found), dice_by_case(found.summaries)
+    cost, cases, last = costs(found), dice_by_case(found.summaries), found.last
     return [
         {
             "name": name,
@@ -76,6 +76,8 @@ def _rows(found: Findings) -> list[dict[str, Any]]:
             "seeds": [record.entry.seed for record in found.runs[name]],
             **{score: _over_seeds([getattr(s, score) for s in seeds]) for score in MEANS},
             "organ_dice": _organs(seeds),
+            "last_mean_dice": _over_seeds([summary.mean_dice for summary in last[name]]),
+            "collapsed": {str(seed): how for seed, how in found.collapses.get(name, {}).items()},
             "case_dice": cases[name],
             "difference": _difference(found.paired[name]) if name in found.paired else None,
             "cost": asdict(cost[name]),
@@ -101,7 +103,7 @@ def _spreads(line: Mapping[int, Spread]) -> dict[str, dict[str, float]]:
 
 
 def _difference(found: Comparison) -> dict[str, Any]:
-    return {**asdict(found), "verdict": found.verdict}
+    return {**asdict(found), "shown": found.shown, "verdict": found.verdict}
 
 
 def _curves(found: Findings) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from dvcl.comparison.findings import Findings
 from dvcl.comparison.records import RunRecord
 from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.comparison.table_rows import settings_of
-from dvcl.evaluation.summary import Spread, spread
+from dvcl.evaluation.summary import Spread, Summary, spread
 from dvcl.report.settings_curve import number_first
+
+Seeds = Mapping[int, Summary]
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,12 @@ class Curve:
 
     Attributes:
         lines: Method -> value, as it was typed -> mean Dice over seeds.
+        jaccard: The same of the Jaccard index.
         unchanged: Values that the methods have unchanged.
     """
 
     lines: dict[str, dict[str, Spread]]
+    jaccard: dict[str, dict[str, Spread]]
     unchanged: set[str]
 
 
@@ -45,27 +49,38 @@ def setting_curves(found: Findings) -> dict[str, Curve]:
 
 
 def _curve(found: Findings, rows: Mapping[str, RunRecord], setting: str) -> Curve:
-    lines: dict[str, dict[str, dict[int, float]]] = {}
-    unchanged: dict[str, tuple[str, dict[int, float]]] = {}
+    lines: dict[str, dict[str, Seeds]] = {}
+    unchanged: dict[str, tuple[str, Seeds]] = {}
     for row, record in rows.items():
-        dice = {seed: summary.mean_dice for seed, summary in found.by_seed[row].items()}
+        seeds: Seeds = found.by_seed[row]
         key, _, value = "".join(record.entry.varied[:1]).partition("=")
         if not record.entry.varied and (known := setting_value(record, setting)) is not None:
-            unchanged[record.entry.method] = (known, dice)
+            unchanged[record.entry.method] = (known, seeds)
         elif len(record.entry.varied) == 1 and key == setting:
-            lines.setdefault(record.entry.method, {})[value] = dice
-    for method, (value, dice) in unchanged.items():
+            lines.setdefault(record.entry.method, {})[value] = seeds
+    for method, (value, unvaried) in unchanged.items():
         line = lines.get(method, {})
         # A value that was also tried is not drawn twice, however it was typed.
         if line and number_first(value) not in map(number_first, line):
-            line[value] = dice
+            line[value] = unvaried
     same = {number_first(value) for value, _ in unchanged.values()}
     tried = {value for line in lines.values() for value in line}
-    spreads = {
-        method: dict(zip(line, map(spread, on_shared_seeds([*line.values()])), strict=True))
+    return Curve(
+        _spreads(lines, "mean_dice"),
+        _spreads(lines, "mean_jaccard"),
+        {value for value in tried if number_first(value) in same},
+    )
+
+
+def _spreads(lines: Mapping[str, Mapping[str, Seeds]], score: str) -> dict[str, dict[str, Spread]]:
+    """Of a score over the seeds that all values of a method have."""
+    return {
+        method: {
+            value: spread([getattr(summary, score) for summary in summaries])
+            for value, summaries in zip(line, on_shared_seeds([*line.values()]), strict=True)
+        }
         for method, line in lines.items()
     }
-    return Curve(spreads, {value for value in tried if number_first(value) in same})
 
 
 def setting_value(record: RunRecord, setting: str) -> str | None:

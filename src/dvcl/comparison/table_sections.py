@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dvcl.comparison.records import RunRecord
 from dvcl.comparison.table_rows import Found, comparable, found_rows
+from dvcl.evaluation.collapse import collapsed, dagger, told
 from dvcl.evaluation.summary import Spread, Summary, spread, summarise
 from dvcl.paper.numbers import MEANS, nearest_share, printed, printed_organs
 from dvcl.paper.tables import PaperTable, Row
@@ -39,7 +40,7 @@ def study_table(
     parts: dict[str, TextTable] = {}
     for number in kept:
         first, share = groups[number][0], None
-        title = _counts(first)
+        title = f"{_counts(first)}{_seeds(_by_name(table, found[number]))}"
         if with_paper and (share := nearest_share(table.name, _share(first))):
             title += f"; paper: {table.data}, {share}"
         if title in parts:
@@ -47,12 +48,9 @@ def study_table(
         parts[title] = _section(table, found[number], organs, share)
         if share and set(organs) & set(printed_organs(table.name)):
             parts[f"paper: {table.data}, {share}"] = _printed_section(table, organs, share)
-    runs = {
-        _name(table, row): [record for number in kept for record in found[number][place]]
-        for place, row in enumerate(table.rows)
-    }
     title = f"{table.title}: {table.about}; {study}"
-    return SectionedTable(title, parts, _caption(runs, with_paper))
+    rows = [_by_name(table, found[number]) for number in kept]
+    return SectionedTable(title, parts, _caption(rows, with_paper))
 
 
 def _name(table: PaperTable, row: Row) -> str:
@@ -68,9 +66,10 @@ def _section(
 ) -> TextTable:
     """Our numbers, and the paper's means for a labelled share of it."""
     papers = MEANS if share else ()
+    collapses = _collapses(_by_name(table, found))
     lines = [
         Line(
-            row.heading, row.labels,
+            row.heading, _with_dagger(row.labels, dagger(_name(table, row), collapses)),
             [*_ours(runs, [*organs, *MEANS]), *_theirs(table, row, share, papers)],
         )
         for row, runs in zip(table.rows, found, strict=True)
@@ -133,25 +132,57 @@ def _share(record: RunRecord) -> float:
     return len(split["labelled"]) / max(1, len(split["labelled"]) + len(split["unlabelled"]))
 
 
-def _caption(runs: Mapping[str, Sequence[RunRecord]], with_paper: bool) -> str:
-    records = [record for members in runs.values() for record in members]
-    cases = {len({score.case for score in record.scores}) for record in records}
-    seeds = {record.entry.seed for record in records}
-    steps = {record.settings["recipe"]["training"]["iterations"] for record in records}
+def _with_dagger(labels: tuple[str, ...], sign: str) -> tuple[str, ...]:
+    return (*labels[:-1], f"{labels[-1]}{sign}")
+
+
+def _by_name(table: PaperTable, found: Found) -> dict[str, list[RunRecord]]:
+    return {_name(table, row): runs for row, runs in zip(table.rows, found, strict=True)}
+
+
+def _seeds(runs: Mapping[str, Sequence[RunRecord]]) -> str:
+    """Those that stand in a section, and who has not all of them."""
+    seeds = {record.entry.seed for members in runs.values() for record in members}
     fewer = [
-        label
-        for label, members in runs.items()
+        name
+        for name, members in runs.items()
         if members and {record.entry.seed for record in members} < seeds
     ]
+    if not seeds:
+        return ""
     not_all = f" (not all of them: {'; '.join(fewer)})" if fewer else ""
-    what = (
-        f"mean over {_listed(cases, ' or ')} test cases; {_listed(steps, ' or ')} training steps; "
-        f"seed{'s' if len(seeds) > 1 else ''} {_listed(seeds, ', ')}{not_all}. Means are over "
-        "organs; ± standard deviation over seeds, where there are several. Best of a column in "
-        "bold."
+    return f"; seed{'s' if len(seeds) > 1 else ''} {_listed(seeds, ', ')}{not_all}"
+
+
+def _collapses(runs: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[int, str]]:
+    return collapsed(
+        {
+            name: {r.entry.seed: summarise(r.scores) for r in members}
+            for name, members in runs.items()
+        }
     )
-    paper = " Paper: as printed, on its own data." if with_paper else ""
-    return f"Dice in percent, {what if records else 'nothing run yet.'}{paper}"
+
+
+def _caption(rows: Sequence[Mapping[str, Sequence[RunRecord]]], with_paper: bool) -> str:
+    records = [record for runs in rows for members in runs.values() for record in members]
+    cases = {len({score.case for score in record.scores}) for record in records}
+    steps = {record.settings["recipe"]["training"]["iterations"] for record in records}
+    what = (
+        f"mean over {_listed(cases, ' or ')} test cases; {_listed(steps, ' or ')} training steps. "
+        "Means are over organs; ± standard deviation over seeds, where there are several. Best of "
+        "a column in bold, which is no verdict."
+    )
+    paper = "Paper: as printed, on its own data." if with_paper else ""
+    daggers = [
+        told(_collapses(runs), _counts(next(iter(filter(None, runs.values())))[0]))
+        for runs in rows
+        if any(runs.values())
+    ]
+    return " ".join(
+        filter(
+            None, [f"Dice in percent, {what if records else 'nothing run yet.'}", paper, *daggers]
+        )
+    )
 
 
 def _listed(numbers: set[int], between: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether a difference between methods is real: intervals over cases and paired tests."""
+"""Whether a difference between methods is real: over other trainings and other cases."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
+from dvcl.evaluation.margins import detectable, margins, p_value, sources
+
+Shown = Literal["higher", "lower", "cannot tell"]
 Verdict = Literal["better", "worse", "cannot tell"]
 
 LEVEL = 0.05
 POWER = 0.8
-RESAMPLES = 9999
-ROUNDING = 1e-12  # values that differ by less are equal: scores are of the order of 1
+FEWEST_CASES = 3  # below them there is no interval
+
+# Each case id -> score, higher is better, NaN where undefined; one mapping per training.
+Trainings = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over cases and its confidence interval.
+    """A mean and its 95 % confidence interval.
 
     Attributes:
         mean: NaN without cases.
@@ -40,71 +44,58 @@ class Comparison:
     """One method against another on the same cases.
 
     Attributes:
-        difference: Mean over cases of the method minus the other, with its interval.
-        p: Of the two-sided Wilcoxon signed-rank test; 1 where no case differs, NaN without cases.
+        difference: Mean of the method minus the other, with its interval: over trainings and cases
+            where there are several trainings of both, else over cases alone.
+        trainings: Of each method; the smaller number where they differ.
+        p: Two-sided, of the same test as the interval, and not below what a test without an
+            assumption about the cases' differences could give; NaN below three cases.
         p_adjusted: After Holm's correction for all comparisons made together.
-        effect: Matched-pairs rank-biserial correlation, -1..1: the share of ranks in favour minus
-            the share against.
-        detectable: The mean difference that this many cases, scattering as they do, would have
-            shown with a power of 80 %.
-        smallest_p: The least p that so many cases can give at all.
+        smallest_p: The least `p_adjusted` that so many cases in so many comparisons can give.
+        detectable: The difference that as many trainings and cases, scattering as they do, would
+            have shown in that many comparisons with a power of 80 %; infinite where none would be.
     """
 
     difference: Interval
+    trainings: int
     p: float
     p_adjusted: float
-    effect: float
-    detectable: float
     smallest_p: float
+    detectable: float
+
+    @property
+    def shown(self) -> Shown:
+        """What holds on other cases like these; of one training each, for these networks alone."""
+        if not self.p_adjusted < LEVEL:
+            return "cannot tell"
+        return "higher" if self.difference.mean > 0 else "lower"
 
     @property
     def verdict(self) -> Verdict:
-        """Better or worse where the adjusted p is below 5 %; else it cannot tell."""
-        if not self.p_adjusted < LEVEL:
+        """About the method: better or worse; from one training it cannot tell."""
+        if self.trainings < 2 or self.shown == "cannot tell":
             return "cannot tell"
-        return "better" if self.effect > 0 else "worse"
+        return "better" if self.shown == "higher" else "worse"
 
 
-def mean_interval(values: Sequence[float], seed: int = 0) -> Interval:
-    """95 % bootstrap interval (BCa) of the mean over cases; NaN values do not count.
+def compare_pairs(pairs: Mapping[str, tuple[Trainings, Trainings]]) -> dict[str, Comparison]:
+    """Compare the first with the second of every pair on the cases that all have, as one family.
 
-    Efron, JASA 1987, https://doi.org/10.1080/01621459.1987.10478410. It describes the spread over
-    cases like these, not over trainings, and is too narrow for a handful of cases.
-
-    Args:
-        values: One per case.
-        seed: Of the resampling.
-    """
-    known = _known(values)
-    mean = float(known.mean()) if known.size else math.nan
-    if known.size < 3:
-        return Interval(mean, math.nan, math.nan, known.size)
-    if np.ptp(known) <= ROUNDING:
-        return Interval(mean, mean, mean, known.size)
-    found = stats.bootstrap(
-        (known,), np.mean, n_resamples=RESAMPLES, confidence_level=1 - LEVEL, method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return Interval(mean, float(found.low), float(found.high), known.size)
-
-
-def compare_pairs(
-    pairs: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]], seed: int = 0
-) -> dict[str, Comparison]:
-    """Compare the first with the second of every pair on the cases that both have, as one family.
-
-    Wilcoxon, Biometrics Bulletin 1945; Holm, Scandinavian Journal of Statistics 1979.
+    Holm, Scandinavian Journal of Statistics 1979; all else in `margins`.
 
     Args:
-        pairs: Name -> two scorings, each case id -> score, higher is better, averaged over seeds;
-            NaN where undefined.
-        seed: Of the intervals' resampling.
+        pairs: Name -> two methods.
     """
-    found = {name: _paired(first, second, seed) for name, (first, second) in pairs.items()}
-    adjusted = holm([comparison.p for comparison in found.values()])
+    found = {name: _compared(*pair) for name, pair in pairs.items()}
+    rows = sum(not math.isnan(comparison.p) for comparison, _ in found.values())
+    adjusted = holm([comparison.p for comparison, _ in found.values()])
     return {
-        name: replace(comparison, p_adjusted=p)
-        for (name, comparison), p in zip(found.items(), adjusted, strict=True)
+        name: replace(
+            comparison,
+            p_adjusted=p,
+            smallest_p=smallest_p(comparison.difference.cases, rows),
+            detectable=_detectable(scores, rows),
+        )
+        for (name, (comparison, scores)), p in zip(found.items(), adjusted, strict=True)
     }
 
 
@@ -119,45 +110,62 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _paired(method: Mapping[str, float], other: Mapping[str, float], seed: int) -> Comparison:
-    differences = _known([score - other[case] for case, score in method.items() if case in other])
-    count = differences.size
-    return Comparison(
-        mean_interval(differences.tolist(), seed),
-        p=_wilcoxon(differences),
-        p_adjusted=math.nan,
-        effect=_rank_biserial(differences),
-        detectable=_detectable(differences),
-        smallest_p=2.0 ** (1 - count) if count else math.nan,
+def smallest_p(cases: int, rows: int = 1) -> float:
+    """The least p, corrected for so many rows, that so many cases can give; NaN without cases.
+
+    If a method's differences were as likely to be positive as negative, all of n would still have
+    the same sign by chance in 2^(1 - n) of all studies. A smaller p would lean on the tails of an
+    assumed distribution, which few cases cannot show.
+    """
+    return min(1.0, max(1, rows) * 2.0 ** (1 - cases)) if cases else math.nan
+
+
+def cases_needed(rows: int) -> int:
+    """The fewest cases with which one of so many rows can be told from chance."""
+    cases = FEWEST_CASES
+    while smallest_p(cases, rows) >= LEVEL:
+        cases += 1
+    return cases
+
+
+def _compared(
+    method: Trainings, other: Trainings
+) -> tuple[Comparison, tuple[np.ndarray, np.ndarray]]:
+    """Without what depends on other comparisons; and the scores that it is made from."""
+    scores = _matched(method, other)
+    cases = scores[0].shape[-1]
+    mean = float(scores[0].mean() - scores[1].mean()) if cases else math.nan
+    low = high = p = math.nan
+    if cases >= FEWEST_CASES:
+        found = sources(*scores)
+        below, above = margins(found, LEVEL)
+        low, high = mean - float(below), mean + float(above)
+        p = max(float(p_value(found)), smallest_p(cases))
+    comparison = Comparison(
+        Interval(mean, low, high, cases), min(len(method), len(other)), p, *(math.nan,) * 3
     )
+    return comparison, scores
 
 
-def _wilcoxon(differences: np.ndarray) -> float:
-    if not differences.size:
+def _matched(method: Trainings, other: Trainings) -> tuple[np.ndarray, np.ndarray]:
+    """(trainings, cases) of both, over the cases that every training of both has a value for."""
+    each = [*method, *other]
+    cases = [
+        case
+        for case in (each[0] if each else ())
+        if not any(math.isnan(scores.get(case, math.nan)) for scores in each)
+    ]
+    first, second = (
+        np.array([[scores[case] for case in cases] for scores in side], dtype=np.float64)
+        for side in (method, other)
+    )
+    return first.reshape(len(method), len(cases)), second.reshape(len(other), len(cases))
+
+
+def _detectable(scores: tuple[np.ndarray, np.ndarray], rows: int) -> float:
+    cases = scores[0].shape[-1]
+    if cases < FEWEST_CASES:
         return math.nan
-    moved = differences[differences != 0]
-    return float(stats.wilcoxon(moved).pvalue) if moved.size else 1.0
-
-
-def _rank_biserial(differences: np.ndarray) -> float:
-    """Kerby, Comprehensive Psychology 2014, https://doi.org/10.2466/11.IT.3.1."""
-    moved = differences[differences != 0]
-    if not moved.size:
-        return 0.0 if differences.size else math.nan
-    ranks = stats.rankdata(np.abs(moved))
-    return float((np.sign(moved) * ranks).sum() / ranks.sum())
-
-
-def _detectable(differences: np.ndarray) -> float:
-    """Of a paired t-test, whose power is close to the Wilcoxon test's."""
-    count = differences.size
-    if count < 2:
-        return math.nan
-    free = count - 1
-    quantiles = stats.t.ppf(1 - LEVEL / 2, free) + stats.t.ppf(POWER, free)
-    return float(quantiles * differences.std(ddof=1) / math.sqrt(count))
-
-
-def _known(values: Sequence[float]) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
-    return array[~np.isnan(array)]
+    if smallest_p(cases, rows) >= LEVEL:
+        return math.inf
+    return float(detectable(sources(*scores), LEVEL / rows, POWER))

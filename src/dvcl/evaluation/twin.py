@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dvcl.evaluation.cases import CaseScore
-from dvcl.evaluation.statistics import Comparison, compare_pairs
+from dvcl.evaluation.statistics import Comparison, Trainings, compare_pairs
 from dvcl.evaluation.summary import case_means, spread, summarise
 
 Seeds = Sequence[Sequence[CaseScore]]
-CaseMeans = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -50,23 +49,22 @@ def compare_twins(method: Seeds, twin: Seeds) -> Twins:
         twin: Likewise; the number of seeds may differ.
     """
     ours, theirs = ([summarise(scores).case_dice for scores in seeds] for seeds in (method, twin))
-    (mean,) = _against({"mean": (case_means(ours), case_means(theirs))}).values()
+    (mean,) = _against({"mean": (ours, theirs)}).values()
     organs = dict.fromkeys(score.organ for scores in (*method, *twin) for score in scores)
-    pairs = {
-        organ: (case_means(_dice(method, organ)), case_means(_dice(twin, organ)))
-        for organ in organs
-    }
+    pairs = {organ: (_dice(method, organ), _dice(twin, organ)) for organ in organs}
     return Twins(mean, _against(pairs))
 
 
-def _against(pairs: Mapping[str, tuple[CaseMeans, CaseMeans]]) -> dict[str, Against]:
+def _against(pairs: Mapping[str, tuple[Trainings, Trainings]]) -> dict[str, Against]:
     found = compare_pairs(pairs)
     return {
-        name: Against(
-            spread(list(first.values())).mean, spread(list(second.values())).mean, found[name]
-        )
+        name: Against(_mean(first), _mean(second), found[name])
         for name, (first, second) in pairs.items()
     }
+
+
+def _mean(trainings: Trainings) -> float:
+    return spread(list(case_means(trainings).values())).mean
 
 
 def _dice(seeds: Seeds, organ: str) -> list[dict[str, float]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dvcl.evaluation.collapse import Collapses
 from dvcl.evaluation.statistics import Comparison
 from dvcl.evaluation.summary import Summary, spread
+from dvcl.report.differences import ONE_TRAINING, no_verdict
 
 # More than these are not all named.
 LISTED = 4
@@ -13,14 +15,21 @@ LISTED = 4
 Rows = Mapping[str, Sequence[Summary]]
 
 
-def answer(rows: Rows, found: Mapping[str, Comparison], reference: str, on_validation: bool) -> str:
-    """Who is best, whether that is shown, and what keeps a reader from concluding more.
+def answer(
+    rows: Rows,
+    found: Mapping[str, Comparison],
+    reference: str,
+    on_validation: bool,
+    collapses: Collapses | None = None,
+) -> str:
+    """Who is highest, whether that is shown, and what keeps a reader from concluding more.
 
     Args:
         rows: Method, or variant of one -> one summary per seed.
         found: The others against ``reference``.
         reference: Name of a row, or of what the rows are held against.
         on_validation: Whether the scored cases also chose the weights.
+        collapses: Trainings that collapsed, from `collapse.collapsed`.
     """
     first = next(iter(rows.values()))[0]
     organs = "1 organ" if first.organs_defined == 1 else f"{first.organs_defined} organs"
@@ -36,27 +45,46 @@ def answer(rows: Rows, found: Mapping[str, Comparison], reference: str, on_valid
             f"Mean Dice over {organs}, in percent: the highest of {len(rows)} has {best}, "
             f"{_over_seeds(rows[best])}{against}."
         ]
-    return " ".join([*notes, *_verdicts(found, reference), *_caveats(rows, on_validation)])
+    notes += _verdicts(found, reference)
+    return " ".join([*notes, *_caveats(rows, found, on_validation, collapses or {})])
 
 
 def _verdicts(found: Mapping[str, Comparison], reference: str) -> list[str]:
-    by_verdict: dict[str, list[str]] = {"better": [], "worse": [], "cannot tell": []}
-    for name, row in found.items():
-        by_verdict[row.verdict].append(name)
-    said = [f"{verdict}: {_named(names)}" for verdict, names in by_verdict.items() if names]
-    return [f"Case by case against {reference}, {'; '.join(said)}."] if said else []
+    """Of methods, then of networks of which there is one training."""
+    methods = {name: row.verdict for name, row in found.items() if row.trainings > 1}
+    networks = {name: row.shown for name, row in found.items() if row.trainings < 2}
+    said = []
+    if methods:
+        said.append(
+            f"Over trainings and cases against {reference}, "
+            f"{_sorted(methods, ('better', 'worse', 'cannot tell'))}."
+        )
+    if networks:
+        said.append(
+            f"One training each, this network against that of {reference}, "
+            f"{_sorted(networks, ('higher', 'lower', 'cannot tell'))}; {ONE_TRAINING}."
+        )
+    return said
+
+
+def _sorted(verdicts: Mapping[str, str], kinds: Sequence[str]) -> str:
+    """Such as "better: cps, dvcl; cannot tell: 5 of them, see below"."""
+    by_kind = {kind: [name for name, said in verdicts.items() if said == kind] for kind in kinds}
+    return "; ".join(f"{kind}: {_named(names)}" for kind, names in by_kind.items() if names)
 
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= LISTED else f"{len(names)} of them, see below"
 
 
-def _caveats(rows: Rows, on_validation: bool) -> list[str]:
-    notes = []
-    if min(map(len, rows.values())) == 1 and len(rows) > 1:
-        notes.append(
-            "With one run of a method, whether a difference holds needs more seeds and cases."
-        )
+def _caveats(
+    rows: Rows, found: Mapping[str, Comparison], on_validation: bool, collapses: Collapses
+) -> list[str]:
+    notes = [limit] if (limit := no_verdict(found)) else []
+    if collapses:
+        count = sum(map(len, collapses.values()))
+        trainings = "1 training" if count == 1 else f"{count} trainings"
+        notes.append(f"{trainings} collapsed (†): {_named(list(collapses))}.")
     cases = {frozenset(summary.case_dice) for seeds in rows.values() for summary in seeds}
     if len(cases) > 1:
         notes.append("The runs were scored on different cases: their columns do not compare.")

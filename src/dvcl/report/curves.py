@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, QUIET, dress
+from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, QUIET, dress, organ_colour, show_zero
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -32,7 +32,7 @@ def training_curves(rows: Rows, title: str = "") -> Figure:
     losses, mean, organs = figure.subplots(1, 3, width_ratios=(1, 1, 1.4))
     _draw_terms(losses, rows)
     _draw_lines(mean, {"mean of organs": mean_dice(rows)})
-    _draw_lines(organs, organ_dice(rows))
+    _draw_lines(organs, organ_dice(rows), organ_style)
     dress_curves(losses, "Loss terms")
     dress_curves(mean, "Validation Dice, mean (%)", dice=True)
     dress_curves(organs, "Validation Dice by organ (%)", dice=True, legend_outside=True)
@@ -96,18 +96,25 @@ def _draw_terms(axes: Axes, rows: Rows) -> None:
     _draw_lines(axes, smooth)
 
 
-def _draw_lines(axes: Axes, lines: Mapping[str, np.ndarray]) -> None:
+def _draw_lines(
+    axes: Axes, lines: Mapping[str, np.ndarray], look: Callable[[int], dict[str, Any]] | None = None
+) -> None:
     for index, (name, line) in enumerate(lines.items()):
         if not len(line):
             continue
         marker = "o" if len(line) <= 30 else ""
-        axes.plot(*line.T, label=name, linewidth=1.5, marker=marker, ms=3, **style(index))
+        axes.plot(*line.T, label=name, linewidth=1.5, marker=marker, ms=3, **(look or style)(index))
 
 
 def style(index: int) -> dict[str, Any]:
     """Colour and dashes of the line in this place."""
     round_, place = divmod(index, len(LINE_COLOURS))
     return {"color": LINE_COLOURS[place], "linestyle": LINE_DASHES[round_ % len(LINE_DASHES)]}
+
+
+def organ_style(index: int) -> dict[str, Any]:
+    """Colour of an organ's line as in all pictures, and dashes, as pale colours stand on white."""
+    return {"color": organ_colour(index + 1), "linestyle": style(index)["linestyle"]}
 
 
 def _moving_mean(line: np.ndarray) -> np.ndarray:
@@ -125,6 +132,7 @@ def dress_curves(axes: Axes, title: str, dice: bool = False, legend_outside: boo
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if dice:
         axes.set_ylim(0, 1)
+        show_zero(axes)
     if not axes.lines:
         axes.text(0.5, 0.5, "nothing recorded", ha="center", transform=axes.transAxes, color=QUIET)
     elif legend_outside:

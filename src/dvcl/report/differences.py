@@ -1,54 +1,88 @@
-"""A table of paired differences: how large, how sure, and what could have been shown."""
+"""Tables of differences: how large, how sure, of what, and what could have been shown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from dvcl.evaluation.statistics import Comparison, Interval
+from dvcl.evaluation.collapse import Collapses, dagger, told
+from dvcl.evaluation.statistics import LEVEL, Comparison, Interval, cases_needed
 from dvcl.evaluation.twin import Twins
 from dvcl.report.tables import UNDEFINED, TextTable, percent
 
+ONE_TRAINING = "method: cannot tell from one training"
+# What "p" and "interval" are, where there are several trainings and where there is one.
+TEST = "Interval and p take in that other trainings and other cases differ (docs/statistics.md)"
+ONE = (
+    f"One training each: interval and p are about other cases for this network and that one; "
+    f"{ONE_TRAINING}."
+)
 
-def difference_table(found: Mapping[str, Comparison], reference: str) -> TextTable:
+
+def difference_table(
+    found: Mapping[str, Comparison], reference: str, collapses: Collapses | None = None
+) -> TextTable:
     """Each method's Dice minus the reference's, in percentage points.
 
     Args:
         found: From `statistics.compare_pairs`.
         reference: Name of the method that the others are held against.
+        collapses: Trainings to be marked, from `collapse.collapsed`.
     """
     rows = tuple(
         (
-            name,
+            f"{name}{dagger(name, collapses or {})}",
+            str(row.trainings),
             _points(row.difference.mean),
             _interval(row.difference),
             _p(row.p_adjusted),
-            UNDEFINED if math.isnan(row.effect) else f"{row.effect:+.2f}",
-            _points(row.detectable).removeprefix("+"),
-            row.verdict,
+            _detectable(row),
+            verdict_of(row),
         )
         for name, row in found.items()
     )
     counts = [row.difference.cases for row in found.values()]
     fewest, most = min(counts, default=0), max(counts, default=0)
-    least = max((row.smallest_p for row in found.values()), default=math.nan)
-    limit = (
-        f" With {fewest} cases p cannot fall below {_p(least)} at all."
-        if least > 0.05 / max(1, len(found))
-        else ""
-    )
-    return TextTable(
-        ("Method", "Dice, points", "95 % interval", "p, Holm", "Effect",
-         "Would show", "Verdict"),
-        rows,
+    several = any(row.trainings > 1 for row in found.values())
+    notes = [
         f"Against {reference}: mean difference of the mean Dice of "
-        f"{fewest if fewest == most else f'{fewest} to {most}'} cases, averaged over the seeds "
-        "that both have, with a bootstrap interval over cases; Wilcoxon signed-rank test, "
-        "corrected for all rows; effect: rank-biserial correlation; would show: the difference "
-        "that these cases would have shown in four of five studies. The test is about other cases, "
-        "not about other trainings: one "
-        f"seed may differ from the next by more.{limit}",
+        f"{fewest if fewest == most else f'{fewest} to {most}'} cases, over the trainings "
+        "(seeds) that both have.",
+        f"{TEST}; p is corrected for all rows (Holm)." if several else "",
+        f"{ONE} p is corrected for all rows (Holm)." if not several else "",
+        "Would show: the difference that as many trainings and cases would have shown, so "
+        "corrected, in four of five studies.",
+        ONE if several and any(row.trainings < 2 for row in found.values()) else "",
+        no_verdict(found),
+        told(collapses or {}),
+    ]
+    return TextTable(
+        ("Method", "Trainings", "Dice, points", "95 % interval", "p, Holm", "Would show",
+         "Verdict"),
+        rows,
+        " ".join(filter(None, notes)),
     )  # fmt: skip
+
+
+def verdict_of(row: Comparison) -> str:
+    """About the method; of one training about this network alone."""
+    if row.trainings > 1 or row.shown == "cannot tell":
+        return row.verdict
+    return f"this network {row.shown}"
+
+
+def no_verdict(found: Mapping[str, Comparison]) -> str:
+    """That so few cases can show nothing in so many rows, where it is so."""
+    rows = sum(not math.isnan(row.p) for row in found.values())
+    out_of_reach = [row for row in found.values() if row.smallest_p >= LEVEL]
+    if not out_of_reach:
+        return ""
+    few = min(out_of_reach, key=lambda row: row.difference.cases)
+    return (
+        f"With {_count(few.difference.cases, 'case')} and {_count(rows, 'row')} p cannot fall "
+        f"below {_p(few.smallest_p)}: no verdict is possible; {cases_needed(rows)} cases would be "
+        "needed."
+    )
 
 
 def twin_report(twins: Twins, method: str, twin: str) -> tuple[str, TextTable]:
@@ -67,16 +101,23 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
             _points(against.comparison.difference.mean),
             _interval(against.comparison.difference),
             _p(against.comparison.p_adjusted),
-            against.comparison.verdict,
+            verdict_of(against.comparison),
         )
         for organ, against in found.items()
     )
+    trainings = twins.mean.comparison.trainings
+    notes = [
+        "Dice of the test cases that have the organ, averaged over the seeds that both have, and "
+        "the mean difference.",
+        f"{TEST}, {trainings} trainings of each." if trainings > 1 else ONE,
+        "p is corrected for all organs (Holm); the mean over organs is one test, without a "
+        "correction.",
+        no_verdict({organ: against.comparison for organ, against in twins.organs.items()}),
+    ]
     return TextTable(
         ("Organ", f"{twin} %", f"{method} %", "Points", "95 % interval", "p", "Verdict"),
         rows,
-        "Dice of the test cases that have the organ, averaged over the seeds that both have, and "
-        "the mean difference with a bootstrap interval over cases; Wilcoxon signed-rank test, "
-        "corrected for all organs (Holm); the mean over organs is one test, without a correction.",
+        " ".join(filter(None, notes)),
         means=1,
     )
 
@@ -84,16 +125,30 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
 def twin_answer(twins: Twins, method: str) -> str:
     """Whether the unlabelled scans helped, in a sentence."""
     mean = twins.mean.comparison
-    words = {"better": "yes", "worse": "no, they did harm", "cannot tell": "cannot tell"}
-    verdicts = [against.comparison.verdict for against in twins.organs.values()]
-    counts = ", ".join(
-        f"{verdicts.count(verdict)} {verdict}" for verdict in words if verdict in verdicts
-    )
-    return (
-        f"Did the unlabelled scans help {method}? {words[mean.verdict].capitalize()}: "
+    found = (
         f"{_points(mean.difference.mean)} points of mean Dice (95 % {_interval(mean.difference)}, "
-        f"p {_p(mean.p_adjusted)}, {mean.difference.cases} test cases); by organ: {counts}."
+        f"p {_p(mean.p_adjusted)}, {mean.difference.cases} test cases"
     )
+    organs = _counted([verdict_of(against.comparison) for against in twins.organs.values()])
+    if mean.trainings < 2:
+        return (
+            f"Did the unlabelled scans help {method}? Cannot tell from one training of each: "
+            f"another seed may turn it round. This network against that one: {verdict_of(mean)}, "
+            f"{found}); by organ: {organs}."
+        )
+    words = {"better": "Yes", "worse": "No, they did harm", "cannot tell": "Cannot tell"}
+    return (
+        f"Did the unlabelled scans help {method}? {words[mean.verdict]}: {found}, "
+        f"{mean.trainings} trainings of each); by organ: {organs}."
+    )
+
+
+def _counted(verdicts: Sequence[str]) -> str:
+    return ", ".join(f"{verdicts.count(one)} {one}" for one in sorted(set(verdicts)))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _points(value: float) -> str:
@@ -104,6 +159,12 @@ def _interval(interval: Interval) -> str:
     if math.isnan(interval.low):
         return UNDEFINED
     return f"{_points(interval.low)} to {_points(interval.high)}"
+
+
+def _detectable(row: Comparison) -> str:
+    if math.isinf(row.detectable):
+        return "nothing"
+    return _points(row.detectable).removeprefix("+")
 
 
 def _p(value: float) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dvcl.evaluation.summary import spread
 from dvcl.report.curves import Rows, dress_curves, mean_dice, organ_dice, style
-from dvcl.report.figures import NAMES_IN, name_lines
+from dvcl.report.figures import NAMES_IN, name_lines, show_zero
 
 COLUMNS, PANEL_IN = 2, (3.3, 2.5)
 MARKED = 12  # points; more would hide the dashes
@@ -84,10 +84,17 @@ def _draw(axes: Axes, place: int, name: str, seeds: Sequence[np.ndarray]) -> Non
 
 
 def _cut_to_lines(panels: Sequence[Axes]) -> None:
-    """Show the tenths that hold a line, in all panels the same: they share their axes."""
-    values = [np.asarray(line.get_ydata(), float) for axes in panels for line in axes.lines]
-    known = np.concatenate(values) if values else EMPTY
-    known = known[np.isfinite(known)]
+    """Show the tenths that hold lines and bands, in all panels the same: they share their axes."""
+    drawn = [np.asarray(line.get_ydata(), float) for axes in panels for line in axes.lines]
+    drawn += [
+        np.asarray(path.vertices)[:, 1]
+        for axes in panels
+        for band in axes.collections
+        for path in band.get_paths()
+    ]
+    values = np.concatenate(drawn) if drawn else EMPTY
+    known = values[np.isfinite(values)]
     if known.size:
         low, high = np.floor(10 * known.min()) / 10, np.ceil(10 * known.max()) / 10
         panels[0].set_ylim(low, max(high, low + 0.1))
+        show_zero(panels[0])

@@ -5,19 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from dvcl.evaluation.collapse import Collapses, dagger, told
 from dvcl.evaluation.summary import Spread, Summary, spread
 from dvcl.report.tables import UNDEFINED, TextTable, percent
 
 Runs = Mapping[str, Sequence[Summary]]
 
+NOT_SCORED = "not scored"
 
-def seeds_table(runs: Runs, seconds: Mapping[str, float]) -> TextTable:
+
+def seeds_table(
+    runs: Runs,
+    seconds: Mapping[str, float],
+    last: Runs | None = None,
+    collapses: Collapses | None = None,
+) -> TextTable:
     """Means over organs of every method, the best of a column stressed.
 
     Args:
         runs: Name -> one summary per seed, in the order of the rows.
         seconds: Name -> median seconds per step.
+        last: The same of the last weights; fewer, or none, where they were not scored.
+        collapses: Trainings to be marked, from `collapse.collapsed`.
     """
+    last, collapses = last or {}, collapses or {}
     columns = {
         "Dice %": ("mean_dice", 100, 2, 1),
         "Jaccard %": ("mean_jaccard", 100, 2, 1),
@@ -33,26 +44,48 @@ def seeds_table(runs: Runs, seconds: Mapping[str, float]) -> TextTable:
         [shown(found, scale, digits) for found in column]
         for column, (_, scale, digits, _) in zip(spreads, columns.values(), strict=True)
     ]
+    finals = [_last(last.get(name, ()), len(summaries)) for name, summaries in runs.items()]
     strong = {
-        (row, column + 2)
+        (row, column + 2 + (column > 0))
         for column, (found, (*_, sign)) in enumerate(zip(spreads, columns.values(), strict=True))
         for row in best_rows(found, sign)
     }
     rows = [
-        (name, str(len(summaries)), *(column[row] for column in cells), f"{seconds[name]:.2f}")
+        (
+            f"{name}{dagger(name, collapses)}",
+            str(len(summaries)),
+            *(column[row] for column in cells[:1]),
+            finals[row],
+            *(column[row] for column in cells[1:]),
+            f"{seconds[name]:.2f}",
+        )
         for row, (name, summaries) in enumerate(runs.items())
     ]
-    return TextTable(
-        ("Method", "Seeds", *columns, "s/step"),
-        tuple(rows),
+    first, *others = columns
+    notes = [
         "Mean over organs, each averaged over its test cases first; ± standard deviation over "
-        "seeds, where there are several.",
+        "seeds, where there are several. Weights are those of the best validation; last: the Dice "
+        "of the last ones, which nobody chose.",
+        told(collapses),
+    ]
+    return TextTable(
+        ("Method", "Seeds", first, f"{first}, last", *others, "s/step"),
+        tuple(rows),
+        " ".join(filter(None, notes)),
         frozenset(strong),
     )
 
 
-def organs_table(runs: Runs) -> TextTable:
+def _last(summaries: Sequence[Summary], seeds: int) -> str:
+    """Dice of the last weights, over the same seeds or not at all."""
+    if len(summaries) < seeds:
+        return NOT_SCORED
+    return shown(spread([summary.mean_dice for summary in summaries]), 100, 2)
+
+
+def organs_table(runs: Runs, collapses: Collapses | None = None) -> TextTable:
     """Dice in percent of every organ (column) and method (row)."""
+    collapses = collapses or {}
     organs = list(
         dict.fromkeys(
             organ.organ for summaries in runs.values() for s in summaries for organ in s.organs
@@ -61,14 +94,21 @@ def organs_table(runs: Runs) -> TextTable:
     found = [[dice_over_seeds(summaries, organ) for summaries in runs.values()] for organ in organs]
     means = [spread([s.mean_dice for s in summaries]) for summaries in runs.values()]
     columns = [*found, means]
+    notes = [
+        "Dice in percent, mean over the test cases that have the organ; ± standard deviation over "
+        "seeds, where there are several.",
+        told(collapses),
+    ]
     return TextTable(
         ("Method", *organs, "Mean"),
         tuple(
-            (name, *(shown(column[row], 100, 2) for column in columns))
+            (
+                f"{name}{dagger(name, collapses)}",
+                *(shown(column[row], 100, 2) for column in columns),
+            )
             for row, name in enumerate(runs)
         ),
-        "Dice in percent, mean over the test cases that have the organ; ± standard deviation over "
-        "seeds, where there are several.",
+        " ".join(filter(None, notes)),
         frozenset(
             (row, place) for place, column in enumerate(columns, 1) for row in best_rows(column, 1)
         ),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -27,7 +27,8 @@ from dvcl.resources import (
 )
 from dvcl.splits import Split
 from dvcl.studies.run_record import RunRecord, differences
-from dvcl.training.checkpoint import load_weights, saved_facts
+from dvcl.training.averaging import WeightAverage
+from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
 from dvcl.training.engine import choose_device
 from dvcl.training.journal import last_iteration
 from dvcl.training.precision import Precision, faster_precision
@@ -51,6 +52,7 @@ class Run:
         modality: "CT" or "MR".
         store: Folder of the prepared cases.
         data: Hash of the voxel content of all cases that take part.
+        weights: Which of them predict: those of the best validation, or the last ones.
     """
 
     folder: Path
@@ -62,6 +64,7 @@ class Run:
     modality: Modality
     store: Path
     data: str
+    weights: Literal["best", "last"] = "best"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -80,8 +83,8 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """The weights that predict: the best validated ones."""
-        return self.folder / "best.safetensors"
+        """The weights that predict."""
+        return self.folder / f"{self.weights}.safetensors"
 
     def steps_done(self) -> int | None:
         """Steps after which its state was last saved; None where nothing tells."""
@@ -212,13 +215,18 @@ class Run:
             return record["precision"]
 
     def trained_method(self, device: torch.device) -> Method:
-        """The method with its best weights, ready to predict.
+        """The method with the run's weights, ready to predict.
 
         Raises:
             InputError: When there are none yet or they do not fit.
         """
         method = self.build_method()
         load_weights(self.checkpoint, method)
+        if self.weights == "last":
+            # The file has the weights that train; where they are averaged, the averages predict.
+            average = WeightAverage(method, self.recipe.training.average)
+            load_averages(self.checkpoint, average.means)
+            average.settle()
         method.precision = replace(self.recipe.training, precision=self.precision()).autocast
         return method.to(device).eval()
 

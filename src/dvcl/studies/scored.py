@@ -20,6 +20,8 @@ from dvcl.volume import volume_stem
 
 SCORES = "cases.csv"
 ORIGIN = "scores.json"
+LAST_SCORES = "cases-last.csv"
+LAST_ORIGIN = "scores-last.json"
 
 
 class Origin(TypedDict):
@@ -29,12 +31,21 @@ class Origin(TypedDict):
     scores: str
 
 
+def scores_file(run: Run) -> Path:
+    """Of the weights that predict."""
+    return run.folder / (SCORES if run.weights == "best" else LAST_SCORES)
+
+
+def _origin(run: Run) -> Path:
+    return run.folder / (ORIGIN if run.weights == "best" else LAST_ORIGIN)
+
+
 def write_run_scores(run: Run, scores: Sequence[CaseScore], weights: str | None) -> None:
     """Write a run's scores, and beside them the hash of the weights that made them."""
-    write_scores(run.folder / SCORES, scores)
+    write_scores(scores_file(run), scores)
     # Last: scores whose hash it does not have are not known to be of these weights.
-    origin = Origin(weights=weights, scores=sha256_of_bytes(run.folder / SCORES))
-    write_json(run.folder / ORIGIN, origin)
+    origin = Origin(weights=weights, scores=sha256_of_bytes(scores_file(run)))
+    write_json(_origin(run), origin)
 
 
 def has_scores(folder: Path) -> bool:
@@ -55,7 +66,7 @@ def is_scored(run: Run) -> bool:
     Raises:
         InputError: When state or weights are damaged.
     """
-    path, origin = run.folder / SCORES, run.folder / ORIGIN
+    path, origin = scores_file(run), _origin(run)
     if not path.exists() or run.unfinished():
         return False
     weights = weights_hash(run.checkpoint) if run.checkpoint.exists() else None
@@ -105,6 +116,11 @@ def test_cases(run: Run) -> list[Case]:
     )
 
 
+def predictions_folder(run: Run) -> Path:
+    """Where the label maps by the run's weights lie."""
+    return run.folder / ("predictions" if run.weights == "best" else "predictions-last")
+
+
 def prediction_of(run: Run, case: Case) -> Path:
     """The label map that `evaluate_run` wrote for a case."""
-    return run.folder / "predictions" / f"{volume_stem(case.image)}.nii.gz"
+    return predictions_folder(run) / f"{volume_stem(case.image)}.nii.gz"

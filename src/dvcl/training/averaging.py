@@ -45,6 +45,12 @@ class WeightAverage:
             self._exchange()
 
     @torch.no_grad()
+    def settle(self) -> None:
+        """Put the averages into the method for good."""
+        for weight, mean in zip(self.weights, self.means, strict=True):
+            weight.copy_(mean)
+
+    @torch.no_grad()
     def _exchange(self) -> None:
         for weight, mean in zip(self.weights, self.means, strict=True):
             held = weight.clone()

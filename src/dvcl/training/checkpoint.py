@@ -133,6 +133,13 @@ def _header(path: Path) -> tuple[dict[str, Any], str | None]:
         return json.loads(metadata[FACTS]), metadata.get(HASH)
 
 
+def load_averages(path: Path, averages: Sequence[Tensor]) -> None:
+    """Read the averages of the weights from what `save_state` wrote, without the rest."""
+    tensors, _ = _load(path)
+    for number, mean in enumerate(averages):
+        mean.copy_(tensors[f"average/{number}"])
+
+
 def _random_states(method: Method) -> dict[str, Tensor]:
     states = {"torch": torch.get_rng_state(), "method": method.random.get_state()}
     if torch.cuda.is_available():
