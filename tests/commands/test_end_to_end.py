@@ -13,16 +13,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy.spatial.transform import Rotation
 
 from dvcl import cli
 from dvcl.commands import demo
 from dvcl.studies.run import open_run
+from dvcl.training.checkpoint import save_weights
 from dvcl.training.journal import last_iteration, read_journal
 from dvcl.volume import Volume, read_geometry, read_label, read_volume, write_volume
 
@@ -104,6 +107,34 @@ def test_a_run_keeps_the_precision_that_was_measured_and_misses_no_new_setting(
     trained = open_run(folder)
     assert trained.precision() == "float32"
     assert trained.trained_method(torch.device("cpu")).precision is None
+
+
+def test_the_last_weights_are_scored_beside_the_best(study: Path, run: Run) -> None:
+    words = ("train", study / "work", "--method=supervised", "--name=final", "--device=cpu",
+             "--set=training.average=0.5", "--set=training.validate_every=1")  # fmt: skip
+    assert run(*words)[0] == 0
+    folder = study / "work" / "runs" / "final" / "supervised" / "seed-0"
+    code, out, err = run("evaluate", folder, "--last", "--device=cpu")
+    assert code == 0, err
+    assert "Mean Dice of the last weights: " in out
+    assert len((folder / "cases-last.csv").read_text().splitlines()) == 1 + 2 * 13
+    last = replace(open_run(folder), weights="last")
+    stored = load_file(last.checkpoint)
+    weights = [w for w in last.trained_method(torch.device("cpu")).parameters() if w.requires_grad]
+    for number, weight in enumerate(weights):
+        assert torch.equal(weight, stored[f"average/{number}"]), "the averages predict"
+    # Where the best weights are the last ones, nothing is predicted a second time.
+    save_weights(folder / "best.safetensors", last.trained_method(torch.device("cpu")), iteration=4)
+    shutil.rmtree(folder / "predictions-last", ignore_errors=True)
+    assert run("evaluate", folder, "--last", "--device=cpu")[0] == 0
+    assert not (folder / "predictions-last").exists()
+    assert (folder / "cases-last.csv").read_text() == (folder / "cases.csv").read_text()
+    longer = json.loads((folder / "run.json").read_text())
+    longer["settings"]["recipe"]["training"]["iterations"] = 5
+    (folder / "run.json").write_text(json.dumps(longer))
+    code, _, err = run("evaluate", folder, "--last", "--device=cpu")
+    assert code == 2
+    assert "4 steps found, 5 expected: the run is not finished" in err
 
 
 def oblique() -> np.ndarray:
@@ -206,7 +237,9 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
     work = study / "work"
     words = ("compare", work, "--methods=cps", "--twin", "--name=duel", "--seeds=0,1", "--jobs=2",
              "--device=cpu", "--set=training.iterations=1")  # fmt: skip
-    assert "to do: work: duel, cps, seed 1 (1 steps)" in run(*words, "--dry")[1]
+    dry = run(*words, "--dry")[1]
+    assert "to do: work: duel, cps, seed 1 (1 steps)" in dry
+    assert "work: duel: 1 row over 2 test cases: p cannot fall below 0.500, so no verdict" in dry
     code, out, err = run(*words)
     assert code == 0, out + err
     assert "Against supervised" in out
@@ -219,6 +252,8 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "4 of 4 runs are finished and shown" in page
     assert "Against supervised" in page
+    with (folder / "scores-last.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(rows), "the last weights too"
     assert (folder / "boxes, work, duel.pdf").exists()
     (sections,) = folder.glob("sections, work, duel, phantom_*.pdf")
     assert f"One case: {sections.stem.rpartition(', ')[2]}" in page
@@ -235,6 +270,7 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
 def test_a_killed_comparison_continues_where_it_was(study: Path, run: Run) -> None:
     work = study / "work"
     words = ("compare", work, "--methods=supervised,mean_teacher", "--name=killed", "--device=cpu",
+             "--seeds=0",
              "--set=training.iterations=60", "--set=training.validate_every=20")  # fmt: skip
     folder = work / "runs" / "killed"
     lock = folder / "mean_teacher" / "seed-0" / "lock.json"
@@ -278,7 +314,7 @@ def test_a_twin_is_trained_scored_and_compared(study: Path, run: Run) -> None:
 def test_a_table_of_the_paper_is_made_of_recorded_runs(
     study: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("compare", study / "work", "--name=one", "--device=cpu",
+    words = ("compare", study / "work", "--name=one", "--device=cpu", "--seeds=0",
              "--set=training.iterations=1", "--set=methods.magicnet.cube=[8, 8, 8]")  # fmt: skip
     assert run(*words, "--methods=supervised")[0] == 0
     # The other fourteen methods are left out here, as if they had failed.
@@ -289,7 +325,7 @@ def test_a_table_of_the_paper_is_made_of_recorded_runs(
     folder = study / "work" / "comparisons" / "one"
     with (folder / "table-1.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["Method"]: row for row in csv.DictReader(file)}
-    assert rows["Fully"]["Section"] == "2 labelled, 3 unlabelled"
+    assert rows["Fully"]["Section"] == "2 labelled, 3 unlabelled; seed 0"
     assert rows["Fully"]["liver"] != "not run"
     assert rows["Ours"]["liver"] == "not run"
     code, out, err = run("tables", folder, "--table=1", "--paper", "--out", tmp_path)
@@ -303,7 +339,7 @@ def test_runs_of_earlier_calls_are_shown_too_and_a_case_can_be_chosen(
 ) -> None:
     """The record keeps a study's name alone, wherever the command is given."""
     monkeypatch.chdir(study)
-    words = ("--name=calls", "--device=cpu", "--set=training.iterations=1")
+    words = ("--name=calls", "--device=cpu", "--seeds=0", "--set=training.iterations=1")
     for method in ("supervised", "mean_teacher"):
         case = f"--case={max(path.name for path in Path('scans/test/images').iterdir())[:12]}"
         code, out, err = run("compare", "work", f"--methods={method}", case, *words)
@@ -319,7 +355,8 @@ def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
     study: Path, tmp_path: Path, run: Run
 ) -> None:
     work = study / "work"
-    words = ("compare", work, "--methods=supervised", "--device=cpu", "--set=training.iterations=1")
+    words = ("compare", work, "--methods=supervised", "--device=cpu", "--seeds=0",
+             "--set=training.iterations=1")  # fmt: skip
     assert run(*words, "--name=kept", "--labelled-cases=2")[0] == 0
     recorded = work / "comparisons" / "kept"
     means = (recorded / "means.csv").read_text()
@@ -343,7 +380,7 @@ def test_compare_draws_what_a_setting_does_and_goes_on_after_a_failure(
     study: Path, run: Run
 ) -> None:
     work = study / "work"
-    words = ("compare", work, "--methods=supervised", "--name=rates", "--device=cpu",
+    words = ("compare", work, "--methods=supervised", "--name=rates", "--device=cpu", "--seeds=0",
              "--vary=training.rate=0.1,1e38", "--set=training.iterations=3")  # fmt: skip
     code, out, err = run(*words)
     assert code == 1, out + err
@@ -357,7 +394,7 @@ def test_a_table_of_the_paper_is_planned(study: Path, run: Run) -> None:
     words = ("compare", study / "work", "--table=4", "--name=four", "--labelled-cases=1", "--dry")
     code, out, err = run(*words)
     assert code == 0, err
-    assert out.count("to do: ") == 4
+    assert out.count("to do: ") == 3 * 4, "three seeds, where nothing else is said"
     assert "to do: work: four, 1 labelled, distance_loss=snclr, dvcl, seed 0 (4 steps)" in out
     assert "to do: work: four, 1 labelled, dvcl, seed 0 (4 steps)" in out
 
@@ -410,6 +447,7 @@ def test_a_table_of_the_paper_is_planned(study: Path, run: Run) -> None:
         (("evaluate", "nowhere"), "not a run"),
         (("evaluate", "nowhere", "--out", "scores.csv"), "go with --reference"),
         (("evaluate", "SCANS", "--reference", "nowhere"), "nowhere: no such folder"),
+        (("evaluate", "SCANS", "--reference", "SCANS", "--last"), "Leave out one or the other"),
         (("prepare", "w"), "--labelled"),
         (("prepare", "w", "--data", "n", "--unlabelled", "u"), "leave out --unlabelled"),
         (("prepare", "SPLIT", "--labelled", "SCANS/labelled", "--workers", "0"), "--workers"),
