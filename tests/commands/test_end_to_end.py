@@ -237,7 +237,7 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
     work = study / "work"
     words = ("compare", work, "--methods=cps", "--twin", "--name=duel", "--seeds=0,1", "--jobs=2",
              "--device=cpu", "--set=training.iterations=1")  # fmt: skip
-    dry = run(*words, "--dry")[1]
+    dry = " ".join(run(*words, "--dry")[1].split())
     assert "to do: work: duel, cps, seed 1 (1 steps)" in dry
     assert "work: duel: 1 row over 2 test cases: p cannot fall below 0.500, so no verdict" in dry
     code, out, err = run(*words)

@@ -9,6 +9,7 @@ import pytest
 from dvcl.comparison.plan import Entry
 from dvcl.comparison.records import (
     CASES,
+    LAST_CASES,
     RUNS,
     RunRecord,
     located,
@@ -40,6 +41,21 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     found = read_records(tmp_path)
     assert repr(found) == repr(records), "equal to the last digit, NaN included"
     assert (tmp_path / RUNS).read_text().count('"rate": 0.1') == 1, "shared settings once"
+
+
+def test_scores_of_the_last_weights_are_kept_beside_and_older_records_lack_them(
+    tmp_path: Path,
+) -> None:
+    records = [record(seed=0), replace(record(seed=1), last=record(dice=0.3).scores)]
+    write_records(tmp_path, records)
+    assert repr(read_records(tmp_path)) == repr(records)
+    write_records(tmp_path, records[:1])
+    assert not (tmp_path / LAST_CASES).exists(), "no scores of runs that are not there"
+    write_records(tmp_path, records)
+    lines = (tmp_path / LAST_CASES).read_text().replace(",1,", ",7,")
+    (tmp_path / LAST_CASES).write_text(lines)
+    with pytest.raises(InputError, match=r"scores-last.csv do not tell of the same runs"):
+        read_records(tmp_path)
 
 
 def test_a_run_made_again_counts_as_it_is_now_and_others_stay() -> None:

@@ -150,6 +150,8 @@ def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
     write_text(folder / CASES, _scores_csv({record.key: record.scores for record in records}))
     if any(record.last for record in records):
         write_text(folder / LAST_CASES, _scores_csv({r.key: r.last for r in records}))
+    else:
+        (folder / LAST_CASES).unlink(missing_ok=True)
     write_json(folder / RUNS, {"runs": runs, "settings": shared})
 
 
