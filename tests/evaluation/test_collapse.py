@@ -33,9 +33,11 @@ def training(liver, spleen):
         ({"a": [(0.8, 0.6), (0.5, 0.4)]}, {"a": {1: "is 25 points below the other seed"}}),
         ({"a": [(0.8, 0.6), (0.7, 0.6), (0.6, 0.5)]}, {}),
         ({"a": [(0.8, 0.6)]}, {}),
+        ({"a": [(0.03, 0.02), (0.03, 0.0)], "b": [(0.03, 0.02)]}, {}),
     ],
     ids=["an organ", "all organs", "an organ that all others find", "one seed",
-         "an organ that is hard for all", "far below", "far below one", "some scatter", "alone"],
+         "an organ that is hard for all", "far below", "far below one", "some scatter", "alone",
+         "nothing has learned yet"],
 )  # fmt: skip
 def test_what_counts_as_collapsed(rows, expected):
     summaries = {

@@ -58,6 +58,12 @@ def test_few_cases_and_many_rows_are_said_to_be_too_few():
     assert "no verdict" not in difference_table(compare_pairs({"1": ([HIGH], few)}), "old").caption
 
 
+def test_two_cases_are_a_row_too():
+    pairs = {"1": (trained({"a": 0.5, "b": 0.6}, *THREE), trained({"a": 0.4, "b": 0.4}, *THREE))}
+    caption = difference_table(compare_pairs(pairs), "old").caption
+    assert "With 2 cases and 1 row p cannot fall below 0.500: no verdict is possible" in caption
+
+
 def test_without_common_cases_there_are_dashes():
     table = difference_table(compare_pairs({"new": ([{"other": 0.5}], [OLD])}), "old")
     assert table.rows[0][2:6] == ("–",) * 4

@@ -86,7 +86,7 @@ def compare_pairs(pairs: Mapping[str, tuple[Trainings, Trainings]]) -> dict[str,
         pairs: Name -> two methods.
     """
     found = {name: _compared(*pair) for name, pair in pairs.items()}
-    rows = sum(not math.isnan(comparison.p) for comparison, _ in found.values())
+    rows = sum(comparison.difference.cases > 0 for comparison, _ in found.values())
     adjusted = holm([comparison.p for comparison, _ in found.values()])
     return {
         name: replace(

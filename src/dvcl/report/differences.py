@@ -73,7 +73,7 @@ def verdict_of(row: Comparison) -> str:
 
 def no_verdict(found: Mapping[str, Comparison]) -> str:
     """That so few cases can show nothing in so many rows, where it is so."""
-    rows = sum(not math.isnan(row.p) for row in found.values())
+    rows = sum(row.difference.cases > 0 for row in found.values())
     out_of_reach = [row for row in found.values() if row.smallest_p >= LEVEL]
     if not out_of_reach:
         return ""
