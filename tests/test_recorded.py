@@ -1,4 +1,4 @@
-"""The recorded results: the tables beside them follow from them, and name no machine's paths."""
+"""The recorded results: pages follow from them, and they name no machine's paths."""
 
 import itertools
 import re
@@ -6,26 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from dvcl.comparison.across import across_groups
-from dvcl.comparison.findings import collect, write_findings
+from dvcl.commands.results import study_page, update, with_tables
 from dvcl.comparison.records import RUNS, read_records
-from dvcl.comparison.tables import tables_of_folder
+from dvcl.errors import InputError
 from dvcl.evaluation.statistics import Trainings, compare_pairs
 from dvcl.evaluation.summary import summarise
 
-RECORDED = sorted(Path(__file__).parents[1].glob(f"docs/recorded/*/{RUNS}"))
+DOCS = Path(__file__).parents[1] / "docs"
+RECORDED = sorted(DOCS.glob(f"recorded/*/{RUNS}"))
 
 
-@pytest.mark.parametrize("runs", RECORDED, ids=lambda path: path.parent.name)
-def test_tables_are_what_the_records_give(runs: Path, tmp_path: Path) -> None:
-    records = read_records(runs.parent)
-    findings = collect(records)
-    write_findings(tmp_path, records, findings, across_groups(findings).tables)
-    tables_of_folder(runs.parent, "all", with_paper=True, out=tmp_path)
-    tables = sorted(path.name for path in runs.parent.glob("*.md"))
-    assert "means.md" in tables
-    for table in tables:
-        assert (runs.parent / table).read_text() == (tmp_path / table).read_text(), table
+def test_pages_are_what_the_records_give() -> None:
+    """Where this fails, `make results` writes them anew."""
+    pages = update(DOCS)
+    assert {path.stem for path in pages} >= {runs.parent.name for runs in RECORDED}
+    for path, text in pages.items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: make results"
+
+
+def test_a_page_says_what_was_run_and_every_number_of_it() -> None:
+    page = study_page(RECORDED[0].parent)
+    for heading in ("## What was run", "### Differences", "### Dice by organ", "### Cost"):
+        assert heading in page
+    assert "/recorded/headneck)" in page
+
+
+def test_tables_are_put_between_their_markers() -> None:
+    page = "before\n<!-- a overview -->\nold\n<!-- end -->\nafter\n"
+    made = with_tables(page, {("a", "overview"): "| new |\n"})
+    assert made == "before\n<!-- a overview -->\n\n| new |\n\n<!-- end -->\nafter\n"
+    assert with_tables(made, {("a", "overview"): "| new |\n"}) == made
+    with pytest.raises(InputError, match=r"<!-- b overview --> names no table; one of a overview"):
+        with_tables(page.replace("a overview", "b overview"), {("a", "overview"): ""})
 
 
 @pytest.mark.parametrize("runs", RECORDED, ids=lambda path: path.parent.name)
