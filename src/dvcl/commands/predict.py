@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -15,13 +16,14 @@ import torch
 from dvcl.datasets.checks import Finding
 from dvcl.datasets.pairing import channel_suffix, folders_without_slices
 from dvcl.errors import InputError
-from dvcl.files import read_record, require_writable, write_json
+from dvcl.files import require_writable, write_json
 from dvcl.inference.doubts import mask_doubts, scan_doubts
 from dvcl.inference.memory import peak_bytes
 from dvcl.inference.predict import segment
 from dvcl.inference.seen import Seen, look_at_organs, look_at_scan, organs_json
 from dvcl.inference.sliding_window import Window
 from dvcl.methods import Method
+from dvcl.records import Name, read_record
 from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
 from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_memory
@@ -43,6 +45,23 @@ from dvcl.volume.names import files_below, is_dicom, own_suffix
 DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
 
 Tell = Callable[[str], None]
+
+
+class DoubtRecord(TypedDict):
+    """A doubt in NAME.doubts.json."""
+
+    code: Name
+    where: str
+    text: str
+    remedy: str
+    case: str | None
+    numbers: dict[str, Any]
+
+
+class PredictionRecord(TypedDict):
+    """NAME.doubts.json, as far as it is read back."""
+
+    doubts: list[DoubtRecord]
 
 
 @dataclass(frozen=True)
@@ -252,7 +271,7 @@ class _Predictor:
         record_file = _beside(mask, ".doubts.json")
         if not mask.exists() or not record_file.exists():
             return None
-        with read_record(record_file, "Delete it and predict again.") as record:
+        with read_record(record_file, PredictionRecord, "Delete it and predict again.") as record:
             doubts = tuple(Finding.from_json(doubt) for doubt in record["doubts"])
         if self.pictures and not _beside(mask, ".png").exists():
             image, result = read_volume(path), read_label(mask)

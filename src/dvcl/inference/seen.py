@@ -19,8 +19,8 @@ from dvcl.datasets.checks.intensities import measure_intensities, unit_findings,
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps
-from dvcl.preprocessing.geometry import orient
 from dvcl.volume import Geometry, Volume
+from dvcl.volume.turning import orient
 
 ORIENTATION = "LPI"  # the array's axes are then the patient's (z, y, x)
 BODY_PERCENTILES = {"body_low": 5.0, "body_middle": 50.0, "body_high": 95.0}

@@ -16,7 +16,7 @@ from dvcl.losses.supervised import SupervisedLoss
 from dvcl.methods import METHODS
 from dvcl.networks import Network
 from dvcl.preprocessing.prepare import Preprocessing
-from dvcl.recipe.values import Table, check_values, hint, nearest_setting
+from dvcl.recipe.values import LONGEST, Table, check_values, hint, nearest_setting
 from dvcl.sampling.settings import Sampling
 from dvcl.splits import Division
 from dvcl.training.optimisation import Training

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypedDict
 
 import numpy as np
 
+from dvcl.datasets.dataset import Modality
 from dvcl.errors import InputError
-from dvcl.files import read_record, write_json
+from dvcl.files import write_json
 from dvcl.inference.seen import Organs, Seen, SeenScan, gather, look_at_organs, look_at_scan
 from dvcl.methods import METHODS
+from dvcl.records import Amount, Count, Positive, read_record
 from dvcl.resources import usable_cores
 from dvcl.store import Store
 from dvcl.store.reading import StoredCase
@@ -23,6 +26,25 @@ LOOKED_AT = 50
 MAX_WORKERS = 4  # each holds one scan
 
 RECORD = "seen.json"
+
+
+class OrganRecord(TypedDict):
+    """An organ of a label map in seen.json."""
+
+    volume_ml: Positive
+    centre_mm: list[float]
+    second_part: Amount
+    at_border: bool
+
+
+class SeenRecord(TypedDict):
+    """seen.json."""
+
+    modality: Modality
+    of: Count
+    codes: dict[str, Count]
+    scans: list[dict[str, float]]
+    label_maps: list[dict[str, OrganRecord]]
 
 
 def record_seen(run: Run, store: Store) -> None:
@@ -59,7 +81,9 @@ def read_seen(run: Run) -> Seen:
     path = run.folder / RECORD
     if not path.exists():
         return gather(run.modality, 0, [], [])
-    with read_record(path, "Delete it and give the run's training command again.") as record:
+    with read_record(
+        path, SeenRecord, "Delete it and give the run's training command again."
+    ) as record:
         return Seen.from_json(record)
 
 
