@@ -51,6 +51,7 @@ def test_nothing_is_held_that_a_container_has_no_room_for(
 ) -> None:
     limit = tmp_path / "memory.max"
     monkeypatch.setattr(resources, "CGROUP_LIMITS", (str(limit),))
-    limit.write_text("1000\n")
+    limit.write_text("1000000000\n")
+    (tmp_path / "memory.current").write_text("999999000\n")
     train(project, "mean_teacher")
     assert held == []
