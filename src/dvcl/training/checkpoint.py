@@ -129,8 +129,12 @@ def weights_hash(path: Path) -> str | None:
 
 def _header(path: Path) -> tuple[dict[str, Any], str | None]:
     with _readable(path) as file:
-        metadata = file.metadata()
-        return json.loads(metadata[FACTS]), metadata.get(HASH)
+        return _facts(file)
+
+
+def _facts(file: Any) -> tuple[dict[str, Any], str | None]:
+    facts = json.loads(file.metadata()[FACTS])
+    return facts, facts.pop(HASH, None)
 
 
 def load_averages(path: Path, averages: Sequence[Tensor]) -> None:
@@ -168,9 +172,10 @@ def _save(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None
             f"{path}: not written, since the weights are no longer finite ({faulty}); the file "
             "that was there is unharmed. Lower training.rate, or set training.precision to float32."
         )
-    text = json.dumps(facts)
+    # In one entry: safetensors writes several in any order, and equal states are equal files.
+    text = json.dumps({**facts, HASH: _hash(tensors, facts)})
     with write_atomically(path) as temporary:
-        save_file(tensors, temporary, metadata={FACTS: text, HASH: _hash(tensors, text)})
+        save_file(tensors, temporary, metadata={FACTS: text})
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> str:
@@ -178,8 +183,8 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> str:
     return f"{len(faulty)} of {len(tensors)} tensors, first {faulty[0]}" if faulty else ""
 
 
-def _hash(tensors: Mapping[str, Tensor], facts: str) -> str:
-    digest = hashlib.sha256(facts.encode())
+def _hash(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(facts).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
@@ -189,12 +194,10 @@ def _hash(tensors: Mapping[str, Tensor], facts: str) -> str:
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     with _readable(path) as file:
-        metadata = file.metadata()
-        facts = json.loads(metadata[FACTS])
+        facts, expected = _facts(file)
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        found = _hash(tensors, metadata[FACTS])
-    expected = metadata.get(HASH, found)
-    if found != expected:
+        found = _hash(tensors, facts)
+    if expected and found != expected:
         raise InputError(
             f"{path}: has the SHA-256 {found[:12]}..., {expected[:12]}... was written; the file is "
             f"damaged. {DAMAGED}"
