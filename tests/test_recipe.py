@@ -383,7 +383,7 @@ def test_recipes_cannot_be_changed_by_accident():
         ("iterations=500", "unknown key 'iterations'; did you mean 'training.iterations'?"),
         ("training.neighbours=5", "did you mean 'methods.dvcl.neighbours'?"),
         ("trainig.rate=1", "unknown key 'trainig'; did you mean 'training'?"),
-        ("training.rate=fast", "training.rate: 'fast' found, float expected"),
+        ("training.rate=fast", "training.rate: 'fast' found, a finite float expected"),
         ("training.zzz=1", "unknown setting; known: iterations"),
         ("training.iterations", "expected SECTION.KEY=VALUE"),
     ],

@@ -14,7 +14,7 @@ RUN = Path("work/runs/done/supervised/seed-0")
 def predict(study: Path, run, *words: str) -> tuple[int, str]:
     scans = study / "scans" / "test" / "images"
     code, out, err = run(
-        "predict", study / RUN, scans, "--out", study / "out", "--device=cpu", *words
+        "predict", study / RUN, scans, "--out", study / "out", "--device=cpu", "--trust", *words
     )
     return code, " ".join((out + err).split())
 
@@ -40,7 +40,9 @@ def test_a_scan_too_large_does_not_stop_the_others(
     assert code == 2
     assert "1 of 2 images are segmented; not so:" in told
     assert "s.nii.gz: segmenting it needs more memory than there is" in told
-    assert {path.name for path in (study / "out").iterdir()} == {"t.nii.gz", "t.png"}
+    assert {path.name for path in (study / "out").iterdir()} == {
+        "t.nii.gz", "t.doubts.json", "t.png",
+    }  # fmt: skip
 
 
 def test_only_what_is_missing_is_made(study: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from dvcl.commands.predict import choose_targets, find_images, predict_files
+from dvcl.commands.predict import predict_files
+from dvcl.commands.targets import choose_targets, find_images
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError

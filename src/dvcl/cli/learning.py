@@ -111,7 +111,8 @@ def predict(
 ) -> None:
     """Segment new scans, on their own voxels; 3 if a scan or its mask is doubtful."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.predict import choose_targets, predict_files
+    from dvcl.commands.predict import predict_files
+    from dvcl.commands.targets import choose_targets
     from dvcl.studies.run import open_run, usable_device
 
     opened = open_run(run)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -13,8 +11,8 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 
+from dvcl.commands.targets import spare_sources
 from dvcl.datasets.checks import Finding
-from dvcl.datasets.pairing import channel_suffix, folders_without_slices
 from dvcl.errors import InputError
 from dvcl.files import require_writable, write_json
 from dvcl.inference.doubts import mask_doubts, scan_doubts
@@ -27,20 +25,17 @@ from dvcl.records import Name, read_record
 from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
 from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_memory
-from dvcl.store import open_store
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
 from dvcl.volume import (
     Volume,
-    is_volume,
     read_geometry,
     read_label,
     read_volume,
     volume_stem,
     write_volume,
 )
-from dvcl.volume.names import files_below, is_dicom, own_suffix
 
 DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
 
@@ -108,7 +103,7 @@ def predict_files(
         InputError: When a result would take the place of a scan or of a reference; or, after all
             others are written, with every image that could not be segmented.
     """
-    _spare_sources(run, targets)
+    spare_sources(run, targets)
     for folder in {target.parent for target in targets.values()}:
         require_writable(folder)
     tell = tell or (lambda line: None)
@@ -139,100 +134,6 @@ def predict_files(
     return done
 
 
-def choose_targets(images: Sequence[Path], out: Path, own_format: bool = False) -> dict[Path, Path]:
-    """{image: ``out/<name>.nii.gz``}; where all names end with "_0000", the results leave it out.
-
-    Args:
-        images: Files or folders of DICOM slices, or folders of these (their images/ where they have
-            one).
-        out: Folder for the label maps.
-        own_format: .nrrd and .mha for images of these formats.
-
-    Raises:
-        InputError: As `find_images`.
-    """
-    found = find_images(images)
-    suffix = channel_suffix([volume_stem(path) for path in found])
-    return {
-        path: out / f"{volume_stem(path).removesuffix(suffix)}{_ending(path, own_format)}"
-        for path in found
-    }
-
-
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Files and folders of DICOM slices as they are, other folders replaced by their volumes.
-
-    Raises:
-        InputError: When a path does not exist, a folder has no volume, or two results would have
-            the same name.
-    """
-    found: list[Path] = []
-    problems = []
-    for path in paths:
-        folder = path / "images" if (path / "images").is_dir() else path
-        inside = _volumes_in(folder)
-        if not path.exists():
-            problems.append(f"{path}: no such file or folder; a scan or a folder was expected.")
-        elif not inside:
-            problems.append(
-                f"{folder}: holds no scan; volumes or DICOM slices were expected there."
-            )
-        else:
-            found += inside
-            problems += folders_without_slices(folder) if inside != [folder] else []
-    # Not every disk tells upper from lower case.
-    names = [volume_stem(path).casefold() for path in found]
-    counts = Counter(names)
-    problems += [
-        f"{path}: another image is called {volume_stem(path)!r} too, so their results would "
-        "overwrite each other. Predict them into different folders."
-        for path, name in zip(found, names, strict=True)
-        if counts[name] > 1
-    ]
-    if problems:
-        raise InputError(problems)
-    return found
-
-
-def _volumes_in(path: Path) -> list[Path]:
-    if not path.is_dir() or any(is_dicom(entry) for entry in path.iterdir()):
-        return [path]
-    return sorted(filter(is_volume, path.iterdir()))
-
-
-def _spare_sources(run: Run, targets: Mapping[Path, Path]) -> None:
-    """Refuse to replace what was put in: scans, and the label maps that people have drawn."""
-    targets = {path: target for path, target in targets.items() if target.exists()}
-    if not targets:
-        return
-    sources = {
-        file.resolve()
-        for source in (*targets, *_sources(run))
-        for file in (files_below(source) if source.is_dir() else (source,))
-    }
-    problems = [
-        f"{target}: is an image to segment, or a file of the study; the result for {path} would "
-        "take its place. Choose another folder with --out."
-        for path, target in targets.items()
-        if target.resolve() in sources
-    ]
-    if problems:
-        raise InputError(problems)
-
-
-def _sources(run: Run) -> list[Path]:
-    """The files that the run's study was prepared from; none where the study is gone."""
-    with suppress(InputError):
-        store = open_store(run.store)
-        cases = [store.case(case_id) for case_id in store.ids]
-        return [path for case in cases for path in (case.source, case.label_source) if path]
-    return []
-
-
-def _ending(path: Path, own_format: bool) -> str:
-    return own_suffix(path) if own_format else ".nii.gz"
-
-
 def _beside(mask: Path, ending: str) -> Path:
     return mask.with_name(f"{volume_stem(mask)}{ending}")
 
@@ -253,6 +154,14 @@ def refuse_too_large(path: Path, run: Run, window: Window) -> None:
         )
 
 
+def _require_same_voxels(path: Path, image: Volume, mask: Path, result: Volume) -> None:
+    if image.shape != result.shape or not np.allclose(image.affine, result.affine, atol=1e-3):
+        raise InputError(
+            f"{mask}: is there already, but does not lie on the voxels of {path}; its own result "
+            "was expected. Delete it, or choose another folder with --out."
+        )
+
+
 @dataclass(frozen=True)
 class _Predictor:
     """What all images of one call have in common."""
@@ -267,22 +176,24 @@ class _Predictor:
     tell: Tell
 
     def kept(self, path: Path, mask: Path) -> Prediction | None:
-        """The label map of an earlier call; None where it or what was doubtful is missing."""
-        record_file = _beside(mask, ".doubts.json")
-        if not mask.exists() or not record_file.exists():
+        """The label map of an earlier call; None where it, or what was doubtful, is missing.
+
+        Raises:
+            InputError: When something is missing and the label map is that of another scan.
+        """
+        record_file, picture = _beside(mask, ".doubts.json"), _beside(mask, ".png")
+        if not mask.exists():
             return None
+        lacks_picture = self.pictures and not picture.exists()
+        if lacks_picture or not record_file.exists():
+            image, result = read_volume(path), read_label(mask)
+            _require_same_voxels(path, image, mask, result)
+        if not record_file.exists():
+            return None
+        if lacks_picture:
+            self._draw(image, result, mask)
         with read_record(record_file, PredictionRecord, "Delete it and predict again.") as record:
             doubts = tuple(Finding.from_json(doubt) for doubt in record["doubts"])
-        if self.pictures and not _beside(mask, ".png").exists():
-            image, result = read_volume(path), read_label(mask)
-            if image.shape != result.shape or not np.allclose(
-                image.affine, result.affine, atol=1e-3
-            ):
-                raise InputError(
-                    f"{mask}: is there already, but does not lie on the voxels of {path}; its own "
-                    "result was expected. Delete it, or choose another folder with --out."
-                )
-            self._draw(image, result, mask)
         return Prediction(mask, doubts, is_new=False)
 
     def predict(self, path: Path, mask: Path) -> Prediction:

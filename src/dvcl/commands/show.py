@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dvcl.commands.predict import find_images
+from dvcl.commands.targets import find_images
 from dvcl.datasets import load_folders, load_nnunet
 from dvcl.datasets.dataset import UNKNOWN, Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import read_label_table

@@ -1,0 +1,109 @@
+"""Which scans are to be segmented, and where their label maps go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dvcl.datasets.pairing import channel_suffix, folders_without_slices
+from dvcl.errors import InputError
+from dvcl.store import open_store
+from dvcl.studies.run import Run
+from dvcl.volume import is_volume, volume_stem
+from dvcl.volume.names import files_below, is_dicom, own_suffix
+
+
+def choose_targets(images: Sequence[Path], out: Path, own_format: bool = False) -> dict[Path, Path]:
+    """{image: ``out/<name>.nii.gz``}; where all names end with "_0000", the results leave it out.
+
+    Args:
+        images: Files or folders of DICOM slices, or folders of these (their images/ where they have
+            one).
+        out: Folder for the label maps.
+        own_format: .nrrd and .mha for images of these formats.
+
+    Raises:
+        InputError: As `find_images`.
+    """
+    found = find_images(images)
+    suffix = channel_suffix([volume_stem(path) for path in found])
+    return {
+        path: out / f"{volume_stem(path).removesuffix(suffix)}{_ending(path, own_format)}"
+        for path in found
+    }
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """Files and folders of DICOM slices as they are, other folders replaced by their volumes.
+
+    Raises:
+        InputError: When a path does not exist, a folder has no volume, or two results would have
+            the same name.
+    """
+    found: list[Path] = []
+    problems = []
+    for path in paths:
+        folder = path / "images" if (path / "images").is_dir() else path
+        inside = _volumes_in(folder)
+        if not path.exists():
+            problems.append(f"{path}: no such file or folder; a scan or a folder was expected.")
+        elif not inside:
+            problems.append(
+                f"{folder}: holds no scan; volumes or DICOM slices were expected there."
+            )
+        else:
+            found += inside
+            problems += folders_without_slices(folder) if inside != [folder] else []
+    # Not every disk tells upper from lower case.
+    names = [volume_stem(path).casefold() for path in found]
+    counts = Counter(names)
+    problems += [
+        f"{path}: another image is called {volume_stem(path)!r} too, so their results would "
+        "overwrite each other. Predict them into different folders."
+        for path, name in zip(found, names, strict=True)
+        if counts[name] > 1
+    ]
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _volumes_in(path: Path) -> list[Path]:
+    if not path.is_dir() or any(is_dicom(entry) for entry in path.iterdir()):
+        return [path]
+    return sorted(filter(is_volume, path.iterdir()))
+
+
+def spare_sources(run: Run, targets: Mapping[Path, Path]) -> None:
+    """Refuse to replace what was put in: scans, and the label maps that people have drawn."""
+    targets = {path: target for path, target in targets.items() if target.exists()}
+    if not targets:
+        return
+    sources = {
+        file.resolve()
+        for source in (*targets, *_sources(run))
+        for file in (files_below(source) if source.is_dir() else (source,))
+    }
+    problems = [
+        f"{target}: is an image to segment, or a file of the study; the result for {path} would "
+        "take its place. Choose another folder with --out."
+        for path, target in targets.items()
+        if target.resolve() in sources
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _sources(run: Run) -> list[Path]:
+    """The files that the run's study was prepared from; none where the study is gone."""
+    with suppress(InputError):
+        store = open_store(run.store)
+        cases = [store.case(case_id) for case_id in store.ids]
+        return [path for case in cases for path in (case.source, case.label_source) if path]
+    return []
+
+
+def _ending(path: Path, own_format: bool) -> str:
+    return own_suffix(path) if own_format else ".nii.gz"
