@@ -131,7 +131,7 @@ def test_every_flipped_bit_is_found(build_method, tmp_path):
         flipped[place // 8] ^= 1 << place % 8
         path.write_bytes(flipped)
         # In the name of the hash itself nothing else is changed.
-        if rb'\"sha256\":' in flipped:
+        if rb"\"sha256\":" in flipped:
             with pytest.raises(InputError, match="best.safetensors: "):
                 load_weights(path, build_method("supervised"))
     path.write_bytes(content)
