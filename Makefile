@@ -1,7 +1,7 @@
 # Everything needed is python3 (3.11 or newer) and make; the first target fetches the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check results clean
+.PHONY: help demo test check results niivue clean
 
 PYTHON ?= python3
 # Waiting threads must not spin: on a busy machine that makes torch many times slower.
@@ -9,6 +9,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VIEWER := src/dvcl/viewer/niivue
+NIIVUE ?= 0.69.0
 
 help: ## list the targets
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -30,6 +32,17 @@ check: $(INSTALLED) ## format, lint, types, import order, documented commands
 
 results: $(INSTALLED) ## write the pages of docs/results anew from docs/recorded
 	$(BIN)/python -m dvcl.commands.results docs
+
+# Tests compare the file with its hash; look at a page (`dvcl show`) before committing another one.
+niivue: ## fetch the script of the pages' viewer, its licences and its hash (needs npm and the network)
+	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	npm install --silent --ignore-scripts --omit=optional --prefix "$$folder" @niivue/niivue@$(NIIVUE); \
+	cd "$$folder/node_modules"; \
+	gzip -9 -n -c @niivue/niivue/dist/niivue.umd.js > $(CURDIR)/$(VIEWER)/niivue.umd.js.gz; \
+	printf '{"package": "@niivue/niivue", "version": "%s", "sha256": "%s"}\n' $(NIIVUE) \
+	  $$(sha256sum < @niivue/niivue/dist/niivue.umd.js | cut -d' ' -f1) > $(CURDIR)/$(VIEWER)/niivue.json; \
+	find . -iname 'license*' | LC_ALL=C sort | while read -r file; do \
+	  printf '== %s\n\n' "$$file"; cat "$$file"; echo; done > $(CURDIR)/$(VIEWER)/LICENSE-bundled.txt
 
 clean: ## remove the environment and the caches
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -30,6 +30,7 @@ ORDER = (
     "inference",
     "evaluation",
     "report",
+    "viewer",
     "recipe",
     "planning",
     "paper",

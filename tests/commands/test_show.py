@@ -124,7 +124,7 @@ def test_unusable_files_stay_in_the_montage(place, tmp_path):
         (("{scans}/labelled", "--label", "x.nii.gz"), "goes with a single scan"),
         (("{scans}/labelled", "--labelled", "{scans}/labelled"), "either a path"),
         (("{work}", "--case", "nobody"), "--case 'nobody': not among the 5 cases"),
-        (("{work}", "--out", "x.jpg"), "--out x.jpg: the name of a .png file"),
+        (("{work}", "--out", "x.jpg"), "--out x.jpg: the name of a .png or .html file"),
         (("{work}", "--window", "4", "3"), "--window 4 3: the lower one goes first"),
         ((), "which scans?"),
         (("{scans}/labels.json",), "labels.json"),

@@ -196,7 +196,11 @@ def show(
         typer.Option(help="Intensities from black to white; soft tissue for CT."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="PNG file; named after what is shown.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="PNG, or HTML for a page to scroll through; named after what is shown.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Draw one scan as a contact sheet, or a whole data set as a montage."""

@@ -97,7 +97,9 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Scans, or folders of scans.")],
     out: Annotated[Path, typer.Option(help="Folder for the label maps.")],
     fast: Fast = False,
-    pictures: Annotated[bool, typer.Option(help="Also write a picture of every case.")] = True,
+    pictures: Annotated[
+        bool, typer.Option(help="Also a picture of every case, and a page to scroll through some.")
+    ] = True,
     own_format: Annotated[
         bool, typer.Option("--own-format", help="NRRD or MHA for scans that are; else NIfTI.")
     ] = False,

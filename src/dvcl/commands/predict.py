@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 
+from dvcl.commands.predict_page import PredictionPage
 from dvcl.commands.targets import spare_sources
 from dvcl.datasets.checks import Finding
 from dvcl.errors import InputError
@@ -93,7 +94,8 @@ def predict_files(
             one.
         device: Where to predict.
         window: Instead of the recipe's.
-        pictures: Also write ``<name>.png``, the organs over three planes.
+        pictures: Also write ``<name>.png``, the organs over three planes, and a page to scroll
+            through scans, ``index.html``.
         skip_existing: Leave out images whose label map is there, with the doubts about it; a
             picture that lacks is made of the label map.
         progress: Called with (windows done, windows in all, case) along each case.
@@ -113,22 +115,26 @@ def predict_files(
             f"{run.folder}: has no record of what it was trained on, so scans are hardly doubted. "
             "Where its study is still there, the command that trained it adds the record."
         )
+    page = PredictionPage(run) if pictures else None
     predictor = _Predictor(
-        run, run.trained_method(device), device, window or run.recipe.window, pictures, seen,
+        run, run.trained_method(device), device, window or run.recipe.window, page, seen,
         progress, tell,
     )  # fmt: skip
     done: list[Prediction] = []
     problems: list[str] = []
     for path, target in targets.items():
         try:
-            kept = predictor.kept(path, target) if skip_existing else None
-            done.append(kept or predictor.predict(path, target))
+            earlier = predictor.kept(path, target) if skip_existing else None
+            done.append(earlier or predictor.predict(path, target))
         except InputError as error:
             problems += error.problems
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             problems.append(out_of_memory(f"{path}: segmenting it", error))
+    if page and targets:
+        kept = sum(not prediction.is_new for prediction in done)
+        page.write(next(iter(targets.values())).with_name("index.html"), kept)
     if problems:
         raise InputError(problems, f"{len(done)} of {len(targets)} images are segmented; not so:")
     return done
@@ -170,7 +176,7 @@ class _Predictor:
     method: Method
     device: torch.device
     window: Window
-    pictures: bool
+    page: PredictionPage | None
     seen: Seen
     progress: Progress | None
     tell: Tell
@@ -184,7 +190,7 @@ class _Predictor:
         record_file, picture = _beside(mask, ".doubts.json"), _beside(mask, ".png")
         if not mask.exists():
             return None
-        lacks_picture = self.pictures and not picture.exists()
+        lacks_picture = self.page is not None and not picture.exists()
         if lacks_picture or not record_file.exists():
             image, result = read_volume(path), read_label(mask)
             _require_same_voxels(path, image, mask, result)
@@ -230,8 +236,9 @@ class _Predictor:
         }
         # Before the label map: where that is, nothing is missing.
         write_json(_beside(mask, ".doubts.json"), record)
-        if self.pictures:
+        if self.page:
             self._draw(image, result, mask)
+            self.page.add(name, image, result, len(doubts))
         write_volume(mask, result)
         return Prediction(mask, doubts)
 

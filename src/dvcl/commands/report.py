@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dvcl.commands.report_cases import case_sections
 from dvcl.comparison.findings import baseline, paired
 from dvcl.errors import InputError
 from dvcl.evaluation.collapse import collapsed
@@ -19,12 +20,10 @@ from dvcl.report.cases import case_dots, case_table
 from dvcl.report.curves import training_curves, validation_curves
 from dvcl.report.differences import difference_table
 from dvcl.report.figures import png_bytes
-from dvcl.report.overlays import overlay_sheet
 from dvcl.report.tables import TextTable, comparison_table, percent
-from dvcl.studies.case_volumes import read_volumes
 from dvcl.studies.project import Project
 from dvcl.studies.run import Run, open_run
-from dvcl.studies.scored import SCORES, has_scores, is_scored, test_cases
+from dvcl.studies.scored import SCORES, has_scores, is_scored
 from dvcl.training.journal import Row, read_journal
 
 
@@ -50,22 +49,22 @@ def write_report(project: Project, title: str = "", about: Sequence[str] = ()) -
         html.table(comparison_table(summaries, sd=True)),
         *_differences(runs, summaries),
         html.heading("Every case"),
-        html.picture(
+        html.chart(
             png_bytes(case_dots(scores)),
             "A dot is one case, a bar the mean over the cases that have the organ. Dots at 0 are "
             "organs that were not found.",
         ),
         *(html.folded(f"Cases of {name}", html.table(case_table(scores[name]))) for name in runs),
-        html.heading("Worst and best case"),
-        *_pictures(runs, summaries),
+        html.heading("Worst, typical and best case"),
+        *case_sections(runs, summaries),
         html.heading("Training"),
         html.table(_runs_table(runs, journals)),
-        html.picture(
+        html.chart(
             png_bytes(validation_curves(journals)),
             "Mean Dice of the validation cases, measured on the prepared grid.",
         ),
         *(
-            html.picture(png_bytes(training_curves(rows, name)), f"Terms and Dice of {name}.")
+            html.chart(png_bytes(training_curves(rows, name)), f"Terms and Dice of {name}.")
             for name, rows in journals.items()
         ),
         html.heading("Settings and versions"),
@@ -154,31 +153,6 @@ def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> l
         html.heading("Is the difference real?"),
         html.table(difference_table(found, baseline(variants), collapsed(variants))),
     ]
-
-
-def _pictures(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:
-    """Worst and best case of the last run, as every run sees them."""
-    last = list(runs)[-1]
-    ranking = summaries[last].ranking
-    chosen = {"Worst": ranking[-1:], "Best": ranking[: len(ranking) > 1]}
-    sections = []
-    for kind, case_id in ((kind, case) for kind, cases in chosen.items() for case in cases):
-        case = next(case for case in test_cases(runs[last]) if case.id == case_id)
-        named = {
-            f"{name}: {100 * summaries[name].case_dice[case_id]:.1f} %": run
-            for name, run in runs.items()
-            if case_id in summaries[name].case_dice
-        }
-        shown = read_volumes(case, named)
-        sheet = overlay_sheet(
-            shown.image, shown.reference, shown.predictions, shown.labels, shown.modality
-        )
-        caption = (
-            f"{kind} case of {last}: {case_id}, with each run's mean Dice. White lines outline "
-            "the reference. Click to enlarge."
-        )
-        sections.append(html.picture(png_bytes(sheet), caption))
-    return sections
 
 
 def _runs_table(runs: Mapping[str, Run], journals: Mapping[str, Sequence[Row]]) -> TextTable:

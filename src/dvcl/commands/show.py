@@ -1,4 +1,4 @@
-"""Pictures of what goes in: one scan as a contact sheet, a whole data set as a montage."""
+"""What goes in, as pictures or pages: one scan as a contact sheet, a data set as a montage."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from dvcl.commands.show_page import write_montage_page, write_scan_page
 from dvcl.commands.targets import find_images
 from dvcl.datasets import load_folders, load_nnunet
 from dvcl.datasets.dataset import UNKNOWN, Case, Dataset, LabelTable, Modality, Role
@@ -25,6 +26,7 @@ from dvcl.studies.project import Progress, open_project
 from dvcl.volume import is_volume, volume_stem
 
 MAX_WORKERS = 4  # each holds one scan and its label
+SUFFIXES = (".png", ".html")
 NO_LABELS = LabelTable.from_mapping({1: "organ"})
 
 
@@ -56,8 +58,9 @@ def show(
 
     Args:
         subject: What to show.
-        out: A .png file; None takes the name of the case or of the data set, in this folder. The
-            second page of a montage is called X-2.png, and so on.
+        out: A .png file, or an .html page with the pictures and a viewer; None takes the name of
+            the case or of the data set and .png, in this folder. The second sheet of a montage is
+            called X-2.png, and so on.
         case: Id of one case.
         progress: Called as (done, total, case id) after each tile.
 
@@ -65,10 +68,10 @@ def show(
         The files written.
 
     Raises:
-        InputError: When ``out`` is no .png file, or there is no such case.
+        InputError: When ``out`` is neither, or there is no such case.
     """
-    if out is not None and out.suffix.lower() != ".png":
-        raise InputError(f"--out {out}: the name of a .png file was expected.")
+    if out is not None and out.suffix.lower() not in SUFFIXES:
+        raise InputError(f"--out {out}: the name of a .png or .html file was expected.")
     if case is not None and case not in subject.roles:
         near = ", ".join([*subject.roles][:3])
         raise InputError(
@@ -78,7 +81,11 @@ def show(
     if subject.is_alone or case is not None:
         name = case or next(iter(subject.roles))
         target = out or Path(f"{name}.png")
-        save_png(contact_sheet(subject.read(name)), target)
+        scan = subject.read(name)
+        if _is_page(target):
+            write_scan_page(target, scan)
+        else:
+            save_png(contact_sheet(scan), target)
         return [target]
     return _write_montage(subject, out or Path(f"{subject.name}.png"), progress)
 
@@ -200,12 +207,21 @@ def _write_montage(subject: Subject, out: Path, progress: Progress | None) -> li
                 progress(done, len(ids), tile.id)
     title = f"{subject.name}: {len(tiles)} scans; {subject.about}"
     organs = subject.organs if any(role != "unlabelled" for role in subject.roles.values()) else ()
+    tiles = mark_odd(tiles)
+    sheets = montages(tiles, organs, title)
+    if _is_page(out):
+        write_montage_page(out, title, tiles, sheets, subject.read)
+        return [out]
     written = []
-    for page, figure in enumerate(montages(mark_odd(tiles), organs, title), start=1):
+    for page, figure in enumerate(sheets, start=1):
         path = out if page == 1 else out.with_stem(f"{out.stem}-{page}")
         save_png(figure, path)
         written.append(path)
     return written
+
+
+def _is_page(out: Path) -> bool:
+    return out.suffix.lower() == ".html"
 
 
 def _tile(subject: Subject, case_id: str) -> Tile:

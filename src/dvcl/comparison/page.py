@@ -14,7 +14,7 @@ from dvcl.comparison.choice import UNCHOSEN, Chosen, hardest_organs
 from dvcl.comparison.cost import cost_reference, costs
 from dvcl.comparison.findings import Findings, file_title
 from dvcl.comparison.label_curves import LabelCurve
-from dvcl.comparison.pictures import sections_figure, worst_pictures
+from dvcl.comparison.pictures import case_scenes, sections_figure, worst_pictures
 from dvcl.comparison.records import RunRecord
 from dvcl.comparison.report_json import write_report_json
 from dvcl.comparison.setting_curves import setting_curves
@@ -26,6 +26,8 @@ from dvcl.report.costs import cost_table
 from dvcl.report.figures import png_bytes, save_figure
 from dvcl.report.method_curves import method_curves
 from dvcl.report.settings_curve import settings_curve
+from dvcl.viewer.scene import Scene
+from dvcl.viewer.section import MOST_SCENES, viewer
 
 
 def write_comparison_page(
@@ -49,10 +51,13 @@ def write_comparison_page(
     audits: dict[str, Audit] = {}
     said: dict[str, str] = {}
     sections = [html.heading(TITLE), html.table(across.overview)] if across.overview else []
+    scenes: list[Scene] = []
     for found in findings:
         said[found.title] = _answer(found)
         sections += [html.heading(found.title), html.text(said[found.title])]
         sections += _variants(folder, found) if found.variants else _group(folder, found, chosen)
+        if not found.variants and len(scenes) < MOST_SCENES:
+            scenes += case_scenes(found, chosen)
         sections += _cost(found)
         # Variants have the data of their group: told once.
         if found.base not in audits:
@@ -60,6 +65,8 @@ def write_comparison_page(
             sections += _audit(audits[found.base])
     for curve in across.labels:
         sections += _labels(folder, curve)
+    if scenes:
+        sections += [html.heading("Scroll through cases"), viewer(scenes[:MOST_SCENES])]
     sections += [
         html.heading("Settings and versions"),
         *(html.settings(_settings(r), f"Settings of {r.entry.title}") for r in records),
@@ -112,7 +119,7 @@ def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
 
 def _curve(path: Path, figure: Figure) -> html.Section:
     save_figure(figure, path)
-    return html.picture(
+    return html.chart(
         png_bytes(figure), "Mean over organs and test cases; bars: standard deviation over seeds."
     )
 
@@ -130,7 +137,7 @@ def _boxes(folder: Path, found: Findings) -> Iterator[html.Section]:
     }
     figure = organ_boxes(scores)
     save_figure(figure, folder / f"boxes, {found.file_title}")
-    yield html.picture(png_bytes(figure), "Dice of every test case, those of all seeds together.")
+    yield html.chart(png_bytes(figure), "Dice of every test case, those of all seeds together.")
 
 
 def _curves(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
@@ -154,7 +161,7 @@ def _curves(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Sect
         ),
     ):
         save_figure(figure, folder / f"{kind}, {found.file_title}")
-        yield html.picture(png_bytes(figure), caption)
+        yield html.chart(png_bytes(figure), caption)
 
 
 def _cost(found: Findings) -> list[html.Section]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from matplotlib.figure import Figure
 
@@ -28,12 +30,14 @@ from dvcl.report.tables import percent
 from dvcl.studies.case_volumes import read_volumes
 from dvcl.studies.run import open_run
 from dvcl.studies.scored import test_cases
+from dvcl.viewer.scene import Scene, case_scene
+
+Drawn = TypeVar("Drawn")
 
 
 def sections_figure(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
     """One case in three sections and in space, also as PNG and PDF."""
-    scored = {score.case for records in found.runs.values() for r in records for score in r.scores}
-    case = chosen.case if chosen.case in scored else typical_case(found)
+    case = _typical(found, chosen)
     why = (
         "" if case == chosen.case else f", the median case of {by_dice(found)[0]}, the best method"
     )
@@ -67,13 +71,29 @@ def worst_pictures(found: Findings, chosen: Chosen) -> Iterator[html.Section]:
         yield html.picture(small_png_bytes(sheet), caption)
 
 
+def case_scenes(found: Findings, chosen: Chosen) -> list[Scene]:
+    """The case of `sections_figure` and the worst one, to scroll through; fewer if not on disk."""
+    cases = dict.fromkeys([_typical(found, chosen), worst_cases(found)[0]])
+    methods = shown_methods(found, chosen.methods)
+    drawn = (
+        _drawn(partial(case_scene, f"{case}, {found.title}"), found, case, methods, ": ")
+        for case in cases
+    )
+    return [scene for scene in drawn if not isinstance(scene, str)]
+
+
+def _typical(found: Findings, chosen: Chosen) -> str:
+    scored = {score.case for records in found.runs.values() for r in records for score in r.scores}
+    return chosen.case if chosen.case in scored else typical_case(found)
+
+
 def _drawn(
-    draw: Callable[..., Figure],
+    draw: Callable[..., Drawn],
     found: Findings,
     case_id: str,
     methods: Sequence[str],
     between: str,
-) -> Figure | str:
+) -> Drawn | str:
     """What each method's first seed made of a case, or why that cannot be shown.
 
     In the columns' names, ``between`` stands before the Dice of the very run that is shown.

@@ -51,7 +51,7 @@ def write_inspection(folder: Path, found: Inspection) -> Path:
         ("features", "Feature space"),
         ("distances", "Distances between and within classes"),
     ):
-        sections += [html.heading(title), html.picture(png_bytes(figures[name]), captions[name])]
+        sections += [html.heading(title), html.chart(png_bytes(figures[name]), captions[name])]
     sections += [
         html.heading("Settings"),
         *(html.settings(run.settings, f"Settings of {name}") for name, run in found.runs.items()),

@@ -12,7 +12,13 @@ from matplotlib.figure import Figure
 
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.report.figures import QUIET
-from dvcl.report.overlays import draw_organs, draw_slice, outline_organs, show_case
+from dvcl.report.overlays import (
+    REFERENCE,
+    draw_organs,
+    draw_slice,
+    outline_organs,
+    show_case,
+)
 from dvcl.report.panels import (
     GAP_IN,
     LEGEND_ROW_IN,
@@ -56,13 +62,13 @@ def case_sheet(
         InputError: When a volume lies on another grid or holds unknown integers.
     """
     shown = show_case(
-        image, {"Reference": reference} | dict(predictions), labels, modality, MARGIN_MM
+        image, {REFERENCE: reference} | dict(predictions), labels, modality, MARGIN_MM
     )
     organs = np.zeros(shown.pixels.shape, bool)
     for classes in shown.classes.values():
         organs |= classes > 0
     camera = camera_for(organs, shown.spacing_mm)
-    first = shown.classes["Reference"]
+    first = shown.classes[REFERENCE]
     cuts = best_sections(first)
     _, down, across = (n * mm for n, mm in zip(first.shape, shown.spacing_mm, strict=True))
     figure, panels = _lay_out((down, across), len(cuts), camera, list(shown.classes), labels.organs)

@@ -1,4 +1,4 @@
-"""One self-contained page: styles inside, pictures as base64, opens offline and can be mailed."""
+"""One self-contained page: styles, script and pictures inside, opens offline and can be mailed."""
 
 from __future__ import annotations
 
@@ -41,13 +41,15 @@ def write_page(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>
-{resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")}</style>
+{_packaged("page.css")}</style>
 </head>
 <body>
 <main>
 <header><h1>{escape(title)}</h1>{lead}</header>
 {chr(10).join(sections)}
 </main>
+<script>
+{_packaged("page.js")}</script>
 </body>
 </html>
 """,
@@ -87,6 +89,11 @@ def table(table: TextTable) -> Section:
     )
 
 
+def chart(png: bytes | Path, caption: str) -> Section:
+    """A picture of lines and letters on white, which dark pages show light on dark."""
+    return _figure(png, caption, "chart")
+
+
 def picture(png: bytes | Path, caption: str) -> Section:
     """A PNG picture, given as bytes or file, with a caption that also serves screen readers.
 
@@ -95,6 +102,10 @@ def picture(png: bytes | Path, caption: str) -> Section:
     Raises:
         ValueError: When it is no PNG.
     """
+    return _figure(png, caption, "picture")
+
+
+def _figure(png: bytes | Path, caption: str, kind: str) -> Section:
     data = png if isinstance(png, bytes) else png.read_bytes()
     if not data.startswith(PNG_SIGNATURE):
         raise ValueError(f"not a PNG picture: it starts with {data[:8]!r}")
@@ -102,7 +113,7 @@ def picture(png: bytes | Path, caption: str) -> Section:
     width = round(int.from_bytes(data[16:20]) * 96 / DPI)
     source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
     return Section(
-        '<figure><label class="zoom"><input type="checkbox" aria-label="Full size">'
+        f'<figure class="{kind}"><label class="zoom"><input type="checkbox" aria-label="Full size">'
         f'<img width="{width}" src="{source}" alt="{escape(caption)}"></label>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
@@ -126,6 +137,10 @@ def folded(title: str, *sections: Section) -> Section:
     """Sections behind a line that opens them."""
     inner = "\n".join(sections)
     return Section(f"<details><summary>{escape(title)}</summary>\n{inner}\n</details>")
+
+
+def _packaged(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,6 +24,9 @@ DISPLAY_ORIENTATION = "LPI"
 SOFT_TISSUE_HU = (-160.0, 240.0)
 MR_PERCENTILES = (0.5, 99.5)
 MARGIN_MM = 30.0
+REFERENCE = "Reference"  # the name of its column
+
+Box = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -30,16 +34,26 @@ class Shown:
     """A case turned to the reader and cropped to its organs.
 
     Attributes:
-        pixels: (D, H, W) intensities in display orientation, clipped to the window.
+        image: In display orientation.
         classes: uint8 class indices on the same voxels, by the name of the label map.
-        spacing_mm: (z, y, x).
         window: Intensities shown from black to white.
+        box: The voxels in display orientation that are left.
     """
 
-    pixels: np.ndarray
+    image: Volume
     classes: dict[str, np.ndarray]
-    spacing_mm: tuple[float, float, float]
-    window: Sequence[float]
+    window: tuple[float, float]
+    box: Box
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """(z, y, x)."""
+        return self.image.spacing_mm
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """(D, H, W) intensities, clipped to the window."""
+        return self.image.array.clip(*self.window)
 
 
 def overlay_sheet(
@@ -67,7 +81,7 @@ def overlay_sheet(
     Raises:
         InputError: When a volume lies on another grid or holds unknown integers.
     """
-    named = ({"Reference": reference} if reference else {}) | dict(predictions)
+    named = ({REFERENCE: reference} if reference else {}) | dict(predictions)
     shown = show_case(image, named, labels, modality)
     columns = shown.classes or {"Image": np.zeros(shown.pixels.shape, np.uint8)}
     figure, panels = lay_out(shown.pixels.shape, shown.spacing_mm, list(columns), labels.organs)
@@ -100,9 +114,22 @@ def show_case(
     for classes in columns.values():
         organs |= classes > 0
     box = _box(organs, turned.spacing_mm, margin_mm)
-    window = SOFT_TISSUE_HU if modality == "CT" else np.percentile(turned.array, MR_PERCENTILES)
     cropped = {name: classes[box] for name, classes in columns.items()}
-    return Shown(turned.array[box].clip(*window), cropped, turned.spacing_mm, window)
+    window = SOFT_TISSUE_HU if modality == "CT" else percentile_window(turned.array)
+    return Shown(crop(turned, box), cropped, window, box)
+
+
+def percentile_window(values: np.ndarray) -> tuple[float, float]:
+    """What shows most of an MR; never empty, also where all values are one."""
+    low, high = (float(value) for value in np.percentile(values, MR_PERCENTILES))
+    return (low, high) if low < high else (low, low + 1)
+
+
+def crop(volume: Volume, box: Box) -> Volume:
+    """The voxels of a box, whose slices begin at 0 or behind, at their place in the patient."""
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [side.start for side in reversed(box)]
+    return Volume(volume.array[box], affine)
 
 
 def _displayed(name: str, volume: Volume, image: Volume, labels: LabelTable) -> np.ndarray:
@@ -112,7 +139,7 @@ def _displayed(name: str, volume: Volume, image: Volume, labels: LabelTable) -> 
     return orient(Volume(classes, volume.affine), DISPLAY_ORIENTATION).array
 
 
-def _box(organs: np.ndarray, spacing_mm: Sequence[float], margin_mm: float) -> tuple[slice, ...]:
+def _box(organs: np.ndarray, spacing_mm: Sequence[float], margin_mm: float) -> Box:
     """Bounding box of a mask with a margin, within the volume; all of it for an empty mask."""
     box = []
     for axis, step in enumerate(spacing_mm):

@@ -16,8 +16,9 @@ from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
 from dvcl.report.overlays import (
     DISPLAY_ORIENTATION,
-    MR_PERCENTILES,
     SOFT_TISSUE_HU,
+    Box,
+    percentile_window,
     richest_slices,
 )
 from dvcl.store import StoredCase
@@ -74,7 +75,7 @@ class Scan:
         return [min(round(place * part.step), size - 1) for place, part, size in places]
 
     @property
-    def box(self) -> tuple[slice, ...]:
+    def box(self) -> Box:
         """Body and organs with a margin: outside is nothing but air."""
         steps = coarse_steps(self.image)
         box = []
@@ -206,15 +207,10 @@ def _scan(
     turned = orient(image, DISPLAY_ORIENTATION)
     coarse = turned.array[coarse_steps(turned)]
     if window is None:
-        window = SOFT_TISSUE_HU if modality == "CT" else _percentiles(coarse)
+        window = SOFT_TISSUE_HU if modality == "CT" else percentile_window(coarse)
     # Prepared CT has air at 0, as MR.
     kind: Modality = modality if rest["unit"] == "HU" else "MR"
     body = body_mask(coarse, kind)
     return Scan(
         image=turned, classes=classes, window=window, body=body, geometry=image.geometry, **rest
     )
-
-
-def _percentiles(values: np.ndarray) -> Window:
-    low, high = (float(value) for value in np.percentile(values, MR_PERCENTILES))
-    return (low, high) if low < high else (low, low + 1)
