@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from dvcl.commands.demo import SHARES, recipe_of
-from dvcl.commands.demo_words import explain
+from dvcl.commands.demo_words import explain, outcome
+
+SEEN = {"liver": [9000] * 4, "gallbladder": [200] * 4}
 
 
 def make_run(folder, name, steps):
@@ -36,21 +38,35 @@ def summary(dice, missed=0):
 )
 def test_the_first_sentence_says_which_network_scored_higher(tmp_path, supervised, dvcl, said):
     runs = {"supervised": make_run(tmp_path, "s", 1200), "dvcl": make_run(tmp_path, "d", 420)}
-    about = explain(runs, {"supervised": summary(supervised), "dvcl": summary(dvcl)})
-    assert said in about[0]
+    scores = {"supervised": summary(supervised), "dvcl": summary(dvcl)}
+    first = outcome(runs, scores)
+    assert said in first
     if supervised > dvcl:
-        assert "420 steps where supervised training had 1200" in about[0]
-    assert "4 labelled" in about[1]
-    assert "20 unlabelled" in about[1]
-    assert "supervised 2.0 minutes, dvcl 2.0 minutes" in about[1]
-    assert "Every organ was found" in about[3]
+        assert "420 steps where supervised training had 1200" in first
+    about = "".join(explain(runs, scores, SEEN))
+    assert first in about
+    assert "4 labelled" in about
+    assert "20 unlabelled" in about
+    assert "supervised 2.0 minutes, dvcl 2.0 minutes" in about
+    assert "Every organ was found" in about
 
 
-def test_missed_organs_are_named_with_their_number(tmp_path):
+@pytest.mark.parametrize(
+    ("voxels", "size", "why"),
+    [
+        ([0, 0, 900, 1100], "1000", "only 2 of 4 labelled patients have it"),
+        ([40, 50, 60, 70], "55", "it is small"),
+        ([900, 900, 900, 900], "900", "too few steps"),
+        ([0, 0, 0, 0], "–", "no labelled patient has it"),
+    ],
+)
+def test_missed_organs_are_told_with_what_training_saw_of_them(tmp_path, voxels, size, why):
     runs = {"supervised": make_run(tmp_path, "s", 1200), "dvcl": make_run(tmp_path, "d", 420)}
-    about = explain(runs, {"supervised": summary(0.7, missed=2), "dvcl": summary(0.7)})
-    assert "supervised missed gallbladder (2)" in about[3]
-    assert "dvcl missed" not in about[3]
+    scores = {"supervised": summary(0.7, missed=2), "dvcl": summary(0.7)}
+    about = "".join(explain(runs, scores, SEEN | {"gallbladder": voxels}))
+    assert '<th scope="row">gallbladder</th><td>2</td><td>0</td>' in about
+    assert f"<td>{size}</td><td>{why}" in about
+    assert 'scope="row">liver' not in about
 
 
 def test_each_method_gets_its_share_of_the_steps():

@@ -64,7 +64,7 @@ def test_everything_is_escaped(tmp_path, png):
         html.heading(NASTY, level=3),
         title=NASTY,
     )
-    assert "script" not in outline.tags
+    assert outline.tags.count("script") == 1, "the page's own"
     assert outline.words.count(NASTY) == 17
     assert ("alt", NASTY) in outline.attributes
 
@@ -72,7 +72,7 @@ def test_everything_is_escaped(tmp_path, png):
 def test_nothing_is_loaded_from_elsewhere(tmp_path, png):
     page(tmp_path, html.picture(png, "A picture"))
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert not re.search(r"https?:|@import|url\(|<link|<script", text)
+    assert not re.search(r"https?:|@import|url\(|<link|<script ", text)
 
 
 def test_pictures_are_inside_whole(tmp_path, png):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dvcl.commands.console import bars, console, training_bar
-from dvcl.commands.demo_words import explain
+from dvcl.commands.demo_words import explain, labelled_voxels, outcome
 from dvcl.commands.evaluate import evaluate_run
 from dvcl.commands.report import write_report
 from dvcl.commands.train import train_run
@@ -64,8 +64,8 @@ def run_demo(folder: Path, device: str = "auto", changes: tuple[str, ...] = ()) 
             scores = evaluate_run(runs[method], device=chosen, progress=bar(f"Testing {method}"))
         summaries[method] = summarise(scores)
     console.print(to_rich(comparison_table(summaries)))
-    about = explain(runs, summaries)
-    console.print(about[0])
+    console.print(outcome(runs, summaries))
+    about = explain(runs, summaries, labelled_voxels(runs["supervised"]))
     page = write_report(project, "Phantom abdomen: supervised and DVCL in as much time", about)
     console.print(f"Open [bold]{page}[/bold] in a browser.")
     return page

@@ -2,37 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import numpy as np
 
 from dvcl.evaluation.summary import Summary
+from dvcl.report.html import Section, heading, table, text
+from dvcl.report.tables import TextTable
+from dvcl.store import open_store
 from dvcl.studies.run import Run
 from dvcl.training.journal import read_journal
 
 # Percent points below which two runs of one seed are not told apart.
 ALIKE = 1.0
 
+# Voxels below which an organ is small: a ball of seven voxels across.
+FEW_VOXELS = 180
 
-def explain(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[str]:
-    """Paragraphs for the page: who did better and why, what was trained, what numbers mean.
+NUMBERS = """Dice says how much of an organ's voxels reference and prediction share: 100 is a
+perfect match, 0 an organ that was not found. HD95 is how far apart their surfaces lie, in mm,
+all but the worst 5 % of them: less is better. Large round organs such as the liver come first;
+thin or small ones such as the adrenal glands need many more steps."""
+
+MISSED = """A network answers with the likeliest class of every voxel. An organ of few voxels,
+seen in few patches, is likelier to be background nearly everywhere until it has been seen often
+enough, so it is left out altogether rather than drawn badly. Below, "Scroll through the scans"
+shows where: choose a method under "Organs of" and tick "differences from the reference"."""
+
+NEXT = """Look at the worst case below before you trust a mean. Then try more of the same, with
+`dvcl demo --out longer --set training.iterations=5000`: does the order of the two methods
+change?
+
+For your own scans: `dvcl check` says what is wrong with a folder, `dvcl show` with the option
+`--out scans.html` lets you scroll through it, and the three commands of the README train,
+predict and score. Organs that are missed there want, in this order, more steps, more labelled
+patients that have the organ, and voxels fine enough for it (`dvcl plan` proposes them)."""
+
+
+def explain(
+    runs: Mapping[str, Run], summaries: Mapping[str, Summary], seen: Mapping[str, Sequence[int]]
+) -> list[Section]:
+    """The beginning of the page: what was trained on what, what numbers mean, what comes next.
 
     Args:
         runs: "supervised" and "dvcl", trained.
         summaries: Their scores.
+        seen: As `labelled_voxels` has it.
     """
     return [
-        _outcome(runs, summaries),
-        _setting(runs),
-        "Dice says how much of an organ's voxels reference and prediction share: 100 is a perfect "
-        "match, 0 an organ that was not found. HD95 is how far apart their surfaces lie, in mm, "
-        "all but the worst 5 % of them: less is better. Large round organs such as the liver come "
-        "first; thin or small ones such as the adrenal glands need many more steps.",
-        _missed(summaries),
-        "Next: your own scans, with the three commands of the README; or more of this, with "
-        "`dvcl demo --out longer --set training.iterations=5000`.",
+        heading("What this is"),
+        text(outcome(runs, summaries)),
+        heading("What was trained on what", 3),
+        text(_setting(runs)),
+        heading("What the numbers mean", 3),
+        text(NUMBERS),
+        heading("Why an organ is missed", 3),
+        *_missed(summaries, seen),
+        heading("What to do next", 3),
+        text(NEXT),
     ]
 
 
-def _outcome(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
+def labelled_voxels(run: Run) -> dict[str, list[int]]:
+    """By organ, how many voxels of the prepared grid it has in every labelled patient."""
+    store = open_store(run.store)
+    labels = [store.case(case_id).label for case_id in run.split.labelled]
+    counts = [
+        np.bincount(label.ravel(), minlength=run.labels.classes)
+        for label in labels
+        if label is not None
+    ]
+    return {
+        organ: [int(count[index]) for count in counts]
+        for index, organ in enumerate(run.labels.organs, start=1)
+    }
+
+
+def outcome(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
     """Who did better in as much time, in a plain sentence."""
     dice = {name: 100 * summary.mean_dice for name, summary in summaries.items()}
     gain = dice["dvcl"] - dice["supervised"]
@@ -73,16 +120,43 @@ def _minutes(run: Run) -> float:
     return float(sum(row["seconds"] for row in rows)) / 60
 
 
-def _missed(summaries: Mapping[str, Summary]) -> str:
-    """Organs that were missed in some patient, and why that happens."""
-    said = []
-    for name, summary in summaries.items():
-        missed = [f"{organ.organ} ({organ.missed})" for organ in summary.organs if organ.missed]
-        if missed:
-            said.append(f"{name} missed {', '.join(missed)}")
-    if not said:
-        return "Every organ was found in every patient."
-    return (
-        f"In some patients (their number in brackets) {'; '.join(said)}. What is missed is small: "
-        f"at voxels of 5 mm it is a handful of voxels, which short training has seen seldom."
+def _missed(summaries: Mapping[str, Summary], seen: Mapping[str, Sequence[int]]) -> list[Section]:
+    """Organs that were missed in some patient, with what the trainings saw of them."""
+    missed = {
+        organ: [_times(summary, organ) for summary in summaries.values()]
+        for organ in seen
+        if any(_times(summary, organ) for summary in summaries.values())
+    }
+    if not missed:
+        return [text("Every organ was found in every patient.")]
+    rows = tuple(
+        (organ, *map(str, times), _middle(seen[organ]), _why(seen[organ]))
+        for organ, times in missed.items()
     )
+    columns = ("Organ", *(f"missed by {name}" for name in summaries), "voxels", "likely because")
+    caption = (
+        "In how many test patients not one voxel was found; and the organ's size in labelled "
+        "patients, median over those that have it, in voxels of the trainings' grid."
+    )
+    return [text(MISSED), table(TextTable(columns, rows, caption))]
+
+
+def _times(summary: Summary, organ: str) -> int:
+    return sum(found.missed for found in summary.organs if found.organ == organ)
+
+
+def _middle(voxels: Sequence[int]) -> str:
+    present = [count for count in voxels if count]
+    return f"{median(present):.0f}" if present else "–"
+
+
+def _why(voxels: Sequence[int]) -> str:
+    """The plainest reason that the labelled patients show."""
+    present = [count for count in voxels if count]
+    if not present:
+        return "no labelled patient has it"
+    if len(present) < len(voxels):
+        return f"only {len(present)} of {len(voxels)} labelled patients have it"
+    if median(present) < FEW_VOXELS:
+        return "it is small: patches seldom hold much of it"
+    return "too few steps: it is neither rare nor small"

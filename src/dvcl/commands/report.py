@@ -27,13 +27,13 @@ from dvcl.studies.scored import SCORES, has_scores, is_scored
 from dvcl.training.journal import Row, read_journal
 
 
-def write_report(project: Project, title: str = "", about: Sequence[str] = ()) -> Path:
+def write_report(project: Project, title: str = "", about: Sequence[html.Section] = ()) -> Path:
     """Write ``report/index.html``: the answer, every case, pictures, training, settings.
 
     Args:
         project: Of which every scored run is shown.
         title: Of the page.
-        about: Paragraphs that stand first, for readers who are new to all this.
+        about: Sections that stand first, for readers who are new to all this.
 
     Raises:
         InputError: When no run has been evaluated.
@@ -43,7 +43,7 @@ def write_report(project: Project, title: str = "", about: Sequence[str] = ()) -
     summaries = {name: summarise(rows) for name, rows in scores.items()}
     journals = {name: read_journal(run.folder / "journal.jsonl") for name, run in runs.items()}
     sections = [
-        *([html.heading("What this is"), html.text("\n\n".join(about))] if about else []),
+        *about,
         html.heading("Result"),
         html.text(_result(runs, summaries)),
         html.table(comparison_table(summaries, sd=True)),

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from matplotlib.figure import Figure
-
 from dvcl.comparison.choice import (
     Chosen,
     by_dice,
@@ -73,7 +71,7 @@ def worst_pictures(found: Findings, chosen: Chosen) -> Iterator[html.Section]:
 
 def case_scenes(found: Findings, chosen: Chosen) -> list[Scene]:
     """The case of `sections_figure` and the worst one, to scroll through; fewer if not on disk."""
-    cases = dict.fromkeys([_typical(found, chosen), worst_cases(found)[0]])
+    cases = dict.fromkeys([_typical(found, chosen), *worst_cases(found)[:1]])
     methods = shown_methods(found, chosen.methods)
     drawn = (
         _drawn(partial(case_scene, f"{case}, {found.title}"), found, case, methods, ": ")

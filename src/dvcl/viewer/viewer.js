@@ -23,6 +23,7 @@
 
   function choice(name, options, chosen, onchange) {
     const list = make("select", {}, ...options.map((text) => make("option", {}, text)));
+    list.setAttribute("aria-label", name);
     list.selectedIndex = chosen;
     list.onchange = () => onchange(list.selectedIndex);
     return make("label", { hidden: options.length < 2 }, name, list);
@@ -94,6 +95,7 @@
         + "here (z, y, x); volumes are those of the file.";
       this.paint();
       this.niivue.createOnLocationChange();
+      this.name = this.cases[index].dataset.title;
     }
 
     // NiiVue takes the colours of labels from a table; hidden organs are transparent there.
@@ -169,6 +171,7 @@
 
     slider(name, part, then = () => {}) {
       const range = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: part.opacity });
+      range.setAttribute("aria-label", name);
       range.oninput = () => {
         part.opacity = range.valueAsNumber;
         then(part.opacity);
