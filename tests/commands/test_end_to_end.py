@@ -84,6 +84,9 @@ def test_train_predict_evaluate_report(study: Path, run: Run) -> None:
     page = (work / "report" / "index.html").read_text()
     assert "left adrenal gland" in page
     assert not re.search(r'(src|href)="http', page), "the page must open offline"
+    worst, best = re.findall(r'class="scene" data-title="(\w+: phantom_\d+)"', page)
+    assert worst.startswith("Worst")
+    assert best.startswith("Best")
 
 
 def test_a_run_keeps_the_precision_that_was_measured_and_misses_no_new_setting(
@@ -166,6 +169,7 @@ def test_prediction_lies_on_the_voxels_of_any_scan(study: Path, run: Run, tmp_pa
     values = set(np.unique(read_label(out / "ödd scan.nii.gz").array).tolist())
     assert values <= set(range(14))
     assert (out / "ödd scan.png").stat().st_size > 0
+    assert 'class="scene" data-title="ödd scan"' in (out / "index.html").read_text()
 
 
 def test_a_sheared_scan_is_not_segmented(study: Path, run: Run, tmp_path: Path) -> None:
@@ -258,6 +262,7 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
     (sections,) = folder.glob("sections, work, duel, phantom_*.pdf")
     assert f"One case: {sections.stem.rpartition(', ')[2]}" in page
     assert "were compared, by their voxels and by look" in page
+    assert 'class="scene" data-title="phantom_' in page
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert [row["seeds"] for row in report["groups"][0]["rows"]] == [[0, 1], [0, 1]]
     before = {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")}

@@ -1,5 +1,6 @@
 """`dvcl show`: every kind of path, one case of several, and paths that are none of these."""
 
+import re
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from dvcl.datasets.phantom import make_phantom
 from dvcl.studies.project import prepare
 from dvcl.volume import Volume, read_volume, write_volume
 
+SCENE = re.compile(r'class="scene" data-title="(.*?)"')
 COARSE = ("preprocessing.spacing_mm=[12.0, 10.0, 10.0]",)
 
 
@@ -80,6 +82,28 @@ def test_a_scan_with_its_label_from_the_command_line(place, tmp_path, capsys):
         cli.main()
     assert capsys.readouterr().out.strip() == str(tmp_path / "c.png")
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_has_the_picture_and_scans_to_scroll_through(place, tmp_path):
+    subject = subject_of_path(place / "work")
+    page = tmp_path / "one.html"
+    assert show(subject, page, case="phantom_0001") == [page]
+    assert SCENE.findall(page.read_text()) == ["phantom_0001"]
+    assert "data:image/png" in page.read_text()
+    page = tmp_path / "all.html"
+    assert show(subject, page) == [page]
+    text = page.read_text()
+    labelled_first = ["phantom_0001", "phantom_0004", "phantom_0005", "phantom_0002"]
+    assert SCENE.findall(text) == [*labelled_first, "phantom_0003"]
+    assert '<th scope="row">phantom_0002</th><td>unlabelled</td>' in text
+
+
+def test_a_page_holds_some_scans_of_many(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("dvcl.commands.show_page.MOST_SCENES", 2)
+    show(subject_of_path(place / "work"), tmp_path / "all.html")
+    text = (tmp_path / "all.html").read_text()
+    assert "2 of 5 scans are in this page: those marked first, then labelled ones." in text
+    assert len(SCENE.findall(text)) == 2
 
 
 def test_a_data_set_from_the_command_line(place, tmp_path, capsys):

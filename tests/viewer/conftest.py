@@ -6,7 +6,7 @@ import pytest
 
 # As root a browser has no sandbox; without a graphics card it draws in software.
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-PATIENCE_MS = 20_000  # a busy machine
+PATIENCE_MS = 60_000  # a busy machine
 
 
 @pytest.fixture(scope="session")

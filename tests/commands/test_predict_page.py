@@ -1,0 +1,58 @@
+"""The page beside predicted label maps."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dvcl.commands.predict_page import PredictionPage
+from dvcl.datasets.dataset import LabelTable
+from dvcl.volume import Volume
+
+LABELS = LabelTable.from_mapping({2: "liver", 5: "spleen", 9: "aorta"})
+SCENE = re.compile(r'class="scene" data-title="(.*?)"')
+AFFINE = np.diag([2.0, 2, 5, 1])
+
+
+@pytest.fixture
+def page():
+    recipe = SimpleNamespace(name="small-ct")
+    return PredictionPage(
+        SimpleNamespace(labels=LABELS, method="dvcl", modality="CT", recipe=recipe, seed=3)
+    )
+
+
+def add(page, name, values):
+    """A scan in which each of these label integers has ten voxels."""
+    result = np.zeros((6, 6, 6), np.uint8)
+    result.ravel()[: 10 * len(values)] = np.repeat(values, 10)
+    page.add(name, Volume(np.zeros((6, 6, 6), np.int16), AFFINE), Volume(result, AFFINE))
+
+
+def test_scans_with_missing_organs_come_first_and_the_page_is_bounded(page, tmp_path):
+    for number in range(6):
+        add(page, f"whole{number}", [2, 5, 9])
+    add(page, "one missing", [2, 9])
+    add(page, "all missing", [])
+    add(page, "another one missing", [5, 9])
+    page.write(tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text()
+    assert SCENE.findall(text) == [
+        "all missing", "one missing", "another one missing", "whole0", "whole1", "whole2",
+    ]  # fmt: skip
+    assert "6 of 9 scans are in this page" in text
+    row = "<td>2 of 3</td><td>0.2</td><td>–</td><td>0.2</td>"
+    assert f'<th scope="row">one missing</th>{row}' in text
+    assert text.count('<th scope="row">') == 9
+
+
+def test_label_maps_of_earlier_calls_are_told(page, tmp_path):
+    add(page, "a", [2])
+    page.write(tmp_path / "index.html", skipped=4)
+    assert "4 label maps were there before this call" in (tmp_path / "index.html").read_text()
+
+
+def test_no_scan_no_page(page, tmp_path):
+    page.write(tmp_path / "index.html", skipped=4)
+    assert not (tmp_path / "index.html").exists()
