@@ -92,7 +92,7 @@
       this.niivue.setRenderAzimuthElevation(...CAMERA);
       this.niivue.scene.crosshairPos = this.niivue.mm2frac(scene.start_mm);
       this.how.textContent = HOW + `Voxels are ${scene.spacing_mm.map((mm) => mm.toFixed(1)).join(" x ")} mm `
-        + "here (z, y, x); volumes are those of the file.";
+        + "here (z, y, x); volumes are those of the file. This page holds scans: pass it on as you would them.";
       this.paint();
       this.niivue.createOnLocationChange();
       this.name = this.cases[index].dataset.title;
