@@ -62,7 +62,8 @@
         isRadiologicalConvention: true, sagittalNoseLeft: true, isSliceMM: true, multiplanarLayout: 2,
         multiplanarShowRender: 1, sliceType: VIEWS["planes and 3-D"], isOrientationTextVisible: true,
         isCornerOrientationText: true, multiplanarPadPixels: 6, backColor: [0, 0, 0, 1],
-        crosshairWidth: 0.4, crosshairWidthUnit: "mm", crosshairColor: [1, 1, 1, 0.5],
+        crosshairWidth: 0.1, crosshairWidthUnit: "percent", crosshairColor: [1, 1, 1, 0.5],
+        fontColor: [1, 1, 1, 1],
         clipPlaneColor: [0, 0, 0, 0], scrollRequiresFocus: true, dragAndDropEnabled: false,
         logLevel: "error", loadingText: "",
       });
