@@ -14,7 +14,7 @@ SEEN = {"liver": [9000] * 4, "gallbladder": [200] * 4}
 def make_run(folder, name, steps):
     folder = folder / name
     folder.mkdir()
-    row = {"kind": "step", "iteration": 1, "seconds": 120.0}
+    row = {"kind": "step", "iteration": 1, "terms": {}, "rate": 0.1, "seconds": 120.0}
     (folder / "journal.jsonl").write_text(f"{json.dumps(row)}\n")
     training = SimpleNamespace(iterations=steps, unlabelled_from=0.6)
     split = SimpleNamespace(labelled="abcd", unlabelled="e" * 20, test="fghijk")

@@ -23,28 +23,29 @@ def page():
     )
 
 
-def add(page, name, values):
+def add(page, name, values, doubts=0):
     """A scan in which each of these label integers has ten voxels."""
     result = np.zeros((6, 6, 6), np.uint8)
     result.ravel()[: 10 * len(values)] = np.repeat(values, 10)
-    page.add(name, Volume(np.zeros((6, 6, 6), np.int16), AFFINE), Volume(result, AFFINE))
+    page.add(name, Volume(np.zeros((6, 6, 6), np.int16), AFFINE), Volume(result, AFFINE), doubts)
 
 
-def test_scans_with_missing_organs_come_first_and_the_page_is_bounded(page, tmp_path):
+def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(page, tmp_path):
     for number in range(6):
         add(page, f"whole{number}", [2, 5, 9])
     add(page, "one missing", [2, 9])
     add(page, "all missing", [])
     add(page, "another one missing", [5, 9])
+    add(page, "doubtful", [2, 5, 9], doubts=2)
     page.write(tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text()
     assert SCENE.findall(text) == [
-        "all missing", "one missing", "another one missing", "whole0", "whole1", "whole2",
+        "doubtful", "all missing", "one missing", "another one missing", "whole0", "whole1",
     ]  # fmt: skip
-    assert "6 of 9 scans are in this page" in text
-    row = "<td>2 of 3</td><td>0.2</td><td>–</td><td>0.2</td>"
+    assert "6 of 10 scans are in this page" in text
+    row = "<td>0</td><td>2 of 3</td><td>0.2</td><td>–</td><td>0.2</td>"
     assert f'<th scope="row">one missing</th>{row}' in text
-    assert text.count('<th scope="row">') == 9
+    assert text.count('<th scope="row">') == 10
 
 
 def test_label_maps_of_earlier_calls_are_told(page, tmp_path):

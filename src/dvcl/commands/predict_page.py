@@ -77,7 +77,8 @@ class PredictionPage:
     def _about(self, shown: int, skipped: int) -> str:
         about = (
             f"{shown} of {len(self.volumes_ml)} scans are in this page, those first with most "
-            "doubts, then with most organs missing. There is no reference here: look before you use a label map."
+            "doubts, then with most organs missing. There is no reference here: look before you "
+            "use a label map."
         )
         if not skipped:
             return about
@@ -86,13 +87,18 @@ class PredictionPage:
     def _table(self) -> TextTable:
         organs = self.run.labels.organs
         rows = tuple(
-            (name, str(self.doubts[name]), f"{np.count_nonzero(volumes)} of {len(organs)}", *map(_ml, volumes.tolist()))
+            (
+                name,
+                str(self.doubts[name]),
+                f"{np.count_nonzero(volumes)} of {len(organs)}",
+                *map(_ml, volumes.tolist()),
+            )
             for name, volumes in self.volumes_ml.items()
         )
         return TextTable(
             ("Scan", "Doubts", "Organs found", *organs),
             rows,
-            "Volumes in ml. –: no voxel was found. The doubts are in NAME.doubts.json."
+            "Volumes in ml. –: no voxel was found. The doubts are in NAME.doubts.json.",
         )
 
     def _made_by(self) -> dict[str, str | int]:

@@ -12,12 +12,12 @@ import nibabel
 import numpy as np
 
 from dvcl.datasets.dataset import LabelTable, Modality
-from dvcl.preprocessing.geometry import orient
 from dvcl.report.figures import organ_colour
 from dvcl.report.overlays import DISPLAY_ORIENTATION, REFERENCE, crop, richest_slices, show_case
 from dvcl.report.scan import Scan, Window
 from dvcl.viewer.shrink import shrink_classes, shrink_factors, shrink_image
 from dvcl.volume import Volume
+from dvcl.volume.turning import orient
 
 # Up to two megabytes of a page.
 MOST_VOXELS = 1_500_000
