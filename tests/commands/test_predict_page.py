@@ -51,7 +51,10 @@ def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(pa
 def test_label_maps_of_earlier_calls_are_told(page, tmp_path):
     add(page, "a", [2])
     page.write(tmp_path / "index.html", skipped=4)
-    assert "4 label maps were there before this call" in (tmp_path / "index.html").read_text()
+    assert (
+        "Label maps of an earlier call, not in this page: 4."
+        in (tmp_path / "index.html").read_text()
+    )
 
 
 def test_no_scan_no_page(page, tmp_path):

@@ -82,7 +82,7 @@ class PredictionPage:
         )
         if not skipped:
             return about
-        return f"{about} {skipped} label maps were there before this call and are not in this page."
+        return f"{about} Label maps of an earlier call, not in this page: {skipped}."
 
     def _table(self) -> TextTable:
         organs = self.run.labels.organs
