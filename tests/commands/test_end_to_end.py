@@ -239,20 +239,20 @@ def test_score_against_one_mask_per_organ(study: Path, run: Run, tmp_path: Path)
 
 def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, run: Run) -> None:
     work = study / "work"
-    words = ("compare", work, "--methods=cps", "--twin", "--name=duel", "--seeds=0,1", "--jobs=2",
-             "--device=cpu", "--set=training.iterations=1")  # fmt: skip
+    words = ("compare", work, "--methods=mean_teacher", "--twin", "--name=duel", "--seeds=0,1",
+             "--jobs=2", "--device=cpu", "--set=training.iterations=1")  # fmt: skip
     dry = " ".join(run(*words, "--dry")[1].split())
-    assert "to do: work: duel, cps, seed 1 (1 steps)" in dry
+    assert "to do: work: duel, mean_teacher, seed 1 (1 steps)" in dry
     assert "work: duel: 1 row over 2 test cases: p cannot fall below 0.500, so no verdict" in dry
     code, out, err = run(*words)
     assert code == 0, out + err
     assert "Against supervised" in out
-    assert "work: duel. Did the unlabelled scans help cps?" in out
+    assert "work: duel. Did the unlabelled scans help mean_teacher?" in out
     folder = work / "comparisons" / "duel"
     with (folder / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * 2 * 13, "methods, seeds, test cases, organs"
-    assert {row["method"] for row in rows} == {"supervised", "cps"}
+    assert {row["method"] for row in rows} == {"supervised", "mean_teacher"}
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "4 of 4 runs are finished and shown" in page
     assert "Against supervised" in page

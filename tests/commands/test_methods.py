@@ -18,7 +18,7 @@ from dvcl.commands.methods import (
     with_table,
 )
 from dvcl.errors import InputError
-from dvcl.methods import METHODS, Method
+from dvcl.methods import METHODS, Method, baselines
 from dvcl.recipe import load_recipe, method_settings
 
 Run = Callable[..., tuple[int, str, str]]
@@ -122,6 +122,13 @@ def test_networks_are_counted_without_teachers_and_discriminators():
         "dvcl",
     }
     assert set(counts.values()) == {1, 2}
+
+
+def test_a_method_is_held_against_as_many_networks_as_it_trains():
+    for name, kind in METHODS.items():
+        assert trained_networks(kind.control) == trained_networks(name), name
+        assert not METHODS[kind.control].needs_unlabelled
+        assert baselines(name) == list(dict.fromkeys([kind.control, "supervised"]))
 
 
 def test_the_list_has_every_method_with_all_its_facts(

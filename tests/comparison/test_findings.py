@@ -1,6 +1,6 @@
 """Groups and variants of a comparison, and what is held against what."""
 
-from dvcl.comparison.findings import UNCHANGED, collect
+from dvcl.comparison.findings import UNCHANGED, collect, twins_of
 from dvcl.evaluation.statistics import compare_pairs
 
 LOW = {f"c{i}": 0.5 + i / 100 for i in range(6)}
@@ -73,3 +73,17 @@ def test_several_methods_with_a_varied_setting_are_also_compared_with_each_other
     assert list(variants.runs) == ["supervised (rate=0.5)", "dvcl (rate=0.5)"]
     assert variants.paired == {}, "the unchanged runs are not there"
     assert variants.differences is None
+
+
+def test_methods_of_two_networks_are_held_against_two_as_well(make_record):
+    cases = dict.fromkeys("abcdef", 0.5)
+    names = ("supervised", "supervised_pair", "mean_teacher", "dvcl")
+    found = twins_of([make_record(name, cases, seed=seed) for name in names for seed in (0, 1)])
+    assert [answer.partition("?")[0] for answer, _ in found] == [
+        "study: five. Did the unlabelled scans help mean_teacher",
+        "study: five. Did the unlabelled scans help dvcl",
+        "study: five. Did a second network and the unlabelled scans help dvcl",
+    ]
+    assert [table.columns[1] for _, table in found] == [
+        "supervised %", "supervised_pair %", "supervised %",
+    ]  # fmt: skip

@@ -51,9 +51,13 @@ def test_options_as_they_are_typed():
         parse_varied(["rate"])
 
 
-def test_a_twin_is_supervised_and_comes_first():
-    assert Options("dvcl,cps", [0], twin=True).method_names() == ["supervised", "dvcl", "cps"]
-    assert Options("dvcl,supervised", [0], twin=True).method_names() == ["dvcl", "supervised"]
+def test_twins_are_supervised_and_come_first():
+    def named(methods: str) -> list[str]:
+        return Options(methods, [0], twin=True).method_names()
+
+    assert named("mean_teacher") == ["supervised", "mean_teacher"]
+    assert named("dvcl,cps") == ["supervised", "supervised_pair", "dvcl", "cps"]
+    assert named("dvcl,supervised") == ["supervised_pair", "dvcl", "supervised"]
     assert Options("all", [0]).method_names() == list(METHODS)
 
 

@@ -94,7 +94,7 @@ def seeds(gain):
 
 def test_what_unlabelled_scans_were_worth_in_words_and_by_organ():
     twins = compare_twins(seeds({"liver": 0.1, "spleen": 0.0}), seeds(NOTHING))
-    answer = twin_answer(twins, "dvcl")
+    answer = twin_answer(twins, "dvcl", "supervised_pair")
     assert answer.startswith("Did the unlabelled scans help dvcl? Yes: +5.00 points of mean Dice")
     assert answer.endswith(
         "12 test cases, 3 trainings of each); by organ: 1 better, 1 cannot tell."
@@ -104,12 +104,22 @@ def test_what_unlabelled_scans_were_worth_in_words_and_by_organ():
     assert table.rows[0][1:4] == ("55.55", "65.55", "+10.00")
     assert table.rows[1][-1] == "cannot tell"
     worse = compare_twins(seeds({"liver": -0.1, "spleen": -0.1}), seeds(NOTHING))
-    assert "No, they did harm: -10.00 points" in twin_answer(worse, "dvcl")
+    assert "No, they did harm: -10.00 points" in twin_answer(worse, "dvcl", "supervised_pair")
+
+
+def test_one_network_is_not_the_twin_of_two():
+    twins = compare_twins(seeds({"liver": 0.1, "spleen": 0.1}), seeds(NOTHING))
+    for method, twin, what in (
+        ("dvcl", "supervised_pair", "the unlabelled scans"),
+        ("dvcl", "supervised", "a second network and the unlabelled scans"),
+        ("mean_teacher", "supervised", "the unlabelled scans"),
+    ):
+        assert twin_answer(twins, method, twin).startswith(f"Did {what} help {method}? Yes: +10.00")
 
 
 def test_one_training_cannot_tell_whether_unlabelled_scans_help():
     twins = compare_twins([scores({"liver": 0.1, "spleen": 0.0})], [scores(NOTHING)])
-    answer = twin_answer(twins, "dvcl")
+    answer = twin_answer(twins, "dvcl", "supervised_pair")
     assert answer.startswith(
         "Did the unlabelled scans help dvcl? Cannot tell from one training of each: another seed "
         "may turn it round. This network against that one: this network higher, +5.00 points"

@@ -61,7 +61,7 @@ def train(
     device: Device = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
     twin: Annotated[
-        bool, typer.Option("--twin", help="Also train supervised: did unlabelled scans help?")
+        bool, typer.Option("--twin", help="Also train baselines: did unlabelled scans help?")
     ] = False,
     allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006

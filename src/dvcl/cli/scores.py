@@ -109,7 +109,7 @@ def compare(
     vary: Annotated[
         list[str], typer.Option(help="Settings to try: methods.dvcl.neighbours=5,10,20.")
     ] = [],  # noqa: B006
-    twin: Annotated[bool, typer.Option(help="Also train supervised, for what it shows.")] = False,
+    twin: Annotated[bool, typer.Option(help="Also train baselines, for what they show.")] = False,
     table: Annotated[
         str | None,
         typer.Option(help="Runs of the paper's table instead: 1 to 8, or fig8a to fig8f."),

@@ -14,7 +14,7 @@ from dvcl.comparison.jobs import Start, start_here, start_submitted
 from dvcl.comparison.plan import Entry, Equal, plan
 from dvcl.comparison.table_plan import plan_table
 from dvcl.errors import InputError
-from dvcl.methods import BASELINE, METHODS
+from dvcl.methods import METHODS, baselines
 from dvcl.paper.tables import paper_table
 from dvcl.recipe import Recipe
 from dvcl.splits import Split
@@ -50,10 +50,13 @@ class Options:
     shown: Chosen = UNCHOSEN
 
     def method_names(self) -> list[str]:
-        """In the order asked for; supervised first where a twin is wanted."""
+        """In the order asked for; where a twin is wanted, the baselines that lack come first."""
         methods = self.methods or DEFAULT_METHODS
         names = list(METHODS) if methods == "all" else methods.split(",")
-        return [BASELINE, *names] if self.twin and BASELINE not in names else names
+        if not self.twin:
+            return names
+        wanted = {twin for name in names if name in METHODS for twin in baselines(name)}
+        return [name for name in METHODS if name in wanted and name not in names] + names
 
     def plan(self, studies: Sequence[Path], name: str) -> list[Entry]:
         """All runs.

@@ -207,6 +207,8 @@ class _Predictor:
         name, progress = volume_stem(mask), self.progress
         refuse_too_large(path, self.run, self.window)
         image = read_volume(path)
+        for remark in image.remarks:
+            self.tell(f"{path}: {remark.text}")
         scan = look_at_scan(path, image, self.run.modality)
         before = scan_doubts(path, scan, self.seen)
         self._tell(before, mask)

@@ -1,8 +1,8 @@
-"""Train a method's supervised twin, and say what the unlabelled scans were worth."""
+"""Train a method's supervised twins, and say what the unlabelled scans were worth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dvcl.commands.console import bars, console, training_bar
@@ -12,7 +12,7 @@ from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
-from dvcl.methods import BASELINE, METHODS
+from dvcl.methods import METHODS, baselines
 from dvcl.recipe import Recipe
 from dvcl.report.differences import twin_report
 from dvcl.report.tables import TextTable, to_markdown, to_rich
@@ -34,8 +34,8 @@ def check_twin(method: str) -> None:
     if launch().world_size > 1:
         raise InputError(
             f"--twin: {launch().world_size} processes found, one was expected. Train {method} and "
-            f"{BASELINE} under torchrun one after the other, then ask `dvcl compare --twin`, which "
-            "does not train again what is there."
+            "its baselines under torchrun one after the other, then ask `dvcl compare --twin`, "
+            "which does not train again what is there."
         )
     if method in METHODS and not METHODS[method].needs_unlabelled:
         raise InputError(
@@ -47,7 +47,7 @@ def check_twin(method: str) -> None:
 def train_and_tell(
     project: Project, recipe: Recipe, method: str, split: Split, *, twin: bool, **options: Any
 ) -> Run:
-    """Train a method with a progress bar; with ``twin`` supervised as well, and compare them.
+    """Train a method with a progress bar; with ``twin`` its baselines as well, and compare them.
 
     Args:
         project: As the others, and ``options``, for `train_run`.
@@ -65,41 +65,46 @@ def train_and_tell(
     if twin:
         check_twin(method)
     runs: dict[str, Run] = {}
-    for each in (method, BASELINE) if twin else (method,):
+    for each in (method, *baselines(method)) if twin else (method,):
         with training_bar(f"Training {each}", recipe.training.iterations) as observe:
             runs[each] = train_run(
                 project, recipe, each, split, observe=observe, tell=console.print, **options
             )
     if twin:
         with bars() as bar:
-            answer, table = compare_with_twin(runs[method], runs[BASELINE], options["device"], bar)
-        console.print(to_rich(table))
-        console.print(answer, markup=False)
+            found = compare_with_twins(list(runs.values()), options["device"], bar)
+        for answer, table in found:
+            console.print(to_rich(table))
+            console.print(answer, markup=False)
     return runs[method]
 
 
-def compare_with_twin(
-    run: Run, twin: Run, device: str, bar: Callable[[str], Progress]
-) -> tuple[str, TextTable]:
-    """Score both on the test cases, as far as that has not been done, and write ``twin.md``.
+def compare_with_twins(
+    runs: Sequence[Run], device: str, bar: Callable[[str], Progress]
+) -> list[tuple[str, TextTable]]:
+    """Score all on the test cases, as far as that has not been done, and write ``twin.md``.
 
     Args:
-        run: Trained.
-        twin: Supervised, trained on the same budget.
+        runs: The method's, then those of the baselines, trained on the same budget.
         device: Where to predict.
         bar: Makes a progress bar from its title.
 
     Returns:
-        The answer in a sentence, and Dice and differences by organ.
+        For each baseline the answer in a sentence, and Dice and differences by organ.
 
     Raises:
         InputError: When there is no case to score.
     """
     scores = []
-    for each in (run, twin):
+    for each in runs:
         if not is_scored(each):
             evaluate_run(each, device=usable_device(device), progress=bar(f"Scoring {each.method}"))
         scores.append([read_scores(each.folder / SCORES)])
-    answer, table = twin_report(compare_twins(*scores), run.method, BASELINE)
-    write_text(run.folder / FILE, f"{answer}\n\n{to_markdown(table)}")
-    return answer, table
+    (run, *twins), (ours, *theirs) = runs, scores
+    found = [
+        twin_report(compare_twins(ours, other), run.method, twin.method)
+        for twin, other in zip(twins, theirs, strict=True)
+    ]
+    parts = [f"{answer}\n\n{to_markdown(table)}" for answer, table in found]
+    write_text(run.folder / FILE, "\n".join(parts))
+    return found

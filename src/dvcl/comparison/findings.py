@@ -16,7 +16,7 @@ from dvcl.evaluation.statistics import Comparison, compare_pairs
 from dvcl.evaluation.summary import Summary, case_means, summarise
 from dvcl.evaluation.twin import compare_twins
 from dvcl.files import write_text
-from dvcl.methods import BASELINE
+from dvcl.methods import BASELINE, METHODS, baselines
 from dvcl.report.differences import difference_table, twin_report
 from dvcl.report.exports import to_csv, to_latex
 from dvcl.report.seeds import organs_table, seeds_table
@@ -164,17 +164,20 @@ def write_findings(
 
 
 def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
-    """What unlabelled scans were worth to every method that was trained beside supervised."""
+    """What unlabelled scans were worth to every method that was trained beside its baselines."""
     found = []
     for title, members in by_label(records).items():
         runs = _by_name((record.entry.method, record) for record in members)
-        twin = {record.entry.seed: record.scores for record in runs.pop(BASELINE, [])}
-        for method, records_of in runs.items():
-            if twin:
-                scores = {record.entry.seed: record.scores for record in records_of}
-                twins = compare_twins(*on_shared_seeds([scores, twin]))
-                answer, table = twin_report(twins, method, BASELINE)
-                found.append((f"{title}. {answer}", table))
+        scores = {
+            name: {record.entry.seed: record.scores for record in records_of}
+            for name, records_of in runs.items()
+        }
+        for method in scores:
+            for twin in baselines(method) if METHODS[method].needs_unlabelled else ():
+                if twin in scores:
+                    twins = compare_twins(*on_shared_seeds([scores[method], scores[twin]]))
+                    answer, table = twin_report(twins, method, twin)
+                    found.append((f"{title}. {answer}", table))
     return found
 
 

@@ -41,3 +41,8 @@ METHODS: dict[str, type[Method]] = {
 
 # What the others are held against.
 BASELINE = "supervised"
+
+
+def baselines(method: str) -> list[str]:
+    """What a method is worth is held against: one network, and as many as it trains itself."""
+    return list(dict.fromkeys([METHODS[method].control, BASELINE]))

@@ -48,6 +48,7 @@ class CLD(Method):
     learns_by = (
         "hard labels of the other network, rare classes weighing more, confident ones thinned out"
     )
+    control = "supervised_pair"
     extra_cost = "the second network"
     counts: Tensor
 

@@ -33,6 +33,7 @@ class CPS(Method):
 
     learns_by = "hard labels of the other network"
     takes_partial_labels = True
+    control = "supervised_pair"
     extra_cost = "the second network"
 
     def __init__(

@@ -43,6 +43,7 @@ class DHC(Method):
     """
 
     learns_by = "hard labels of the other network, weighted by how hard and how rare a class is"
+    control = "supervised_pair"
     extra_cost = "the second network"
 
     def __init__(

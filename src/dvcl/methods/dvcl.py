@@ -91,6 +91,7 @@ class DVCL(Method):
     learns_by = (
         "weighted pseudo-labels of the other network; class centres; neighbours and outsiders"
     )
+    control = "supervised_pair"
     extra_cost = "the second network; feature heads and neighbour search at sampled voxels"
 
     def __init__(

@@ -54,6 +54,8 @@ class Method(nn.Module, ABC):
             how many. Only numbers that the step has on the host anyway.
         needs_unlabelled: Whether the method is pointless without unlabelled cases.
         needs_distance_maps: Whether batches carry signed distance maps of the labels.
+        control: The baseline that trains as many networks: what the method has without unlabelled
+            scans.
         takes_partial_labels: Whether labels enter `supervised_loss` alone, which can leave out
             organs that a case does not annotate.
         adam_rates: Parameter groups that Adam trains at this constant rate; all others follow the
@@ -67,6 +69,7 @@ class Method(nn.Module, ABC):
     needs_unlabelled = True
     needs_distance_maps = False
     takes_partial_labels = False
+    control = "supervised"
     adam_rates: Mapping[str, float] = {}
 
     def __init__(self, make_network: MakeNetwork, classes: int) -> None:

@@ -27,6 +27,7 @@ class SupervisedPair(Method):
 
     learns_by = "nothing: what a second network alone is worth"
     takes_partial_labels = True
+    control = "supervised_pair"
     extra_cost = "the second network, and no unlabelled patches"
     needs_unlabelled = False
 

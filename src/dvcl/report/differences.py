@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dvcl.evaluation.collapse import Collapses, dagger, told
 from dvcl.evaluation.statistics import LEVEL, Comparison, Interval, cases_needed
 from dvcl.evaluation.twin import Twins
+from dvcl.methods import METHODS
 from dvcl.report.tables import UNDEFINED, TextTable, percent
 
 ONE_TRAINING = "method: cannot tell from one training"
@@ -87,7 +88,7 @@ def no_verdict(found: Mapping[str, Comparison]) -> str:
 
 def twin_report(twins: Twins, method: str, twin: str) -> tuple[str, TextTable]:
     """The answer in a sentence, and the table behind it."""
-    return twin_answer(twins, method), twin_table(twins, method, twin)
+    return twin_answer(twins, method, twin), twin_table(twins, method, twin)
 
 
 def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
@@ -122,8 +123,15 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
     )
 
 
-def twin_answer(twins: Twins, method: str) -> str:
-    """Whether the unlabelled scans helped, in a sentence."""
+def twin_answer(twins: Twins, method: str, twin: str) -> str:
+    """Whether the unlabelled scans helped, in a sentence.
+
+    Held against one network, a method that trains two has more than the unlabelled scans: it is
+    asked whether the two together helped.
+    """
+    alone = METHODS[method].control == twin
+    what = "the unlabelled scans" if alone else "a second network and the unlabelled scans"
+    question = f"Did {what} help {method}?"
     mean = twins.mean.comparison
     found = (
         f"{_points(mean.difference.mean)} points of mean Dice (95 % {_interval(mean.difference)}, "
@@ -132,13 +140,13 @@ def twin_answer(twins: Twins, method: str) -> str:
     organs = _counted([verdict_of(against.comparison) for against in twins.organs.values()])
     if mean.trainings < 2:
         return (
-            f"Did the unlabelled scans help {method}? Cannot tell from one training of each: "
+            f"{question} Cannot tell from one training of each: "
             f"another seed may turn it round. This network against that one: {verdict_of(mean)}, "
             f"{found}); by organ: {organs}."
         )
     words = {"better": "Yes", "worse": "No, they did harm", "cannot tell": "Cannot tell"}
     return (
-        f"Did the unlabelled scans help {method}? {words[mean.verdict]}: {found}, "
+        f"{question} {words[mean.verdict]}: {found}, "
         f"{mean.trainings} trainings of each); by organ: {organs}."
     )
 

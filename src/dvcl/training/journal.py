@@ -34,7 +34,7 @@ class ValidationRow(TypedDict):
     iteration: Count
     seconds: Amount
     mean_dice: float | None
-    dice: dict[str, float | None]
+    dice: NotRequired[dict[str, float | None]]
     diagnostics: NotRequired[dict[str, float | None]]
 
 
