@@ -120,7 +120,7 @@ def test_sigterm_ends_every_command_with_143_and_nothing_half_written(
 
 
 def test_a_comparison_waits_for_the_training_of_one_that_was_killed(study: Path, run) -> None:
-    words = ("compare", study / "work", "--methods=supervised", "--name=orphan", *LONG,
+    words = ("compare", study / "work", "--methods=supervised", "--seeds=0", "--name=orphan", *LONG,
              "--set=training.iterations=120", "--set=training.validate_every=60")  # fmt: skip
     folder = study / "work" / "runs" / "orphan" / "supervised" / "seed-0"
     first = start(*words)
@@ -142,8 +142,9 @@ def test_a_comparison_waits_for_the_training_of_one_that_was_killed(study: Path,
 
 
 def test_a_comparison_that_is_stopped_stops_what_it_waited_for(study: Path) -> None:
-    words = ("compare", study / "work", "--methods=supervised", "--name=stopped", *LONG,
-             "--set=training.iterations=4000", "--set=training.validate_every=2000")  # fmt: skip
+    words = ("compare", study / "work", "--methods=supervised", "--seeds=0", "--name=stopped",
+             *LONG, "--set=training.iterations=4000",
+             "--set=training.validate_every=2000")  # fmt: skip
     folder = study / "work" / "runs" / "stopped" / "supervised" / "seed-0"
     first = start(*words)
     while last_iteration(folder / "journal.jsonl") < 5:

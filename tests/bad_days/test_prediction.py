@@ -41,7 +41,7 @@ def test_a_scan_too_large_does_not_stop_the_others(
     assert "1 of 2 images are segmented; not so:" in told
     assert "s.nii.gz: segmenting it needs more memory than there is" in told
     assert {path.name for path in (study / "out").iterdir()} == {
-        "t.nii.gz", "t.doubts.json", "t.png",
+        "t.nii.gz", "t.doubts.json", "t.png", "index.html",
     }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def test_a_method_with_dear_steps_makes_fewer(project, monkeypatch):
     # What is recorded keeps its schedule, whatever would be measured now.
     page.with_name("equal_time.json").unlink()
     told = compare_studies([project.folder], options, dry=True).note
-    assert told == "2 of 2 runs are finished"
+    assert "2 of 2 runs are finished" in told
     assert measured == list(STEP_S)
 
 
