@@ -329,6 +329,8 @@ def test_changes_are_written_as_in_toml_and_come_last():
     ("change", "message"),
     [
         ("training.iterations", "expected SECTION.KEY=VALUE"),
+        ("training={}", "a table found, which would take the place of a whole section"),
+        ("training={rate=0.1}", "Give its settings one by one"),
         ("=5", "expected SECTION.KEY=VALUE"),
         ("about.text=5", "'about' is a value, not a section"),
         ("training.iterations=many", "'many' found, int expected"),

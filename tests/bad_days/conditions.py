@@ -7,7 +7,6 @@ The table is run by test_conditions.py and printed into docs/bad-days.md:
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,9 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from dvcl.commands.predict import predict_files
+from dvcl.studies.run import open_run
 
 RUN = "work/runs/done/supervised/seed-0"
 BEGIN, END = "<!-- conditions: begin -->\n", "<!-- conditions: end -->\n"
@@ -111,8 +113,9 @@ def rewrite_weights(study: Path) -> None:
 def mask_without_picture(study: Path) -> None:
     """One of two masks, as `--no-pictures` writes them."""
     (study / "out").mkdir()
-    (study / "out" / "s.doubts.json").write_text('{"doubts": []}')
-    shutil.copy(study / "scans" / "test" / "labels" / "s.nii.gz", study / "out")
+    image = study / "scans" / "test" / "images" / "s.nii.gz"
+    run, device = open_run(study / RUN), torch.device("cpu")
+    predict_files(run, {image: study / "out" / "s.nii.gz"}, device=device)
 
 
 def store_beyond_the_map(study: Path) -> None:

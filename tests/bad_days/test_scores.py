@@ -70,6 +70,25 @@ def test_what_counts_as_trained_and_scored(
     assert is_scored(open_run(study / RUN)) is counts
 
 
+def test_scores_of_a_reference_that_has_changed_count_no_more(study: Path) -> None:
+    label = study / "scans" / "test" / "labels" / "s.nii.gz"
+    before = label.read_bytes()
+    label.write_bytes(before + b"\0")
+    assert not is_scored(open_run(study / RUN))
+    label.write_bytes(before)
+    assert is_scored(open_run(study / RUN))
+
+
+@pytest.mark.parametrize("how", [["--tolerance-mm=60"], ["--fast"]])
+def test_runs_are_compared_by_scores_made_alike(study: Path, run, how: list[str]) -> None:
+    assert run("evaluate", study / RUN, "--device=cpu", *how)[0] == 0
+    scored = open_run(study / RUN)
+    assert is_scored(scored)
+    assert not is_scored(scored, as_usual=True)
+    assert run("evaluate", study / RUN, "--device=cpu")[0] == 0
+    assert is_scored(scored, as_usual=True)
+
+
 def test_a_comparison_makes_stale_scores_again(study: Path, run) -> None:
     words = ("compare", study / "work", "--methods=supervised", "--name=done", "--seeds=0",
              "--device=cpu")  # fmt: skip

@@ -5,6 +5,7 @@ import torch
 
 from dvcl.commands.compare import compare_studies
 from dvcl.commands.compare_options import Options
+from dvcl.commands.compare_time import with_equal_time
 from dvcl.commands.pilot import STEPS, step_seconds
 from dvcl.commands.train import make_run
 from dvcl.datasets.phantom import make_phantom
@@ -42,6 +43,14 @@ def test_a_method_with_dear_steps_makes_fewer(project, monkeypatch):
     assert "work: timed, equal time, cps, seed 0 (2 steps)" in told
     assert compare_studies([project.folder], options).failed == {}
     assert measured == list(STEP_S), "once, and kept"
+    wider = Options(
+        "supervised", [0], equal="time", name="timed", device="cpu",
+        changes=("network.base_channels=2", "training.iterations=6"),
+    )  # fmt: skip
+    comparison = project.folder / "comparisons" / "timed"
+    with_equal_time(wider.plan([project.folder], "timed"), wider, comparison, ())
+    assert measured.pop() == "supervised", "a step of another network is measured"
+    assert measured == list(STEP_S)
     for method, steps in (("supervised", 8), ("cps", 2)):
         folder = project.folder / "runs" / "timed, equal time" / method / "seed-0"
         assert last_iteration(folder / "journal.jsonl") == steps

@@ -84,6 +84,30 @@ def test_doubts_are_told_written_and_end_with_code_3(
     assert run("predict", trained, odd, "--out", out, *USUAL, "--skip-existing")[0] == 3
 
 
+def test_what_was_made_of_something_else_is_made_again(
+    trained: Path, run: Command, tmp_path: Path
+) -> None:
+    scan_file, out = tmp_path / "p.nii.gz", tmp_path / "masks"
+    write_volume(scan_file, Volume(scan(0), AFFINE))
+    words = ("predict", trained, scan_file, "--out", out, *USUAL, "--trust", "--skip-existing")
+
+    def written(*more: object) -> str:
+        code, said, err = run(*words, *more)
+        assert code == 0, err
+        return said.partition("Label maps written: ")[2][0]
+
+    assert [written(), written()] == ["1", "0"]
+    write_volume(scan_file, Volume(scan(5), AFFINE))
+    assert [written(), written()] == ["1", "0"], "another scan of that name"
+    mask = out / "p.nii.gz"
+    mask.write_bytes(mask.read_bytes()[:60])
+    assert [written(), written()] == ["1", "0"], "a mask that is cut short"
+    assert [written("--fast"), written("--fast")] == ["1", "0"], "other windows"
+    record = out / "p.doubts.json"
+    record.write_text(record.read_text().replace('"made_of": "', '"made_of": "of other weights '))
+    assert [written("--fast"), written("--fast")] == ["1", "0"]
+
+
 def test_masks_named_by_either_convention_are_scored(
     trained: Path, run: Command, tmp_path: Path
 ) -> None:

@@ -8,9 +8,13 @@ import pytest
 
 from dvcl.commands.predict_page import PredictionPage
 from dvcl.datasets.dataset import LabelTable
+from dvcl.inference.seen import Seen, SeenOrgan
 from dvcl.volume import Volume
 
 LABELS = LabelTable.from_mapping({2: "liver", 5: "spleen", 9: "aorta"})
+SEEN = Seen(
+    "CT", 2, (), {}, tuple({"liver": SeenOrgan(ml, (0, 0, 0), 0, False)} for ml in (1.0, 2.0))
+)
 SCENE = re.compile(r'class="scene" data-title="(.*?)"')
 AFFINE = np.diag([2.0, 2, 5, 1])
 
@@ -19,11 +23,11 @@ AFFINE = np.diag([2.0, 2, 5, 1])
 def page():
     recipe = SimpleNamespace(name="small-ct")
     return PredictionPage(
-        SimpleNamespace(labels=LABELS, method="dvcl", modality="CT", recipe=recipe, seed=3)
+        SimpleNamespace(labels=LABELS, method="dvcl", modality="CT", recipe=recipe, seed=3), SEEN
     )
 
 
-def add(page, name, values, doubts=0):
+def add(page, name, values, doubts=()):
     """A scan in which each of these label integers has ten voxels."""
     result = np.zeros((6, 6, 6), np.uint8)
     result.ravel()[: 10 * len(values)] = np.repeat(values, 10)
@@ -36,25 +40,28 @@ def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(pa
     add(page, "one missing", [2, 9])
     add(page, "all missing", [])
     add(page, "another one missing", [5, 9])
-    add(page, "doubtful", [2, 5, 9], doubts=2)
+    add(page, "doubtful", [2, 5, 9], doubts=["is odd.", "is very odd."])
     page.write(tmp_path / "index.html")
-    text = (tmp_path / "index.html").read_text()
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert SCENE.findall(text) == [
         "doubtful", "all missing", "one missing", "another one missing", "whole0", "whole1",
     ]  # fmt: skip
     assert "6 of 10 scans are in this page" in text
     row = "<td>0</td><td>2 of 3</td><td>0.2</td><td>–</td><td>0.2</td>"
     assert f'<th scope="row">one missing</th>{row}' in text
-    assert text.count('<th scope="row">') == 10
+    assert text.count('<th scope="row">') == 10 + 2 + 2
+    for doubt in ("is odd.", "is very odd."):
+        assert f'<th scope="row">doubtful</th><td>{doubt}</td>' in text
+    assert '<th scope="row">least</th><td>1.0</td><td>–</td><td>–</td>' in text
+    assert '<th scope="row">largest</th><td>2.0</td><td>–</td><td>–</td>' in text
 
 
 def test_label_maps_of_earlier_calls_are_told(page, tmp_path):
     add(page, "a", [2])
     page.write(tmp_path / "index.html", skipped=4)
-    assert (
-        "Label maps of an earlier call, not in this page: 4."
-        in (tmp_path / "index.html").read_text()
-    )
+    assert "Label maps of an earlier call, not in this page: 4." in (
+        tmp_path / "index.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_no_scan_no_page(page, tmp_path):

@@ -107,7 +107,11 @@ KIDNEYS_EXCHANGED = {
         (changed("spleen", volume_ml=2, at_border=True), None, "a part may be any size"),
         (changed("spleen", volume_ml=2), "organ-volume", "spleen has 2 ml"),
         (changed("liver", volume_ml=30_000, at_border=True), "organ-volume", "liver has 3e+04 ml"),
-        (changed("liver", second_part=0.4), "organ-parts", "second largest has 40% of its volume"),
+        (
+            changed("liver", scattered=0.4),
+            "organ-parts",
+            "40% of its volume lies outside the largest one",
+        ),
         ({"liver": ORGANS["liver"]}, "organ-missing", "no left kidney, no right kidney, no spleen"),
         ({}, "organ-missing", "all"),
         (moved("spleen", 0, 0, 500), "organ-far", "mm from where the training label maps have it"),

@@ -53,12 +53,12 @@ def test_organs_in_numbers() -> None:
     assert set(organs) == {"liver", "spleen"}
     liver, spleen = organs["liver"], organs["spleen"]
     assert liver.volume_ml == pytest.approx(12 * 24 / 1000)
-    assert liver.second_part == pytest.approx(1 / 3)
+    assert liver.scattered == pytest.approx(1 / 3)
     x, y, z = 10.5, 5.5, (2 * 4 + 3 * 4 + 8 * 4) / 12
     assert liver.centre_mm == pytest.approx((3 * y - 10, -2 * x + 20, -4 * z + 30))
     assert not liver.at_border
     assert spleen.at_border
-    assert spleen.second_part == 0
+    assert spleen.scattered == 0
 
 
 def test_the_record_comes_back(tmp_path: Path) -> None:

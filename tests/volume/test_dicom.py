@@ -376,6 +376,10 @@ def test_a_tilted_gantry_is_refused_with_its_angle(series) -> None:
         ({"ModalityLUTSequence": [pydicom.Dataset()]}, "Modality LUT"),
         ({"RescaleSlope": 0}, "its RescaleSlope is 0; another number"),
         (
+            {"RescaleSlope": None, "RescaleIntercept": None},
+            "different rescale tags (RescaleSlope and RescaleIntercept; none)",
+        ),
+        (
             {"PhotometricInterpretation": "MONOCHROME1"},
             "different photometric interpretations (MONOCHROME1; MONOCHROME2)",
         ),
@@ -391,6 +395,7 @@ def test_a_tilted_gantry_is_refused_with_its_angle(series) -> None:
         "colour",
         "table",
         "slope",
+        "rescaling",
         "photometric",
     ],
 )

@@ -86,7 +86,8 @@ def train(
         seed=seed, name=name, device=device, tensorboard=tensorboard, allow_overlap=allow_overlap,
     )  # fmt: skip
     console.print(
-        f"Trained: {run.folder}\nNext: dvcl predict {quoted(run.folder)} SCANS --out MASKS",
+        f"Trained: {run.folder}\nNext: dvcl evaluate {quoted(run.folder)} scores it, "
+        f"dvcl predict {quoted(run.folder)} SCANS --out MASKS uses it.",
         markup=False,
     )
 

@@ -138,7 +138,13 @@ def compare(
     organs: Annotated[
         str | None, typer.Option(help="Of the validation curves, with commas; the hardest four.")
     ] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Only show what is done and missing.")] = False,
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry",
+            help="Only show what is done and missing; no training but of steps to be timed.",
+        ),
+    ] = False,
     device: Device = "auto",
     changes: Changes = [],  # noqa: B006
 ) -> None:

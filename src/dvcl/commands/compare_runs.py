@@ -65,7 +65,7 @@ def missing_runs(
             split = options.divide(project, recipe, entry.labelled_cases)
             run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
             check_fit(run, run.build_method(), project.store(recipe))
-            is_finished = run.is_recorded() and is_scored(run)
+            is_finished = run.is_recorded() and is_scored(run, as_usual=True)
             if not is_finished and sha256_of_json(run.settings) not in recorded:
                 steps[entry] = recipe.training.iterations
         except InputError as error:

@@ -14,10 +14,15 @@ from dvcl.commands.train import make_run
 from dvcl.comparison.equal_time import read_step_seconds, schedule, write_step_seconds
 from dvcl.comparison.plan import Entry
 from dvcl.comparison.records import RunRecord
+from dvcl.files import sha256_of_json
 from dvcl.methods import BASELINE
 from dvcl.recipe import Recipe
 from dvcl.studies.project import open_project
 from dvcl.studies.run import usable_device
+
+# Of a recipe, what the time of a step has nothing to do with.
+UNTIMED = ("name", "about", "split", "window")
+LENGTH = ("iterations", "validate_every")
 
 
 def with_equal_time(
@@ -44,10 +49,10 @@ def with_equal_time(
         if _place(entry) not in known:
             baseline = replace(entry, method=BASELINE)
             for each in (baseline, entry):
-                if _what(each) not in measured:
-                    measured[_what(each)] = _measure(each, options)
+                if _what(each, options) not in measured:
+                    measured[_what(each, options)] = _measure(each, options)
                     write_step_seconds(folder, measured)
-            share = measured[_what(baseline)] / measured[_what(entry)]
+            share = measured[_what(baseline, options)] / measured[_what(entry, options)]
             known[_place(entry)] = schedule(_recipe(entry, options).training, share)
         found.append(replace(entry, schedule=known[_place(entry)]))
     return found
@@ -75,6 +80,12 @@ def _place(entry: Entry) -> tuple[str, str, str]:
     return entry.study.name, entry.group, entry.method
 
 
-def _what(entry: Entry) -> str:
-    """What a step's time depends on; the number of labelled cases is not among it."""
-    return f"{entry.study.name}: {entry.row}"
+def _what(entry: Entry, options: Options) -> str:
+    """What a step's time depends on, which is not how many cases are labelled."""
+    recipe = _recipe(entry, options).to_json()
+    settings = {key: value for key, value in recipe.items() if key not in UNTIMED}
+    # A schedule is measured by its shape, whatever its length.
+    settings["training"] = {k: v for k, v in settings["training"].items() if k not in LENGTH}
+    settings["methods"] = settings["methods"].get(entry.method, {})
+    settings["study"] = str(entry.study.absolute())
+    return f"{entry.study.name}: {entry.row}, settings {sha256_of_json(settings)[:12]}"

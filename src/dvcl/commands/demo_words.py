@@ -31,13 +31,13 @@ enough, so it is left out altogether rather than drawn badly. Below, "Scroll thr
 shows where: choose a method under "Organs of" and tick "differences from the reference"."""
 
 NEXT = """Look at the worst case below before you trust a mean. Then try more of the same, with
-`dvcl demo --out longer --set training.iterations=5000`: does the order of the two methods
+.venv/bin/dvcl demo --out longer --set training.iterations=5000: does the order of the two methods
 change?
 
-For your own scans: `dvcl check` says what is wrong with a folder, `dvcl show` with the option
-`--out scans.html` lets you scroll through it, and the three commands of the README train,
-predict and score. Organs that are missed there want, in this order, more steps, more labelled
-patients that have the organ, and voxels fine enough for it (`dvcl plan` proposes them)."""
+For your own scans: dvcl check says what is wrong with a folder, dvcl show with the option
+--out scans.html lets you scroll through it, and the three commands of the README prepare, train
+and predict. Organs that are missed there want, in this order, more steps, more labelled
+patients that have the organ, and voxels fine enough for it (dvcl plan proposes them)."""
 
 
 def explain(

@@ -62,7 +62,7 @@ def evaluate_run(
                 f"{run.folder}: its weights changed while it was scored, as it goes on training. "
                 "Evaluate it again when that has ended."
             )
-        write_run_scores(run, scores, weights)
+        write_run_scores(run, scores, weights, tolerance_mm, window)
     return scores
 
 
@@ -108,7 +108,8 @@ def evaluate_last(run: Run, scores: list[CaseScore], **how: Any) -> list[CaseSco
     last = replace(run, weights="last")
     best_at, last_at = (saved_facts(each.checkpoint).get("iteration") for each in (run, last))
     if best_at == last_at:
-        write_run_scores(last, scores, weights_hash(last.checkpoint))
+        given = {key: how[key] for key in ("tolerance_mm", "window") if key in how}
+        write_run_scores(last, scores, weights_hash(last.checkpoint), **given)
         return scores
     return evaluate_run(last, **how)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,7 +16,7 @@ from dvcl.commands.predict_page import PredictionPage
 from dvcl.commands.targets import spare_sources
 from dvcl.datasets.checks import Finding
 from dvcl.errors import InputError
-from dvcl.files import require_writable, write_json
+from dvcl.files import require_writable, sha256_of_json, write_json
 from dvcl.inference.doubts import mask_doubts, scan_doubts
 from dvcl.inference.memory import peak_bytes
 from dvcl.inference.predict import segment
@@ -29,6 +30,7 @@ from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_mem
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
+from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import (
     Volume,
     read_geometry,
@@ -58,6 +60,7 @@ class PredictionRecord(TypedDict):
     """NAME.doubts.json, as far as it is read back."""
 
     doubts: list[DoubtRecord]
+    made_of: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def predict_files(
             f"{run.folder}: has no record of what it was trained on, so scans are hardly doubted. "
             "Where its study is still there, the command that trained it adds the record."
         )
-    page = PredictionPage(run) if pictures else None
+    page = PredictionPage(run, seen) if pictures else None
     predictor = _Predictor(
         run, run.trained_method(device), device, window or run.recipe.window, page, seen,
         progress, tell,
@@ -182,25 +185,36 @@ class _Predictor:
     tell: Tell
 
     def kept(self, path: Path, mask: Path) -> Prediction | None:
-        """The label map of an earlier call; None where it, or what was doubtful, is missing.
+        """The label map of an earlier call; None where there is none, whole and made of the same.
 
         Raises:
-            InputError: When something is missing and the label map is that of another scan.
+            InputError: When it does not say what it was made of, and is that of another scan.
         """
-        record_file, picture = _beside(mask, ".doubts.json"), _beside(mask, ".png")
+        record_file = _beside(mask, ".doubts.json")
         if not mask.exists():
             return None
-        lacks_picture = self.page is not None and not picture.exists()
-        if lacks_picture or not record_file.exists():
-            image, result = read_volume(path), read_label(mask)
-            _require_same_voxels(path, image, mask, result)
         if not record_file.exists():
+            _require_same_voxels(path, read_volume(path), mask, read_label(mask))
             return None
-        if lacks_picture:
-            self._draw(image, result, mask)
         with read_record(record_file, PredictionRecord, "Delete it and predict again.") as record:
             doubts = tuple(Finding.from_json(doubt) for doubt in record["doubts"])
-        return Prediction(mask, doubts, is_new=False)
+            if record["made_of"] != self._made_of(path):
+                return None
+        with suppress(InputError):  # one that is damaged is made again
+            result = read_label(mask)
+            if self.page and not _beside(mask, ".png").exists():
+                self._draw(read_volume(path), result, mask)
+            return Prediction(mask, doubts, is_new=False)
+        return None
+
+    def _made_of(self, path: Path) -> str:
+        """Hash of what decides a label map: the scan's files, the weights, the window."""
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        weights = weights_hash(self.run.checkpoint)
+        return sha256_of_json(
+            [facts, weights, str(self.run.folder.absolute()), asdict(self.window)]
+        )
 
     def predict(self, path: Path, mask: Path) -> Prediction:
         """Segment one image and write what belongs to it."""
@@ -232,6 +246,7 @@ class _Predictor:
         record = {
             "image": str(path.absolute()),
             "run": str(self.run.folder.absolute()),
+            "made_of": self._made_of(path),
             "doubts": [doubt.to_json() for doubt in doubts],
             "scan": dict(scan.numbers),
             "organs": organs_json(organs),
@@ -240,7 +255,7 @@ class _Predictor:
         write_json(_beside(mask, ".doubts.json"), record)
         if self.page:
             self._draw(image, result, mask)
-            self.page.add(name, image, result, len(doubts))
+            self.page.add(name, image, result, [doubt.text for doubt in doubts])
         write_volume(mask, result)
         return Prediction(mask, doubts)
 

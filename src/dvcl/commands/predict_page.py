@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
+from dvcl.inference.seen import Seen
 from dvcl.report import html
 from dvcl.report.tables import TextTable
 from dvcl.studies.run import Run
@@ -23,12 +24,13 @@ class PredictionPage:
 
     Args:
         run: That predicts.
+        seen: By the run.
     """
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    def __init__(self, run: Run, seen: Seen) -> None:
+        self.run, self.seen = run, seen
         self.volumes_ml: dict[str, np.ndarray] = {}
-        self.doubts: dict[str, int] = {}
+        self.doubts: dict[str, Sequence[str]] = {}
         # Most doubts first, then most missing organs, then the earlier one.
         self.kept: list[tuple[tuple[int, int, int], Scene]] = []
 
@@ -37,15 +39,15 @@ class PredictionPage:
         name: str,
         image: Volume,
         result: Volume,
-        doubts: int = 0,
+        doubts: Sequence[str] = (),
         maps: Mapping[str, Volume] | None = None,
     ) -> None:
-        """Take a scan, its label map, the number of doubts, and maps from 0 to 1 to lay over it."""
+        """Take a scan, its label map, what is doubtful, and maps from 0 to 1 to lay over it."""
         labels = self.run.labels
         counts = np.array([np.count_nonzero(result.array == value) for value in labels.values[1:]])
         self.volumes_ml[name] = counts * float(np.prod(image.spacing_mm)) / 1000
         self.doubts[name] = doubts
-        rank = (doubts, int(np.count_nonzero(counts == 0)), -len(self.volumes_ml))
+        rank = (len(doubts), int(np.count_nonzero(counts == 0)), -len(self.volumes_ml))
         if len(self.kept) == MOST_SCENES and rank < self.kept[-1][0]:
             return
         named = {self.run.method: result}
@@ -66,8 +68,10 @@ class PredictionPage:
         sections = [
             html.text(self._about(len(scenes), skipped)),
             viewer(scenes),
+            *self._doubts(),
             html.heading("Volumes"),
             html.table(self._table()),
+            *self._trained(),
             html.settings(self._made_by(), "What made these label maps"),
             html.text(RESEARCH),
         ]
@@ -89,7 +93,7 @@ class PredictionPage:
         rows = tuple(
             (
                 name,
-                str(self.doubts[name]),
+                str(len(self.doubts[name])),
                 f"{np.count_nonzero(volumes)} of {len(organs)}",
                 *map(_ml, volumes.tolist()),
             )
@@ -98,8 +102,33 @@ class PredictionPage:
         return TextTable(
             ("Scan", "Doubts", "Organs found", *organs),
             rows,
-            "Volumes in ml. –: no voxel was found. The doubts are in NAME.doubts.json.",
+            "Volumes in ml. –: no voxel was found.",
         )
+
+    def _doubts(self) -> list[html.Section]:
+        rows = tuple((name, doubt) for name, doubts in self.doubts.items() for doubt in doubts)
+        if not rows:
+            return []
+        about = (
+            "Where scan or label map are unlike those of the training; also in NAME.doubts.json. A "
+            "scan without doubts is not therefore right."
+        )
+        return [html.heading("Doubts"), html.table(TextTable(("Scan", "Doubt"), rows, about))]
+
+    def _trained(self) -> list[html.Section]:
+        """The volumes that the run has learned from, to hold the others against."""
+        known = [
+            [organ.volume_ml for organ in self.seen.of_organ(name)]
+            for name in self.run.labels.organs
+        ]
+        if not any(known):
+            return []
+        rows = tuple(
+            (word, *(_ml(choose(volumes)) if volumes else "–" for volumes in known))
+            for word, choose in (("least", min), ("largest", max))
+        )
+        about = f"Volumes in ml in the {max(map(len, known))} label maps of the training."
+        return [html.table(TextTable(("In training", *self.run.labels.organs), rows, about))]
 
     def _made_by(self) -> dict[str, str | int]:
         run = self.run

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dvcl.commands.console import bars, console, training_bar
 from dvcl.commands.evaluate import evaluate_run
-from dvcl.commands.train import train_run
+from dvcl.commands.train import make_run, train_run
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.twin import compare_twins
@@ -62,10 +62,14 @@ def train_and_tell(
     Raises:
         InputError: As `check_twin` and `train_run`.
     """
+    methods = [method]
     if twin:
         check_twin(method)
+        methods += baselines(method)
+        _check_folders(project, recipe, methods, split, options)
+        console.print(f"To be trained: {', '.join(methods)}.")
     runs: dict[str, Run] = {}
-    for each in (method, *baselines(method)) if twin else (method,):
+    for each in methods:
         with training_bar(f"Training {each}", recipe.training.iterations) as observe:
             runs[each] = train_run(
                 project, recipe, each, split, observe=observe, tell=console.print, **options
@@ -77,6 +81,29 @@ def train_and_tell(
             console.print(to_rich(table))
             console.print(answer, markup=False)
     return runs[method]
+
+
+def _check_folders(
+    project: Project,
+    recipe: Recipe,
+    methods: Sequence[str],
+    split: Split,
+    options: Mapping[str, Any],
+) -> None:
+    """Refuse a folder that holds another run before the first is trained, not after.
+
+    Raises:
+        InputError: With all of them.
+    """
+    problems: list[str] = []
+    for method in methods:
+        given = {key: options[key] for key in ("seed", "name") if key in options}
+        try:
+            make_run(project, recipe, method, split, **given).is_recorded()
+        except InputError as error:
+            problems += [str(error)]
+    if problems:
+        raise InputError(problems, "--twin: nothing was trained:")
 
 
 def compare_with_twins(
@@ -97,7 +124,7 @@ def compare_with_twins(
     """
     scores = []
     for each in runs:
-        if not is_scored(each):
+        if not is_scored(each, as_usual=True):
             evaluate_run(each, device=usable_device(device), progress=bar(f"Scoring {each.method}"))
         scores.append([read_scores(each.folder / SCORES)])
     (run, *twins), (ours, *theirs) = runs, scores

@@ -98,7 +98,7 @@ class RunRecord:
 def finished(entry: Entry) -> RunRecord | None:
     """The record of a run that has been trained to its end and scored since, else None."""
     path = entry.folder / "run.json"
-    if not path.exists() or not is_scored(opened := open_run(entry.folder)):
+    if not path.exists() or not is_scored(opened := open_run(entry.folder), as_usual=True):
         return None
     final = replace(opened, weights="last")
     rows = read_journal(entry.folder / "journal.jsonl")
@@ -118,7 +118,7 @@ def finished(entry: Entry) -> RunRecord | None:
             for row in rows if row["kind"] == "validation"
         ],
         read_scores(entry.folder / SCORES),
-        read_scores(scores_file(final)) if is_scored(final) else (),
+        read_scores(scores_file(final)) if is_scored(final, as_usual=True) else (),
     )  # fmt: skip
 
 

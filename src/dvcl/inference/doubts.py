@@ -60,9 +60,9 @@ QUANTITIES = {
 VOLUME_SPREAD = 0.35
 # And of the place of one organ beside another: a share of their distance, and so much more.
 PLACE_SPREAD, PLACE_SPREAD_MM = 0.15, 2.0
-# An organ is in pieces when its second largest part has this share of its volume, and twice that
+# An organ is scattered when this share of its volume lies outside its largest part, and twice that
 # of any label map that was learned from.
-SECOND_PART = 0.25
+SCATTERED = 0.25
 # An order is certain when all label maps show it, by so much and half of the mean, along an axis
 # that makes up half of their distance.
 ORDERED_MM = 5.0
@@ -149,14 +149,14 @@ def _odd_volume(path: Path, name: str, organs: Organs, seen: Seen) -> Iterator[F
 
 
 def _in_pieces(path: Path, name: str, organs: Organs, seen: Seen) -> Iterator[Finding]:
-    share = organs[name].second_part
-    most = max((organ.second_part for organ in seen.of_organ(name)), default=0.0)
-    if share > max(SECOND_PART, 2 * most):
+    share = organs[name].scattered
+    most = max((organ.scattered for organ in seen.of_organ(name)), default=0.0)
+    if share > max(SCATTERED, 2 * most):
         yield Finding(
             "organ-parts",
             str(path),
-            f"{name} is in pieces: the second largest has {share:.0%} of its volume, in training "
-            f"at most {most:.0%}.",
+            f"{name} is in pieces: {share:.0%} of its volume lies outside the largest one, in "
+            f"training {'none' if most == 0 else f'at most {most:.1%}'}.",
             LOOK,
             numbers={"organ": name, "share": share},
         )

@@ -55,13 +55,13 @@ class SeenOrgan:
     Attributes:
         volume_ml: Of all its voxels.
         centre_mm: World (x, y, z), RAS+.
-        second_part: Share of its second largest connected part in its volume, in [0, 0.5].
+        scattered: Share of its volume outside its largest connected part, in [0, 1).
         at_border: Whether it reaches the outermost voxels, and may be cut.
     """
 
     volume_ml: float
     centre_mm: Point
-    second_part: float
+    scattered: float
     at_border: bool
 
 
@@ -206,7 +206,7 @@ def look_at_organs(classes: np.ndarray, grid: Geometry, labels: LabelTable) -> O
 
 def _look_at_organ(mask: np.ndarray, box: tuple[slice, ...], grid: Geometry) -> SeenOrgan:
     parts, _ = ndimage.label(mask, TOUCHING)
-    sizes = np.sort(np.bincount(parts.ravel(), minlength=3)[1:])
+    sizes = np.bincount(parts.ravel())[1:]
     voxels = int(sizes.sum())
     places = [index.mean() + axis.start for index, axis in zip(mask.nonzero(), box, strict=True)]
     x, y, z = (grid.affine[:3, :3] @ places[::-1] + grid.affine[:3, 3]).tolist()
@@ -214,6 +214,6 @@ def _look_at_organ(mask: np.ndarray, box: tuple[slice, ...], grid: Geometry) -> 
     return SeenOrgan(
         voxels * math.prod(grid.spacing_mm) / 1000,
         (x, y, z),
-        float(sizes[-2] / voxels),
+        1 - float(sizes.max() / voxels),
         any(axis.start == 0 or axis.stop == size for axis, size in sides),
     )

@@ -44,7 +44,7 @@ class UAMT(Method):
 
     learns_by = "agreement with a moving average of the network where that is certain"
     takes_partial_labels = True
-    extra_cost = "passes + 1 passes of the average on unlabelled patches, 9 by default"
+    extra_cost = "9 passes of the average on unlabelled patches (`passes` and one more)"
 
     def __init__(
         self,

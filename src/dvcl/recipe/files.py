@@ -117,6 +117,11 @@ def _apply(table: Table, change: str) -> None:
         value = text.strip()
     except (ValueError, RecursionError) as error:
         raise InputError(f"--set {shown(change)}: the value cannot be read ({error}).") from error
+    if isinstance(value, dict):
+        raise InputError(
+            f"--set {shown(change)}: a table found, which would take the place of a whole section; "
+            "one value was expected. Give its settings one by one, as training.iterations=500."
+        )
     *sections, last = key.strip().split(".")
     for section in sections:
         table = table.setdefault(section, {})

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from dvcl.datasets.dataset import Case
 from dvcl.errors import InputError
-from dvcl.evaluation.cases import CaseScore
+from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore
 from dvcl.evaluation.score_file import read_scores, write_scores
-from dvcl.files import sha256_of_bytes, write_json
+from dvcl.files import sha256_of_bytes, sha256_of_json, write_json
+from dvcl.inference.sliding_window import Window
 from dvcl.records import read_record
 from dvcl.studies.project import Project, open_project
 from dvcl.studies.run import Run
@@ -25,10 +27,16 @@ LAST_ORIGIN = "scores-last.json"
 
 
 class Origin(TypedDict):
-    """scores.json: which weights made which scores; ``weights`` is null where they do not say."""
+    """scores.json: which weights made which scores; ``weights`` is null where they do not say.
+
+    ``references`` is a hash of the label files, ``measured`` one of tolerance and windows; scores
+    of earlier versions have neither.
+    """
 
     weights: str | None
     scores: str
+    references: NotRequired[str]
+    measured: NotRequired[str]
 
 
 def scores_file(run: Run) -> Path:
@@ -40,12 +48,41 @@ def _origin(run: Run) -> Path:
     return run.folder / (ORIGIN if run.weights == "best" else LAST_ORIGIN)
 
 
-def write_run_scores(run: Run, scores: Sequence[CaseScore], weights: str | None) -> None:
-    """Write a run's scores, and beside them the hash of the weights that made them."""
+def write_run_scores(
+    run: Run,
+    scores: Sequence[CaseScore],
+    weights: str | None,
+    tolerance_mm: float = TOLERANCE_MM,
+    window: Window | None = None,
+) -> None:
+    """Write a run's scores, and beside them hashes of what made them.
+
+    Args:
+        run: That was scored.
+        scores: Of its test cases.
+        weights: Their hash, where they have one.
+        tolerance_mm: Of the normalised surface Dice.
+        window: Of the prediction; None for the recipe's.
+    """
     write_scores(scores_file(run), scores)
     # Last: scores whose hash it does not have are not known to be of these weights.
-    origin = Origin(weights=weights, scores=sha256_of_bytes(scores_file(run)))
+    origin = Origin(
+        weights=weights,
+        scores=sha256_of_bytes(scores_file(run)),
+        references=_references(run),
+        measured=_measured(run, tolerance_mm, window),
+    )
     write_json(_origin(run), origin)
+
+
+def _measured(run: Run, tolerance_mm: float, window: Window | None) -> str:
+    return sha256_of_json([tolerance_mm, asdict(window or run.recipe.window)])
+
+
+def _references(run: Run) -> str:
+    labels = [case.label for case in test_cases(run) if case.label]
+    files = [sorted(label.rglob("*")) if label.is_dir() else [label] for label in labels]
+    return sha256_of_json([sha256_of_bytes(file) for group in files for file in group])
 
 
 def has_scores(folder: Path) -> bool:
@@ -57,11 +94,16 @@ def has_scores(folder: Path) -> bool:
     return (folder / SCORES).exists() and bool(read_scores(folder / SCORES))
 
 
-def is_scored(run: Run) -> bool:
+def is_scored(run: Run, as_usual: bool = False) -> bool:
     """Whether the run is trained to its end, and its scores are of the weights it has.
 
-    Scores and weights of earlier versions do not say what made them; they are taken as they are.
-    Damaged scores are none: they can be made again.
+    They are not where a reference has changed since. Scores and weights of earlier versions do not
+    say what made them; they are taken as they are. Damaged scores are none: they can be made again.
+
+    Args:
+        run: Of which the scores are.
+        as_usual: Whether they must have been made with the usual tolerance and the recipe's
+            windows, as those of other runs are.
 
     Raises:
         InputError: When state or weights are damaged.
@@ -74,8 +116,13 @@ def is_scored(run: Run) -> bool:
         if not origin.exists():
             return bool(read_scores(path))
         with read_record(origin, Origin, "") as made:
-            is_own = weights is None or made["weights"] == weights
-            return is_own and made["scores"] == sha256_of_bytes(path) and bool(read_scores(path))
+            expected = {"scores": sha256_of_bytes(path), "references": _references(run)}
+            if weights is not None:
+                expected["weights"] = weights
+            if as_usual:
+                expected["measured"] = _measured(run, TOLERANCE_MM, None)
+            is_own = all(made.get(key, value) == value for key, value in expected.items())
+            return is_own and bool(read_scores(path))
     return False
 
 

@@ -33,7 +33,7 @@ class OrganRecord(TypedDict):
 
     volume_ml: Positive
     centre_mm: list[float]
-    second_part: Amount
+    scattered: Amount
     at_border: bool
 
 

@@ -101,6 +101,8 @@ def _check_alike(folder: Path, slices: list[Slice]) -> None:
     kinds = {
         "sizes": [by(slice_.size[::-1]) for slice_ in slices],
         "photometric interpretations": [slice_.photometric for slice_ in slices],
+        # Without them a value stands for itself, so that some slices would be 1024 HU off.
+        "rescale tags": [slice_.rescaling for slice_ in slices],
         "pixel spacings": [by(slice_.spacing_mm) for slice_ in slices],
         # Rounded differently from slice to slice, directions may still be the same.
         "orientations": [

@@ -44,6 +44,7 @@ class Slice:
         modality: As "CT".
         photometric: Whether high values are to be shown bright (MONOCHROME2) or dark (MONOCHROME1).
         number: In its series; None where it has none.
+        rescaling: Which of slope and intercept it has, in words.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Slice:
     modality: str
     photometric: str
     number: int | None
+    rescaling: str
 
     @property
     def normal(self) -> np.ndarray:
@@ -237,8 +239,13 @@ def _slice(header: Any, path: Path) -> Slice:
         path, _series(header), (int(header.Rows), int(header.Columns)), (row_mm, column_mm),
         across, down, position, str(syntax.name) if syntax else "unknown",
         str(header.get("Modality")), str(header.get("PhotometricInterpretation")),
-        _number(header),
+        _number(header), _rescaling(header),
     )  # fmt: skip
+
+
+def _rescaling(header: Any) -> str:
+    found = [tag for tag in ("RescaleSlope", "RescaleIntercept") if header.get(tag) is not None]
+    return " and ".join(found) or "none"
 
 
 def _check_scaling(header: Any, path: Path) -> None:

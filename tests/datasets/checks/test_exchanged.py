@@ -51,6 +51,13 @@ def test_images_given_as_label_maps(label: np.ndarray, is_told: bool) -> None:
     assert [finding.code for finding in found] == ["label-is-image"] * is_told
 
 
+def test_a_label_map_in_the_place_of_its_scan() -> None:
+    (found,) = image_findings(Path("a.nii"), FEW, FEW.astype(np.int16))
+    assert found.code == "label-is-image"
+    assert "a label map lies in the place of the scan too" in found.text
+    assert [*image_findings(Path("a.nii"), FEW * 0, FEW * 0)] == []
+
+
 def test_both_are_found_in_folders(tmp_path: Path) -> None:
     image = RANDOM.integers(0, 200, (8, 9, 10)).astype(np.uint8)
     for path in ("train/images/a.nii", "train/labels/a.nii", "clinic/b.nii"):

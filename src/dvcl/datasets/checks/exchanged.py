@@ -41,6 +41,15 @@ def image_findings(path: Path, label: np.ndarray, image: np.ndarray) -> Iterator
         return
     labels, intensities = (_sample(array).astype(np.float64) for array in (label, image))
     values = len(np.unique(labels))
+    if 1 < values <= FEW_VALUES and np.array_equal(labels, intensities):
+        yield Finding(
+            "label-is-image",
+            str(path),
+            f"has the voxels of its scan, {values} whole numbers: a label map lies in the place of "
+            "the scan too.",
+            "Put the scan there.",
+            numbers={"values": values, "correlation": 1.0},
+        )
     if values <= FEW_VALUES or np.ptp(intensities) == 0 or not np.isfinite(intensities).all():
         return
     likeness = float(np.corrcoef(labels, intensities)[0, 1])
