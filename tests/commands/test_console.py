@@ -46,3 +46,10 @@ def test_a_term_that_taught_nothing_is_told(capsys: pytest.CaptureFixture[str]) 
     told = [line for line in capsys.readouterr().out.splitlines() if "taught nothing" in line]
     assert len(told) == 1
     assert "iteration 2: the term hqc was 0 in every one of 2 steps" in told[0]
+
+
+def test_a_log_says_what_is_trained_when_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.training_bar("Training dvcl", 4) as observe:
+        assert capsys.readouterr().out == ""
+        observe({"kind": "step", "iteration": 1, "terms": {"supervised": 1.0}})
+        assert capsys.readouterr().out == "Training dvcl: 4 steps.\n"

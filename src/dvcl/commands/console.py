@@ -82,6 +82,9 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
             # The bar appears with the first step: errors found before it stand alone.
             if not tasks:
                 tasks.append(progress.add_task(title, total=iterations, note=""))
+                if not progress.console.is_terminal:
+                    # In a log a bar is seen when it is full.
+                    progress.console.print(f"{title}: {iterations} steps.")
             for sentence in idle_terms(row):
                 progress.console.print(f"  iteration {row['iteration']}: {sentence}")
             if row["kind"] == "step":
