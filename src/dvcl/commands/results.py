@@ -24,7 +24,7 @@ HEAD = (
     "hand. What the columns mean: [comparison](../comparison.md)."
 )
 # A table of a record within another page: <!-- hippocampus overview --> ... <!-- end -->.
-PLACE = re.compile(r"(<!-- (\w+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = re.compile(r"(<!-- ([\w-]+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def study_page(recorded: Path) -> str:
@@ -70,12 +70,12 @@ def runs_table(findings: Sequence[Findings]) -> TextTable:
         rows.append(
             (
                 found.title, *counts, str(len(found.runs)), _range(seeds), _range(steps),
-                _each(records, "processor"), _each(records, "dvcl"),
+                _each(records, "device"), _each(records, "dvcl"),
             )
         )  # fmt: skip
     return TextTable(
         ("Runs", "Labelled", "Unlabelled", "Validation", "Test", "Rows", "Seeds", "Steps",
-         "Processor", "dvcl"),
+         "Device", "dvcl"),
         tuple(rows),
         "Cases, rows of methods or variants, seeds of each, and steps of a run.",
     )  # fmt: skip
