@@ -119,16 +119,21 @@ def test_sigterm_ends_every_command_with_143_and_nothing_half_written(
     assert not [*study.rglob(".partial-*")]
 
 
+def kill_at_work(words: tuple[object, ...], folder: Path) -> None:
+    """Start a comparison and kill it once the training in ``folder`` is under way."""
+    process = start(*words)
+    while last_iteration(folder / "journal.jsonl") < 5:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+
+
 def test_a_comparison_waits_for_the_training_of_one_that_was_killed(study: Path, run) -> None:
     words = ("compare", study / "work", "--methods=supervised", "--seeds=0", "--name=orphan", *LONG,
              "--set=training.iterations=120", "--set=training.validate_every=60")  # fmt: skip
     folder = study / "work" / "runs" / "orphan" / "supervised" / "seed-0"
-    first = start(*words)
-    while last_iteration(folder / "journal.jsonl") < 5:
-        assert first.poll() is None
-        time.sleep(0.02)
-    first.kill()
-    first.wait()
+    kill_at_work(words, folder)
     assert is_held(folder), "its training goes on"
     orphan = holder_of(folder)
     assert orphan is not None
@@ -146,12 +151,7 @@ def test_a_comparison_that_is_stopped_stops_what_it_waited_for(study: Path) -> N
              *LONG, "--set=training.iterations=4000",
              "--set=training.validate_every=2000")  # fmt: skip
     folder = study / "work" / "runs" / "stopped" / "supervised" / "seed-0"
-    first = start(*words)
-    while last_iteration(folder / "journal.jsonl") < 5:
-        assert first.poll() is None
-        time.sleep(0.02)
-    first.kill()
-    first.wait()
+    kill_at_work(words, folder)
     second = start(*words)
     wait_for(second, study / "work" / "comparisons" / "stopped" / "logs" / "lock.json")
     while (holder_of(study / "work/comparisons/stopped/logs") or {}).get("pid") != second.pid:

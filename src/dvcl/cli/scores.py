@@ -44,29 +44,13 @@ def evaluate(
 ) -> None:
     """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.evaluate import evaluate_last, evaluate_run, score_folder
-    from dvcl.errors import InputError
+    from dvcl.commands.evaluate import check_options, evaluate_last, evaluate_run, score_folder
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent, summary_table, to_rich
     from dvcl.studies.run import open_run, usable_device
     from dvcl.studies.scored import SCORES
-    from dvcl.volume import is_volume
 
-    if not reference and (labels or out or label_values):
-        raise InputError(
-            "evaluate: --labels, --label-values and --out go with --reference DIR; a run brings "
-            "its own names, and its scores are written into its folder."
-        )
-    if reference and last:
-        raise InputError(
-            "evaluate: --last found with --reference DIR; a run's folder was expected with it, as "
-            "label maps do not say which weights made them. Leave out one or the other."
-        )
-    if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
-        raise InputError(
-            f"{predictions}: is a folder of label maps, found without a reference; --reference DIR "
-            "was expected with it, or a run's folder instead."
-        )
+    check_options(predictions, reference, bool(labels or out or label_values), last)
     with bars() as bar:
         progress = bar("Scoring")
         if reference:

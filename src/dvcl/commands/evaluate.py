@@ -31,7 +31,36 @@ from dvcl.studies.scored import (
     write_run_scores,
 )
 from dvcl.training.checkpoint import saved_facts, weights_hash
-from dvcl.volume import read_label, read_segments
+from dvcl.volume import is_volume, read_label, read_segments
+
+
+def check_options(predictions: Path, reference: Path | None, of_folder: bool, last: bool) -> None:
+    """Refuse options of `dvcl evaluate` that do not go together.
+
+    Args:
+        predictions: A run, or a folder of label maps.
+        reference: Folder of references, for a folder.
+        of_folder: Whether options were given that are for a folder alone.
+        last: Whether a run's last weights are asked for.
+
+    Raises:
+        InputError: Says which options do.
+    """
+    if reference and last:
+        raise InputError(
+            "evaluate: --last found with --reference DIR; a run's folder was expected with it, as "
+            "label maps do not say which weights made them. Leave out one or the other."
+        )
+    if not reference and of_folder:
+        raise InputError(
+            "evaluate: --labels, --label-values and --out go with --reference DIR; a run brings "
+            "its own names, and its scores are written into its folder."
+        )
+    if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
+        raise InputError(
+            f"{predictions}: is a folder of label maps, found without a reference; --reference DIR "
+            "was expected with it, or a run's folder instead."
+        )
 
 
 def evaluate_run(

@@ -123,18 +123,7 @@ def predict_files(
         run, run.trained_method(device), device, window or run.recipe.window, page, seen,
         progress, tell,
     )  # fmt: skip
-    done: list[Prediction] = []
-    problems: list[str] = []
-    for path, target in targets.items():
-        try:
-            earlier = predictor.kept(path, target) if skip_existing else None
-            done.append(earlier or predictor.predict(path, target))
-        except InputError as error:
-            problems += error.problems
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            problems.append(out_of_memory(f"{path}: segmenting it", error))
+    done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
         kept = sum(not prediction.is_new for prediction in done)
         page.write(next(iter(targets.values())).with_name("index.html"), kept)
@@ -183,6 +172,24 @@ class _Predictor:
     seen: Seen
     progress: Progress | None
     tell: Tell
+
+    def predict_all(
+        self, targets: Mapping[Path, Path], skip_existing: bool
+    ) -> tuple[list[Prediction], list[str]]:
+        """The label maps that are there now, and why others are not; one does not stop the rest."""
+        done: list[Prediction] = []
+        problems: list[str] = []
+        for path, mask in targets.items():
+            try:
+                earlier = self.kept(path, mask) if skip_existing else None
+                done.append(earlier or self.predict(path, mask))
+            except InputError as error:
+                problems += error.problems
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                problems.append(out_of_memory(f"{path}: segmenting it", error))
+        return done, problems
 
     def kept(self, path: Path, mask: Path) -> Prediction | None:
         """The label map of an earlier call; None where there is none, whole and made of the same.
