@@ -8,6 +8,7 @@ import pytest
 from dvcl.errors import InputError
 from dvcl.files import (
     crc32_of_bytes,
+    folder_name,
     read_json,
     require_writable,
     sha256_of_array,
@@ -177,3 +178,16 @@ def test_every_flipped_bit_changes_the_checksum(tmp_path: Path) -> None:
         flipped[bit // 8] ^= 1 << bit % 8
         (tmp_path / "a").write_bytes(flipped)
         assert crc32_of_bytes(tmp_path / "a") != whole
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("small-ct", "small-ct"),
+        ("small-ct, 4 labelled, equal time, rate=0.5", "small-ct_4-labelled_equal-time_rate=0.5"),
+        ("ct, patch=[16, 24, 16]", "ct_patch=16_24_16"),
+        ("Körper (alt)", "Körper-alt"),
+    ],
+)
+def test_names_of_folders_need_no_quotes_in_a_shell(text: str, name: str) -> None:
+    assert folder_name(text) == name

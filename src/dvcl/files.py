@@ -57,6 +57,12 @@ def write_atomically(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def folder_name(text: str) -> str:
+    """Fit for a shell: "small-ct, 4 labelled, rate=0.5" becomes "small-ct_4-labelled_rate=0.5"."""
+    bare = re.sub(r"[][(){}'\"]", "", text).replace(", ", "_")
+    return re.sub(r"[^\w.=+-]+", "-", bare).strip("-")
+
+
 def require_writable(folder: Path | str) -> None:
     """Make a folder and try it, so that hours of work are not done for nothing.
 

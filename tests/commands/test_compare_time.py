@@ -52,7 +52,7 @@ def test_a_method_with_dear_steps_makes_fewer(project, monkeypatch):
     assert measured.pop() == "supervised", "a step of another network is measured"
     assert measured == list(STEP_S)
     for method, steps in (("supervised", 8), ("cps", 2)):
-        folder = project.folder / "runs" / "timed, equal time" / method / "seed-0"
+        folder = project.folder / "runs" / "timed_equal-time" / method / "seed-0"
         assert last_iteration(folder / "journal.jsonl") == steps
     page = project.folder / "comparisons" / "timed" / "index.html"
     assert "2 of 2 runs are finished and shown" in page.read_text(encoding="utf-8")

@@ -366,12 +366,12 @@ def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
     recorded = work / "comparisons" / "kept"
     means = (recorded / "means.csv").read_text()
     kept = shutil.copytree(recorded, tmp_path / "kept")
-    shutil.rmtree(work / "runs" / "kept, 2 labelled")
+    shutil.rmtree(work / "runs" / "kept_2-labelled")
     shutil.rmtree(recorded)
     code, out, err = run(*words, "--name=kept", "--labelled-cases=2", "--recorded", kept)
     assert code == 0, out + err
     assert "1 of 1 runs are finished" in out
-    assert not (work / "runs" / "kept, 2 labelled").exists()
+    assert not (work / "runs" / "kept_2-labelled").exists()
     assert (recorded / "means.csv").read_text() == means
     assert "2 (1 steps)" not in out
     code, out, _ = run(*words, "--name=kept", "--labelled-cases=1", "--dry")

@@ -19,7 +19,7 @@ def test_all_combinations_seeds_last():
     assert len(entries) == len(set(entries)) == 2 * 2 * 2 * 2
     assert [entry.seed for entry in entries] == [0] * 8 + [1] * 8
     first = entries[0]
-    assert first.folder == STUDY / "runs/small-ct, 4 labelled, neighbours=5/cps/seed-0"
+    assert first.folder == STUDY / "runs/small-ct_4-labelled_neighbours=5/cps/seed-0"
     assert first.varied == ("methods.dvcl.neighbours=5",)
     assert len({entry.folder for entry in entries}) == len(entries)
     assert {entry.group for entry in plan([STUDY], ["cps"], [0], [None], {}, "x")} == {"x"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from dvcl.errors import InputError
+from dvcl.files import folder_name
 from dvcl.training.journal import last_iteration
 
 Equal = Literal["steps", "time"]
@@ -25,7 +26,7 @@ class Entry:
         seed: Of the run.
         labelled_cases: As for `make_split`.
         varied: The settings in which the run's variant differs, as "key=value".
-        group: Folder under the study's ``runs``.
+        group: What they have in common, in words; names their folder.
         schedule: Settings that give this run as much time as the others, as "key=value"; none
             where all runs take equal steps.
     """
@@ -46,7 +47,7 @@ class Entry:
     @property
     def folder(self) -> Path:
         """Of the run."""
-        return self.study / "runs" / self.group / self.method / f"seed-{self.seed}"
+        return self.study / "runs" / folder_name(self.group) / self.method / f"seed-{self.seed}"
 
     @property
     def label(self) -> str:

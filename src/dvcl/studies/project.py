@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 from dvcl.datasets.checks import check_dataset
 from dvcl.datasets.dataset import Dataset, Modality, Role
 from dvcl.errors import InputError
-from dvcl.files import require_writable, write_json
+from dvcl.files import folder_name, require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.records import Name, read_record
 from dvcl.splits import make_split
@@ -92,7 +92,7 @@ class Project:
         return open_store(folder)
 
     def run_folder(self, name: str, method: str, seed: int) -> Path:
-        """Where a run is kept.
+        """Where a run is kept, as ``runs/small-ct_4-labelled/cps/seed-0``.
 
         Raises:
             InputError: When ``name`` is not that of a folder.
@@ -102,7 +102,7 @@ class Project:
                 f"--name {name!r}: the name of one folder was expected, without / and a dot in "
                 "front. Runs stay in the study's own folder."
             )
-        return self.folder / "runs" / name / method / f"seed-{seed}"
+        return self.folder / "runs" / folder_name(name) / method / f"seed-{seed}"
 
     def runs(self) -> list[Path]:
         """Folders of all runs, sorted."""
