@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from dvcl.datasets.organs import organ_colour
 from dvcl.report.curves import training_curves, validation_curves
-from dvcl.report.figures import organ_colour, png_bytes
+from dvcl.report.figures import png_bytes
 
 
 def journal(steps=5):

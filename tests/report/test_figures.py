@@ -14,11 +14,10 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from dvcl.datasets.amos22 import AMOS22
 from dvcl.datasets.btcv import BTCV
 from dvcl.datasets.flare22 import FLARE22
+from dvcl.datasets.organs import ORGAN_COLOURS, organ_colour
 from dvcl.report.figures import (
-    ORGAN_COLOURS,
     above,
     dress,
-    organ_colour,
     png_bytes,
     save_png,
     small_png_bytes,

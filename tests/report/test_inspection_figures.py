@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from dvcl.datasets.organs import organ_colour
 from dvcl.evaluation.feature_space import class_distances
 from dvcl.report.distance_matrices import distance_matrices
 from dvcl.report.feature_maps import BACKGROUND, feature_maps
-from dvcl.report.figures import organ_colour
 from dvcl.report.reliability_bars import reliability_bars
 
 NAMES = ("background", "liver", "spleen", "left adrenal gland")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from dvcl.report.figures import organ_colour, png_bytes
+from dvcl.datasets.organs import organ_colour
+from dvcl.report.figures import png_bytes
 from dvcl.report.montage import ROLE_COLOURS, montages
 from dvcl.report.tiles import Pane, Tile, blend, failed_tile, mark_odd
 

@@ -7,8 +7,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from dvcl.datasets.dataset import LabelTable
+from dvcl.datasets.organs import organ_colour
 from dvcl.errors import InputError
-from dvcl.report.figures import organ_colour, png_bytes
+from dvcl.report.figures import png_bytes
 from dvcl.report.overlays import overlay_sheet
 from dvcl.volume import Volume
 from dvcl.volume.turning import orient

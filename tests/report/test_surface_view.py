@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import rgb_to_hsv, to_rgb
 
-from dvcl.report.figures import organ_colour
+from dvcl.datasets.organs import organ_colour
 from dvcl.report.surface_view import camera_for, surface_view
 
 SHAPE, SPACING_MM = (30, 48, 40), (4.0, 2.0, 2.5)

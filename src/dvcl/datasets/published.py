@@ -14,33 +14,6 @@ from dvcl.volume import is_volume, volume_stem
 
 LISTED = 5  # missing numbers written out in one message
 
-# The same organ has the same colour in every data set.
-COLOURS = {
-    "liver": "#b5651d",
-    "spleen": "#cc79a7",
-    "pancreas": "#f0e442",
-    "right kidney": "#e69f00",
-    "left kidney": "#ffc75f",
-    "stomach": "#009e73",
-    "gallbladder": "#7ccd3c",
-    "esophagus": "#8da0cb",
-    "aorta": "#d62728",
-    "inferior vena cava": "#1f5fd0",
-    "portal and splenic veins": "#56b4e9",
-    "right adrenal gland": "#00ced1",
-    "left adrenal gland": "#66ffcc",
-    "duodenum": "#d2b48c",
-    "bladder": "#fff59d",
-    "prostate or uterus": "#ba68c8",
-    "myocardium of the left ventricle": "#a0522d",
-    "left atrium": "#ff9896",
-    "left ventricle": "#d62728",
-    "right atrium": "#98c1ff",
-    "right ventricle": "#1f5fd0",
-    "ascending aorta": "#ff7f0e",
-    "pulmonary artery": "#17becf",
-}
-
 
 @dataclass(frozen=True)
 class Published:
@@ -70,11 +43,6 @@ class Published:
     def labels(self) -> LabelTable:
         """The meaning of the label values."""
         return LabelTable.from_mapping(self.organs, self.aliases or {})
-
-    @property
-    def colours(self) -> dict[str, str]:
-        """{organ: "#rrggbb"}."""
-        return {organ: COLOURS[organ] for organ in self.organs.values()}
 
     def choose(self, modality: Modality | None) -> Modality:
         """The modality asked for, or the default.

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dvcl.datasets.organs import organ_colour
 from dvcl.preprocessing.body import coarse_steps
-from dvcl.report.figures import organ_colour
 from dvcl.report.overlays import draw_organs, draw_slice
 from dvcl.report.panels import (
     BACKGROUND,

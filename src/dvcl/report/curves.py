@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, QUIET, dress, organ_colour, show_zero
+from dvcl.datasets.organs import organ_colour
+from dvcl.report.figures import LINE_COLOURS, LINE_DASHES, QUIET, dress, show_zero
 
 Rows = Sequence[Mapping[str, Any]]
 

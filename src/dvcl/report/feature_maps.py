@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from dvcl.report.figures import QUIET, above, organ_colour
+from dvcl.datasets.organs import organ_colour
+from dvcl.report.figures import QUIET, above
 
 PANEL_IN, TITLE_IN, LEGEND_IN = 2.4, 0.3, 0.17
 COLUMNS = 3

@@ -20,18 +20,6 @@ DPI = 160
 # Of 256 colours so many are greys; channels that differ by less are grey.
 GREYS, GREY = 112, 12
 
-# Drawn over grey images. Six are those of Okabe and Ito (https://jfly.uni-koeln.de/color); the
-# others were added one by one, each the furthest (CIEDE2000) from all before it and from grey, in
-# normal vision and in simulated protanopia and deuteranopia (Machado, IEEE TVCG 15 (2009)). The
-# least distance is 10 among the first sixteen and 8 among all. Their order is one in which organs
-# that lie beside each other in FLARE22, BTCV and AMOS22 differ by 24 at least (13 in the simulated
-# visions): found by exchanging two after two.
-ORGAN_COLOURS = (
-    *("#bb2222", "#55bbee", "#5588ff", "#88ffbb", "#ee9900", "#0044ff", "#995588"),
-    *("#aa00bb", "#cc77aa", "#33eeff", "#eedd44", "#009977", "#779955", "#66cc88"),
-    *("#dd6600", "#007744", "#aa66bb", "#ff4488", "#55cc55", "#dd0066"),
-)
-
 # Drawn on white: the darker colours of Okabe and Ito; further lines change their dashes.
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
 LINE_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
@@ -41,11 +29,6 @@ QUIET = "#6b6b6b"
 LETTER_IN, LINE_IN = 0.086, 0.17  # of a title
 NAMES_IN = 1.5  # a legend beside the panels
 BELOW_ZERO = 0.03  # of an axis that begins at 0, so that a line there is seen
-
-
-def organ_colour(class_index: int) -> str:
-    """Colour of a class, 1 for the first organ; the same in every figure, repeating after 20."""
-    return ORGAN_COLOURS[(class_index - 1) % len(ORGAN_COLOURS)]
 
 
 def above(names: Iterable[str], width_in: float) -> tuple[dict[str, str], float]:

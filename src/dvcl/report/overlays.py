@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dvcl.datasets.dataset import LabelTable, Modality
+from dvcl.datasets.organs import organ_colour
 from dvcl.evaluation.cases import check_same_grid
-from dvcl.report.figures import organ_colour
 from dvcl.report.panels import PLANES, lay_out
 from dvcl.volume import Volume
 from dvcl.volume.turning import orient

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 
-from dvcl.report.figures import organ_colour
+from dvcl.datasets.organs import organ_colour
 
 # The longest bar that takes at most two fifths of the narrowest panel: it leaves the letter at the
 # lower edge alone.

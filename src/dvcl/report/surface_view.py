@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from dvcl.report.figures import organ_colour
+from dvcl.datasets.organs import organ_colour
 
 # The eye stands in front of the patient, a little to the right and above.
 TURN_DEG, TILT_DEG = 20.0, 12.0

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from dvcl.datasets.dataset import Role
-from dvcl.report.figures import organ_colour
+from dvcl.datasets.organs import organ_colour
 from dvcl.report.panels import PLANES
 from dvcl.report.scan import Lengths, Scan
 

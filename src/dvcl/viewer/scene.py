@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 
 from dvcl.datasets.dataset import LabelTable, Modality
-from dvcl.report.figures import organ_colour
+from dvcl.datasets.organs import organ_colour
 from dvcl.report.overlays import DISPLAY_ORIENTATION, REFERENCE, crop, richest_slices, show_case
 from dvcl.report.scan import Scan, Window
 from dvcl.viewer.shrink import shrink_classes, shrink_factors, shrink_image

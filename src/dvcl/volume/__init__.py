@@ -8,9 +8,10 @@ from dvcl.volume.reading import (
     read_label_layers,
     read_volume,
     source_files,
-    write_volume,
 )
-from dvcl.volume.segments import Segment, read_segments
+from dvcl.volume.segment import Segment
+from dvcl.volume.segments import read_segments
+from dvcl.volume.writing import write_volume
 
 __all__ = [
     "VOLUME_SUFFIXES",

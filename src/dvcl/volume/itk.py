@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,12 @@ def _read(path: Path, geometry: Geometry) -> tuple[np.ndarray, Geometry]:
     return array, geometry
 
 
-def write_itk(path: Path, volume: Volume) -> None:
-    """Write .nrrd or .mha, compressed, on the same grid."""
+def write_itk(path: Path, volume: Volume, fields: Mapping[str, str] | None = None) -> None:
+    """Write .nrrd or .mha, compressed, on the same grid; with further fields in the header."""
     sitk = import_extra("SimpleITK", "SimpleITK", path)
     image = sitk.GetImageFromArray(volume.array)
+    for key, value in (fields or {}).items():
+        image.SetMetaData(key, value)
     affine = LPS_TO_RAS @ volume.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())

@@ -14,7 +14,7 @@ import nibabel
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
 from nibabel.filebasedimages import ImageFileError
-from nibabel.nifti1 import Nifti1Header, Nifti1Image, Nifti1Pair
+from nibabel.nifti1 import Nifti1Extension, Nifti1Header, Nifti1Image, Nifti1Pair
 from nibabel.spatialimages import HeaderDataError
 
 from dvcl.errors import InputError
@@ -31,6 +31,7 @@ FOREIGN_UNITS = {1: "metres", 3: "micrometres"}  # codes of the NIfTI field xyzt
 BLOCK_BYTES = 2**20
 SNIFFED_BYTES = 1024  # as many as nibabel looks at
 GZIP_START = b"\x1f\x8b"
+UNKNOWN_EXTENSION = 0  # the code under which TotalSegmentator writes its table of labels
 
 # Its remarks on headers name no file; what is wrong with a file is said here.
 nibabel.imageglobals.logger.setLevel(logging.CRITICAL)
@@ -176,12 +177,21 @@ def _first_bytes(path: Path) -> str:
         return f"{error.strerror}"
 
 
-def write_nifti(path: Path, volume: Volume) -> None:
-    """Write the array in its own dtype, with the volume's forms; else the affine as sform."""
+def write_nifti(path: Path, volume: Volume, table: bytes = b"") -> None:
+    """Write the array in its own dtype, with the volume's forms; else the affine as sform.
+
+    Args:
+        path: The file.
+        volume: What it holds.
+        table: Names of its integers, as an extension of the header.
+    """
     header = Nifti1Header()
     header.set_xyzt_units("mm")
     if volume.forms is not None:
         put_forms(volume.forms, header)
     affine = volume.affine if volume.forms is None else None
     header.set_data_dtype(volume.array.dtype)
-    nibabel.save(Nifti1Image(volume.array.T, affine, header), path)
+    image = Nifti1Image(volume.array.T, affine, header)
+    if table:
+        image.header.extensions.append(Nifti1Extension(UNKNOWN_EXTENSION, table))
+    nibabel.save(image, path)

@@ -1,4 +1,4 @@
-"""The one way in and out: volumes of every format, by the name of the file."""
+"""The one way in: volumes of every format, by the name of the file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from dvcl.errors import InputError
-from dvcl.files import write_atomically
 from dvcl.volume.dicom import dicom_files, dicom_geometry, read_dicom
 from dvcl.volume.dicom_seg import find_segmentation, read_segmentation, segment_names
 from dvcl.volume.grid import Geometry, Volume
-from dvcl.volume.itk import itk_files, itk_geometry, read_itk, read_itk_layers, write_itk
+from dvcl.volume.itk import itk_files, itk_geometry, read_itk, read_itk_layers
 from dvcl.volume.names import ITK_SUFFIXES, NRRD_SUFFIXES, check_presence
-from dvcl.volume.nifti import nifti_geometry, read_nifti, write_nifti
+from dvcl.volume.nifti import nifti_geometry, read_nifti
 
 # Labels may come back from a scaled header as 2.9998; further off than this is no label.
 LABEL_TOLERANCE = 1e-3
@@ -92,18 +91,6 @@ def _label(array: np.ndarray, geometry: Geometry, path: Path) -> Volume:
     is_narrow = array.dtype.kind in "iu" and array.dtype.itemsize < 4
     dtype = array.dtype.newbyteorder("=") if is_narrow else np.dtype(np.int32)
     return _volume(np.ascontiguousarray(array, dtype=dtype), geometry)
-
-
-def write_volume(path: Path | str, volume: Volume) -> None:
-    """Write atomically in the array's own dtype: NIfTI, or .nrrd and .mha where the name says so.
-
-    Raises:
-        InputError: When SimpleITK is needed and not installed, the disk is full or the system
-            refuses.
-    """
-    write = write_itk if _is_itk(Path(path)) else write_nifti
-    with write_atomically(path) as temporary:
-        write(temporary, volume)
 
 
 def source_files(path: Path | str) -> list[Path]:

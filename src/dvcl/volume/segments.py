@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from dvcl.errors import InputError
@@ -13,21 +12,7 @@ from dvcl.volume.dicom_seg import find_segmentation, segment_names
 from dvcl.volume.itk_header import read_header
 from dvcl.volume.names import NIFTI_SUFFIXES, NRRD_SUFFIXES, check_presence
 from dvcl.volume.nifti import open_nifti
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One region of a label map.
-
-    Attributes:
-        name: As the file has it.
-        value: The integer of its voxels; never 0.
-        layer: Of the label maps in the file, from 0 on; only regions of several layers overlap.
-    """
-
-    name: str
-    value: int
-    layer: int = 0
+from dvcl.volume.segment import Segment
 
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
