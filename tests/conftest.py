@@ -17,6 +17,7 @@ AFFINE = np.array([[-2.0, 0, 0, 10], [0, -3.0, 0, 20], [0, 0, 4.0, -30], [0, 0, 
 
 WriteImage = Callable[..., Path]
 WriteCase = Callable[..., tuple[Path, Path]]
+WriteSeries = Callable[..., Path]
 PrepareTiny = Callable[[Path, Dataset], Project]
 
 # Two steps of a network that fits scans of 16 x 16 x 16 voxels of 4 mm.
@@ -104,6 +105,59 @@ def write_case(write_image: WriteImage, write_label: WriteImage) -> WriteCase:
     def write(folder: Path, id: str) -> tuple[Path, Path]:
         image = write_image(folder / "images" / f"{id}.nii.gz")
         return image, write_label(folder / "labels" / f"{id}.nii.gz")
+
+    return write
+
+
+@pytest.fixture
+def write_series() -> WriteSeries:
+    """write_series(folder, axes, array, reverse=True, Tag=value) -> the folder, a CT series.
+
+    ``axes`` are those of voxels (x, y, z) as columns, in DICOM's LPS world; ``reverse`` counts and
+    names the slices the other way round.
+    """
+    dicom = pytest.importorskip("pydicom")
+
+    def write(
+        folder: Path,
+        axes: np.ndarray = np.eye(3),  # noqa: B008
+        array: np.ndarray = np.zeros((7, 9, 8), np.int16),  # noqa: B008
+        spacing_mm: tuple[float, ...] = (2.5, 0.7, 0.9),
+        reverse: bool = False,
+        **tags: object,
+    ) -> Path:
+        folder.mkdir(parents=True)
+        for place, plane in enumerate(array):
+            number = len(array) - place if reverse else 1 + place
+            position = np.array([-40, 15, 99]) + place * spacing_mm[0] * axes[:, 2]
+            dataset = dicom.Dataset()
+            values = {
+                "SpecificCharacterSet": "ISO_IR 100", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2",
+                "SOPInstanceUID": f"1.2.826.0.1.3680043.8.498.7.{place + 1}",
+                "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.8",
+                "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.9",
+                "FrameOfReferenceUID": "1.2.826.0.1.3680043.8.498.10",
+                "PatientName": "Müller^Jörg", "PatientID": "P1", "PatientBirthDate": "19600102",
+                "PatientSex": "M", "StudyDate": "20250102", "StudyTime": "120000",
+                "StudyID": "S1", "AccessionNumber": "", "ReferringPhysicianName": "",
+                "SeriesNumber": 3, "InstanceNumber": number, "Modality": "CT",
+                "ImageType": ["ORIGINAL", "PRIMARY"], "Rows": plane.shape[0],
+                "Columns": plane.shape[1], "SamplesPerPixel": 1,
+                "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16,
+                "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 1, "RescaleSlope": 1,
+                "RescaleIntercept": 0, "PixelSpacing": list(spacing_mm[1:]),
+                "SliceThickness": spacing_mm[0],
+                "ImageOrientationPatient": np.round(axes[:, :2].T.ravel(), 9).tolist(),
+                "ImagePositionPatient": np.round(position, 6).tolist(),
+                "PixelData": plane.astype(np.int16).tobytes(),
+            } | tags  # fmt: skip
+            for tag, value in values.items():
+                if value is not None:
+                    setattr(dataset, tag, value)
+            dataset.file_meta = dicom.dataset.FileMetaDataset()
+            dataset.file_meta.TransferSyntaxUID = dicom.uid.ExplicitVRLittleEndian
+            dataset.save_as(folder / f"IM{number}", enforce_file_format=True)
+        return folder
 
     return write
 

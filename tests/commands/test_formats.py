@@ -16,7 +16,15 @@ from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.splits import make_split
 from dvcl.studies.run import Run
-from dvcl.volume import Volume, read_geometry, read_label, write_volume
+from dvcl.volume import (
+    Segment,
+    Volume,
+    read_geometry,
+    read_label,
+    read_segments,
+    write_volume,
+)
+from dvcl.volume.names import MASK_SUFFIXES
 
 pytest.importorskip("SimpleITK")
 
@@ -52,14 +60,14 @@ def run(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Run:
     return train_run(project, project.load_recipe(), "supervised", split, device="cpu")
 
 
-@pytest.mark.parametrize("own_format", [False, True])
+@pytest.mark.parametrize("form", ["nifti", "own", "seg.nrrd"])
 def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
-    run: Run, tmp_path: Path, own_format: bool
+    run: Run, tmp_path: Path, form: str
 ) -> None:
     images = run.folder.parents[4] / "train" / "images"
-    targets = choose_targets([images], tmp_path, own_format)
+    targets = choose_targets([images], tmp_path, form)
     written = [made.mask for made in predict_files(run, targets, device=torch.device("cpu"))]
-    suffixes = SUFFIXES.values() if own_format else [".nii.gz"] * 3
+    suffixes = SUFFIXES.values() if form == "own" else [MASK_SUFFIXES[form]] * 3
     assert [path.name for path in written] == [
         f"{id}{suffix}" for id, suffix in zip(SUFFIXES, suffixes, strict=True)
     ]
@@ -67,14 +75,26 @@ def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
         source = read_geometry(images / f"{id}{suffix}")
         assert source.corner_distance_mm(read_geometry(path)) < 1e-4
         assert set(np.unique(read_label(path).array)) <= {0, 300}
-    header = nibabel.load(tmp_path / "c.nii.gz").header
-    assert (header["qform_code"], header["sform_code"]) == (1, 1)
+        if path.suffix != ".mha":
+            assert read_segments(path) == (Segment("label 300", 300),)
+    if form != "seg.nrrd":
+        header = nibabel.load(tmp_path / "c.nii.gz").header
+        assert (header["qform_code"], header["sform_code"]) == (1, 1)
+
+
+def test_forms_of_dicom_are_for_dicom(run: Run, tmp_path: Path) -> None:
+    images = run.folder.parents[4] / "train" / "images"
+    with pytest.raises(InputError, match=r"a\.nrrd: is no folder of DICOM slices") as error:
+        choose_targets([images], tmp_path, "dicom-seg")
+    assert len(error.value.problems) == len(SUFFIXES)
+    with pytest.raises(InputError, match="--format 'nii': expected one of nifti, own, seg.nrrd"):
+        choose_targets([images], tmp_path, "nii")
 
 
 def test_scans_are_never_replaced_in_any_format(run: Run) -> None:
     images = run.folder.parents[4] / "train" / "images"
     with pytest.raises(InputError, match=r"a\.nrrd: is an image to segment") as error:
-        predict_files(run, choose_targets([images], images, True), device=torch.device("cpu"))
+        predict_files(run, choose_targets([images], images, "own"), device=torch.device("cpu"))
     assert len(error.value.problems) == len(SUFFIXES)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from dvcl.commands.mask_folder import read_mask
+from dvcl.commands.predict import predict_files
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.splits import make_split
-from dvcl.volume import Volume, write_volume
+from dvcl.studies.run import open_run
+from dvcl.volume import Volume, read_geometry, read_label, write_volume
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -74,6 +79,7 @@ def test_doubts_are_told_written_and_end_with_code_3(
     assert " of 2: see *.doubts.json beside them." in said
     assert {path.name for path in out.iterdir()} == {
         "p0.nii.gz", "p0.doubts.json", "odd.nii.gz", "odd.doubts.json",
+        "labels.json", "labels.ctbl", "labels.itksnap.txt", "volumes.csv",
     }  # fmt: skip
     assert findings(out, "p0", usual) == []
     assert findings(out, "odd", odd)[0] == "hu-offset"
@@ -135,3 +141,134 @@ def test_a_run_without_a_record_says_so(trained: Path, run: Command, tmp_path: P
     assert code == 2
     assert "seen.json: is not as this program writes it" in err
     (trained / "seen.json").write_text(record)
+
+
+def strayed(start: int = 4) -> np.ndarray:
+    """A cube, and a voxel in the first corner of the scan."""
+    label = cube(start)
+    label[0, 0, 0] = 1
+    return label
+
+
+@pytest.fixture
+def finds_a_stray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network finds a cube and a voxel far away from it."""
+    monkeypatch.setattr(
+        "dvcl.commands.predict.segment", lambda image, *rest: replace(image, array=strayed())
+    )
+
+
+def volumes(out: Path) -> list[list[str]]:
+    return [line.split(",") for line in (out / "volumes.csv").read_text().splitlines()[1:]]
+
+
+KEPT = ["label 1", "13.824", "0.9954", "0.064", "16.0", "no"]
+ALL = ["label 1", "13.888", "0.9954", "0.0", "0.0", "yes"]
+
+
+def test_of_organs_in_one_part_in_training_the_largest_is_kept(
+    trained: Path, run: Command, tmp_path: Path, finds_a_stray: None
+) -> None:
+    assert json.loads((trained / "seen.json").read_text())["one_part"] == ["label 1"]
+    write_volume(tmp_path / "p.nii.gz", Volume(scan(0), AFFINE))
+    out = tmp_path / "masks"
+    words = ("predict", trained, tmp_path / "p.nii.gz", "--out", out, *USUAL, "--trust")
+    _, said, _ = run(*words)
+    assert "Keeping the largest part of: label 1; in one part in every training label map." in said
+    assert "p: removed outside the largest part: label 1 0.064 ml." in said
+    assert np.array_equal(read_label(out / "p.nii.gz").array, cube())
+    assert volumes(out) == [["p", *KEPT]]
+    _, said, _ = run(*words, "--no-keep-largest", "--skip-existing")
+    assert "Label maps written: 1," in said, "it was made with another clean-up"
+    assert "largest part" not in said
+    assert np.array_equal(read_label(out / "p.nii.gz").array, strayed())
+    assert volumes(out) == [["p", *ALL]]
+    _, said, _ = run(*words, "--keep-largest", "label 1", "--skip-existing")
+    assert "Keeping the largest part of: label 1." in said
+    assert volumes(out) == [["p", *KEPT]]
+
+
+def test_organs_to_clean_up_are_those_of_the_run(
+    trained: Path, run: Command, tmp_path: Path
+) -> None:
+    words = ("predict", trained, trained.parents[4] / "train", "--out", tmp_path, *USUAL)
+    code, _, err = run(*words, "--keep-largest", "spleen")
+    assert code == 2
+    assert "--keep-largest spleen: not among the organs" in err
+    assert "label 1 were expected" in err
+    code, _, err = run(*words, "--keep-largest", "label 1", "--no-keep-largest")
+    assert code == 2
+    assert "both" in err
+
+
+def test_runs_that_did_not_look_at_parts_keep_all(
+    trained: Path, run: Command, tmp_path: Path, finds_a_stray: None
+) -> None:
+    record = (trained / "seen.json").read_text()
+    old = json.loads(record)
+    del old["one_part"]
+    (trained / "seen.json").write_text(json.dumps(old))
+    usual = trained.parents[4] / "train" / "images" / "p0_0000.nii.gz"
+    _, said, _ = run("predict", trained, usual, "--out", tmp_path, *USUAL)
+    (trained / "seen.json").write_text(record)
+    assert "has no record of which organs were in one part in training, so all parts" in said
+    assert volumes(tmp_path) == [["p0", *ALL]]
+
+
+def test_a_run_is_scored_without_clean_up(
+    trained: Path, tmp_path: Path, finds_a_stray: None
+) -> None:
+    usual = trained.parents[4] / "train" / "images" / "p0_0000.nii.gz"
+    device = torch.device("cpu")
+    predict_files(open_run(trained), {usual: tmp_path / "p0.nii.gz"}, device=device)
+    assert np.array_equal(read_label(tmp_path / "p0.nii.gz").array, strayed())
+    assert {path.name for path in tmp_path.iterdir()} == {"p0.nii.gz", "p0.doubts.json"}
+
+
+def test_masks_of_several_calls_are_in_one_table(
+    trained: Path, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, out = trained.parents[4] / "train" / "images", tmp_path / "masks"
+    for name, array in (("p0", cube()), ("p1", 0 * cube())):
+        monkeypatch.setattr(
+            "dvcl.commands.predict.segment",
+            lambda image, *rest, found=array: replace(image, array=found),
+        )
+        run("predict", trained, images / f"{name}_0000.nii.gz", "--out", out, *USUAL)
+    assert volumes(out) == [
+        ["p0", "label 1", "13.824", "1.0", "0.0", "16.0", "no"],
+        ["p1", "label 1", "0", "", "", "", ""],
+    ]
+    names = out / "labels.json"
+    assert json.loads(names.read_text()) == {"0": "background", "1": "label 1"}
+    names.write_text('{"1": "spleen"}')
+    code, _, err = run("predict", trained, images / "p0_0000.nii.gz", "--out", out, *USUAL)
+    assert code == 2
+    assert "labels.json: names the integers of the label maps there otherwise" in err
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("dicom-seg", ".seg.dcm"),
+                                              ("rtstruct", ".rtstruct.dcm")])  # fmt: skip
+def test_dicom_in_dicom_out(
+    trained: Path, run: Command, tmp_path: Path, write_series, finds_a_stray: None, form, suffix
+) -> None:
+    pytest.importorskip("highdicom")
+    series = write_series(tmp_path / "scans" / "p7", array=scan(0), spacing_mm=(4, 4, 4))
+    out = tmp_path / "masks"
+    words = ("predict", trained, series, "--out", out, *USUAL, "--trust", "--format", form)
+    code, said, err = run(*words)
+    assert code == 0, err
+    assert ("No SNOMED code is known for label 1" in said) == (form == "dicom-seg")
+    assert (out / f"p7{suffix}").exists()
+    assert (out / "p7.doubts.json").exists()
+    opened = open_run(trained)
+    assert np.array_equal(read_mask(out / f"p7{suffix}", series, opened).array, cube())
+    assert "Label maps written: 0," in run(*words, "--skip-existing")[1]
+    (out / f"p7{suffix}").write_bytes((out / f"p7{suffix}").read_bytes()[:700])
+    assert "Label maps written: 1," in run(*words, "--skip-existing")[1]
+    if form == "dicom-seg":
+        grid = read_geometry(series)
+        write_volume(tmp_path / "references" / "p7.nii.gz", Volume(cube(), grid.affine))
+        code, said, err = run("evaluate", out, "--reference", tmp_path / "references")
+        assert code == 0, err
+        assert "100" in said

@@ -101,8 +101,17 @@ def predict(
     pictures: Annotated[
         bool, typer.Option(help="Also a picture of every case, and a page to scroll through some.")
     ] = True,
+    form: Annotated[
+        str, typer.Option("--format", help="nifti, own, seg.nrrd, dicom-seg or rtstruct.")
+    ] = "nifti",
     own_format: Annotated[
-        bool, typer.Option("--own-format", help="NRRD or MHA for scans that are; else NIfTI.")
+        bool, typer.Option("--own-format", help="--format own: NRRD or MHA for scans that are.")
+    ] = False,
+    keep_largest: Annotated[
+        list[str], typer.Option(help="Organ; instead of those in one part in training.")
+    ] = [],  # noqa: B006
+    no_keep_largest: Annotated[
+        bool, typer.Option("--no-keep-largest", help="Keep all parts of all organs.")
     ] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Go on where an earlier call stopped.")
@@ -116,16 +125,22 @@ def predict(
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
     from dvcl.commands.targets import choose_targets
+    from dvcl.errors import InputError
     from dvcl.studies.run import open_run, usable_device
 
+    if no_keep_largest and keep_largest:
+        raise InputError("--keep-largest and --no-keep-largest: one of both was expected.")
+    if own_format and form not in ("nifti", "own"):
+        raise InputError(f"--own-format and --format {form}: one of both was expected.")
     opened = open_run(run)
     if unfinished := opened.unfinished():
         console.print(unfinished, markup=False)
     window = opened.recipe.window.fast() if fast else None
     with bars() as bar:
         done = predict_files(
-            opened, choose_targets(images, out, own_format),
-            device=usable_device(device), window=window, pictures=pictures,
+            opened, choose_targets(images, out, "own" if own_format else form),
+            device=usable_device(device), window=window, pictures=pictures, tables=True,
+            keep_largest=() if no_keep_largest else keep_largest or None,
             skip_existing=skip_existing, progress=bar("Predicting"),
             tell=lambda line: console.print(line, markup=False),
         )  # fmt: skip

@@ -6,24 +6,28 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
+from dvcl.commands.clean_up import cleaned, removed_in_words, to_clean
+from dvcl.commands.mask_folder import missing_codes, read_mask, write_names, write_volumes
 from dvcl.commands.predict_page import PredictionPage
+from dvcl.commands.prediction_record import REMEDY, PredictionRecord, beside
 from dvcl.commands.targets import spare_sources
 from dvcl.datasets.checks import Finding
+from dvcl.datasets.organs import segments_of
 from dvcl.errors import InputError
 from dvcl.files import require_writable, sha256_of_json, write_json
 from dvcl.inference.doubts import mask_doubts, scan_doubts
 from dvcl.inference.memory import peak_bytes
 from dvcl.inference.predict import segment
-from dvcl.inference.seen import Seen, look_at_organs, look_at_scan, organs_json
+from dvcl.inference.seen import Seen, look_at_scan, organs_json
 from dvcl.inference.sliding_window import Window
 from dvcl.methods import Method
-from dvcl.records import Name, read_record
+from dvcl.records import read_record
 from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
 from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_memory
@@ -34,33 +38,14 @@ from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import (
     Volume,
     read_geometry,
-    read_label,
     read_volume,
     volume_stem,
-    write_volume,
 )
+from dvcl.volume.writing import require_source, write_mask
 
 DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
 
 Tell = Callable[[str], None]
-
-
-class DoubtRecord(TypedDict):
-    """A doubt in NAME.doubts.json."""
-
-    code: Name
-    where: str
-    text: str
-    remedy: str
-    case: str | None
-    numbers: dict[str, Any]
-
-
-class PredictionRecord(TypedDict):
-    """NAME.doubts.json, as far as it is read back."""
-
-    doubts: list[DoubtRecord]
-    made_of: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +70,8 @@ def predict_files(
     device: torch.device,
     window: Window | None = None,
     pictures: bool = False,
+    tables: bool = False,
+    keep_largest: Sequence[str] | None = (),
     skip_existing: bool = False,
     progress: Progress | None = None,
     tell: Tell | None = None,
@@ -99,6 +86,9 @@ def predict_files(
         window: Instead of the recipe's.
         pictures: Also write ``<name>.png``, the organs over three planes, and a page to scroll
             through scans, ``index.html``.
+        tables: Also write what the integers mean, and ``volumes.csv``.
+        keep_largest: Organs of which only the largest part is kept; None for those that are in one
+            part in every label map of the training.
         skip_existing: Leave out images whose label map is there, with the doubts about it; a
             picture that lacks is made of the label map.
         progress: Called with (windows done, windows in all, case) along each case.
@@ -109,8 +99,11 @@ def predict_files(
             others are written, with every image that could not be segmented.
     """
     spare_sources(run, targets)
-    for folder in {target.parent for target in targets.values()}:
+    folders = {target.parent for target in targets.values()}
+    for folder in folders:
         require_writable(folder)
+        if tables:
+            write_names(folder, run.labels)
     tell = tell or (lambda line: None)
     seen = read_seen(run)
     if not seen.numbers:
@@ -118,22 +111,23 @@ def predict_files(
             f"{run.folder}: has no record of what it was trained on, so scans are hardly doubted. "
             "Where its study is still there, the command that trained it adds the record."
         )
+    if note := missing_codes(targets.values(), run.labels):
+        tell(note)
+    clean = to_clean(run, seen, keep_largest, tell)
     page = PredictionPage(run, seen) if pictures else None
     predictor = _Predictor(
-        run, run.trained_method(device), device, window or run.recipe.window, page, seen,
+        run, run.trained_method(device), device, window or run.recipe.window, page, seen, clean,
         progress, tell,
     )  # fmt: skip
     done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
         kept = sum(not prediction.is_new for prediction in done)
         page.write(next(iter(targets.values())).with_name("index.html"), kept)
+    for folder in folders if tables else ():
+        write_volumes(folder, run.labels.organs)
     if problems:
         raise InputError(problems, f"{len(done)} of {len(targets)} images are segmented; not so:")
     return done
-
-
-def _beside(mask: Path, ending: str) -> Path:
-    return mask.with_name(f"{volume_stem(mask)}{ending}")
 
 
 def refuse_too_large(path: Path, run: Run, window: Window) -> None:
@@ -170,6 +164,7 @@ class _Predictor:
     window: Window
     page: PredictionPage | None
     seen: Seen
+    clean: tuple[str, ...]
     progress: Progress | None
     tell: Tell
 
@@ -197,36 +192,40 @@ class _Predictor:
         Raises:
             InputError: When it does not say what it was made of, and is that of another scan.
         """
-        record_file = _beside(mask, ".doubts.json")
+        record_file = beside(mask)
         if not mask.exists():
             return None
         if not record_file.exists():
-            _require_same_voxels(path, read_volume(path), mask, read_label(mask))
+            _require_same_voxels(path, read_volume(path), mask, read_mask(mask, path, self.run))
             return None
-        with read_record(record_file, PredictionRecord, "Delete it and predict again.") as record:
+        with read_record(record_file, PredictionRecord, REMEDY) as record:
             doubts = tuple(Finding.from_json(doubt) for doubt in record["doubts"])
             if record["made_of"] != self._made_of(path):
                 return None
         with suppress(InputError):  # one that is damaged is made again
-            result = read_label(mask)
-            if self.page and not _beside(mask, ".png").exists():
+            result = read_mask(mask, path, self.run)
+            if self.page and not beside(mask, ".png").exists():
                 self._draw(read_volume(path), result, mask)
             return Prediction(mask, doubts, is_new=False)
         return None
 
     def _made_of(self, path: Path) -> str:
-        """Hash of what decides a label map: the scan's files, the weights, the window."""
+        """Hash of what decides a label map: the scan's files, weights, window and clean-up."""
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        weights = weights_hash(self.run.checkpoint)
-        return sha256_of_json(
-            [facts, weights, str(self.run.folder.absolute()), asdict(self.window)]
-        )
+        run = str(self.run.folder.absolute())
+        return sha256_of_json([facts, self.weights, run, asdict(self.window), self.clean])
+
+    @cached_property
+    def weights(self) -> str:
+        """Their hash."""
+        return weights_hash(self.run.checkpoint) or ""
 
     def predict(self, path: Path, mask: Path) -> Prediction:
         """Segment one image and write what belongs to it."""
         name, progress = volume_stem(mask), self.progress
         refuse_too_large(path, self.run, self.window)
+        require_source(mask, path)
         image = read_volume(path)
         for remark in image.remarks:
             self.tell(f"{path}: {remark.text}")
@@ -245,8 +244,9 @@ class _Predictor:
             )
         except InputError as error:
             raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
-        classes = self.run.labels.encode(result.array, mask)
-        organs = look_at_organs(classes, result.geometry, self.run.labels)
+        result, organs, removed_ml = cleaned(result, mask, self.clean, self.run.labels)
+        if removed_ml:
+            self.tell(removed_in_words(name, removed_ml))
         after = mask_doubts(mask, organs, self.seen)
         self._tell(after, mask)
         doubts = (*before, *after)
@@ -256,24 +256,27 @@ class _Predictor:
             "made_of": self._made_of(path),
             "doubts": [doubt.to_json() for doubt in doubts],
             "scan": dict(scan.numbers),
-            "organs": organs_json(organs),
+            "organs": {
+                organ: {**facts, "removed_ml": removed_ml.get(organ, 0.0)}
+                for organ, facts in organs_json(organs).items()
+            },
         }
         # Before the label map: where that is, nothing is missing.
-        write_json(_beside(mask, ".doubts.json"), record)
+        write_json(beside(mask), record)
         if self.page:
             self._draw(image, result, mask)
             self.page.add(name, image, result, [doubt.text for doubt in doubts])
-        write_volume(mask, result)
+        write_mask(mask, result, segments_of(self.run.labels), path, self.weights)
         return Prediction(mask, doubts)
 
     def _draw(self, image: Volume, result: Volume, mask: Path) -> None:
         columns = {self.run.method: result}
         sheet = overlay_sheet(image, None, columns, self.run.labels, self.run.modality)
-        save_png(sheet, _beside(mask, ".png"))
+        save_png(sheet, beside(mask, ".png"))
 
     def _tell(self, doubts: Sequence[Finding], mask: Path) -> None:
         for doubt in doubts[:DOUBTS_TOLD]:
             self.tell(f"Doubt: {doubt.problem}")
         if len(doubts) > DOUBTS_TOLD:
             more = len(doubts) - DOUBTS_TOLD
-            self.tell(f"Doubt: {more} more, in {_beside(mask, '.doubts.json')}")
+            self.tell(f"Doubt: {more} more, in {beside(mask, '.doubts.json')}")

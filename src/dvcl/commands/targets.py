@@ -12,27 +12,45 @@ from dvcl.errors import InputError
 from dvcl.store import open_store
 from dvcl.studies.run import Run
 from dvcl.volume import is_volume, volume_stem
-from dvcl.volume.names import files_below, is_dicom, own_suffix
+from dvcl.volume.names import DICOM_SUFFIXES, MASK_SUFFIXES, files_below, is_dicom, mask_suffix
 
 
-def choose_targets(images: Sequence[Path], out: Path, own_format: bool = False) -> dict[Path, Path]:
-    """{image: ``out/<name>.nii.gz``}; where all names end with "_0000", the results leave it out.
+def choose_targets(images: Sequence[Path], out: Path, form: str = "nifti") -> dict[Path, Path]:
+    """{image: ``out/<name>.nii.gz``}, or with the suffix of the form.
+
+    Where all names end with "_0000", the results leave it out.
 
     Args:
         images: Files or folders of DICOM slices, or folders of these (their images/ where they have
             one).
         out: Folder for the label maps.
-        own_format: .nrrd and .mha for images of these formats.
+        form: Of the label maps, one of `MASK_SUFFIXES`.
 
     Raises:
-        InputError: As `find_images`.
+        InputError: As `find_images`; or when there is no such form, or images are not of the kind
+            that it refers to.
     """
     found = find_images(images)
+    _check_form(form, found)
     suffix = channel_suffix([volume_stem(path) for path in found])
     return {
-        path: out / f"{volume_stem(path).removesuffix(suffix)}{_ending(path, own_format)}"
+        path: out / f"{volume_stem(path).removesuffix(suffix)}{mask_suffix(path, form)}"
         for path in found
     }
+
+
+def _check_form(form: str, images: Sequence[Path]) -> None:
+    if form not in MASK_SUFFIXES:
+        raise InputError(f"--format {form!r}: expected one of {', '.join(MASK_SUFFIXES)}.")
+    if MASK_SUFFIXES[form].endswith(DICOM_SUFFIXES):
+        problems = [
+            f"{path}: is no folder of DICOM slices, to which --format {form} refers. Give the "
+            "series, or choose nifti or seg.nrrd."
+            for path in images
+            if not path.is_dir()
+        ]
+        if problems:
+            raise InputError(problems)
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
@@ -103,7 +121,3 @@ def _sources(run: Run) -> list[Path]:
         cases = [store.case(case_id) for case_id in store.ids]
         return [path for case in cases for path in (case.source, case.label_source) if path]
     return []
-
-
-def _ending(path: Path, own_format: bool) -> str:
-    return own_suffix(path) if own_format else ".nii.gz"

@@ -23,6 +23,7 @@ from dvcl.volume import (
     read_segments,
     volume_stem,
 )
+from dvcl.volume.names import is_dicom_label
 from dvcl.volume.turning import turned_like
 
 MASK_FOLDER = "segmentations"
@@ -95,7 +96,7 @@ def read_case_label(case: Case, labels: LabelTable, grid: Geometry | None = None
         label = _merged_masks(case, labels)
     elif segments := named_segments(case):
         # A DICOM segmentation leaves slices without organs out: the image says where it ends.
-        place = (grid or read_geometry(case.image)) if case.label.is_dir() else None
+        place = (grid or read_geometry(case.image)) if is_dicom_label(case.label) else None
         label = read_named_label(case.label, segments, labels, case.later_mask_wins, place)
     else:
         label = read_label(case.label)
@@ -114,7 +115,7 @@ def named_segments(case: Case) -> tuple[Segment, ...]:
         return ()
     if not case.label_values:
         return read_segments(case.label)
-    numbered = read_segments(case.label) if case.label.is_dir() else ()
+    numbered = read_segments(case.label) if is_dicom_label(case.label) else ()
     return tuple(replace(segment, name="") for segment in numbered)
 
 

@@ -74,6 +74,11 @@ def segments_of(labels: LabelTable) -> tuple[Segment, ...]:
     )  # fmt: skip
 
 
+def without_code(labels: LabelTable) -> list[str]:
+    """The organs of which files can say no more than their names."""
+    return [segment.name for segment in segments_of(labels) if segment.kind == TISSUE]
+
+
 def _kind(name: str) -> tuple[Code, Code | None]:
     words = _words(name)
     if (whole := " ".join(words)) in KINDS:

@@ -201,7 +201,8 @@ def evaluate_folders(
     for done, (case_id, reference, prediction) in enumerate(pairs, start=1):
         try:
             case = _case(case_id, prediction, reference, labels, label_values)
-            predicted = replace(case, label=prediction)
+            # A DICOM segmentation ends where the grid of the other side does.
+            predicted = replace(case, image=reference, label=prediction)
             volumes = read_case_label(case, labels), read_case_label(predicted, labels)
             scores += evaluate_case(case_id, *volumes, labels, tolerance_mm, case.unannotated)
         except InputError as error:

@@ -57,12 +57,14 @@ class SeenOrgan:
         centre_mm: World (x, y, z), RAS+.
         scattered: Share of its volume outside its largest connected part, in [0, 1).
         at_border: Whether it reaches the outermost voxels, and may be cut.
+        border_mm: How far it stays away from these; NaN of records of earlier versions.
     """
 
     volume_ml: float
     centre_mm: Point
     scattered: float
     at_border: bool
+    border_mm: float = math.nan
 
 
 Organs = Mapping[str, SeenOrgan]
@@ -78,6 +80,8 @@ class Seen:
         numbers: Of each scan that was looked at.
         codes: For each check finding, how many of these scans it was made of.
         organs: Of each label map that was looked at.
+        one_part: Organs that are in one part in every label map that the run learned from; None in
+            records of earlier versions, which did not look.
     """
 
     modality: Modality
@@ -85,6 +89,7 @@ class Seen:
     numbers: tuple[Mapping[str, float], ...]
     codes: Mapping[str, int]
     organs: tuple[Organs, ...]
+    one_part: tuple[str, ...] | None = None
 
     @cached_property
     def usual_codes(self) -> set[str]:
@@ -107,6 +112,7 @@ class Seen:
             "codes": dict(self.codes),
             "scans": [dict(numbers) for numbers in self.numbers],
             "label_maps": [organs_json(organs) for organs in self.organs],
+            **({} if self.one_part is None else {"one_part": list(self.one_part)}),
         }
 
     @classmethod
@@ -124,13 +130,21 @@ class Seen:
                 }
                 for organs in value["label_maps"]
             ),
+            tuple(value["one_part"]) if "one_part" in value else None,
         )
 
 
-def gather(modality: Modality, of: int, scans: list[SeenScan], label_maps: list[Organs]) -> Seen:
+def gather(
+    modality: Modality,
+    of: int,
+    scans: list[SeenScan],
+    label_maps: list[Organs],
+    one_part: tuple[str, ...] | None = None,
+) -> Seen:
     """What a run has seen, of all its scans and label maps that were looked at."""
     codes = Counter(code for scan in scans for code in set(scan.codes))
-    return Seen(modality, of, tuple(scan.numbers for scan in scans), codes, tuple(label_maps))
+    numbers = tuple(scan.numbers for scan in scans)
+    return Seen(modality, of, numbers, codes, tuple(label_maps), one_part)
 
 
 def organs_json(organs: Organs) -> dict[str, Any]:
@@ -210,10 +224,12 @@ def _look_at_organ(mask: np.ndarray, box: tuple[slice, ...], grid: Geometry) -> 
     voxels = int(sizes.sum())
     places = [index.mean() + axis.start for index, axis in zip(mask.nonzero(), box, strict=True)]
     x, y, z = (grid.affine[:3, :3] @ places[::-1] + grid.affine[:3, 3]).tolist()
-    sides = zip(box, grid.shape, strict=True)
+    sides = zip(box, grid.shape, grid.spacing_mm, strict=True)
+    border_mm = min(min(axis.start, size - axis.stop) * mm for axis, size, mm in sides)
     return SeenOrgan(
         voxels * math.prod(grid.spacing_mm) / 1000,
         (x, y, z),
         1 - float(sizes.max() / voxels),
-        any(axis.start == 0 or axis.stop == size for axis, size in sides),
+        border_mm == 0,
+        border_mm,
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypedDict
+from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
 
 from dvcl.datasets.dataset import Modality
 from dvcl.errors import InputError
 from dvcl.files import write_json
+from dvcl.inference.largest import in_one_part
 from dvcl.inference.seen import Organs, Seen, SeenScan, gather, look_at_organs, look_at_scan
 from dvcl.methods import METHODS
 from dvcl.records import Amount, Count, Positive, read_record
@@ -27,6 +28,8 @@ MAX_WORKERS = 4  # each holds one scan
 
 RECORD = "seen.json"
 
+T = TypeVar("T")
+
 
 class OrganRecord(TypedDict):
     """An organ of a label map in seen.json."""
@@ -35,6 +38,7 @@ class OrganRecord(TypedDict):
     centre_mm: list[float]
     scattered: Amount
     at_border: bool
+    border_mm: NotRequired[Amount]
 
 
 class SeenRecord(TypedDict):
@@ -45,6 +49,7 @@ class SeenRecord(TypedDict):
     codes: dict[str, Count]
     scans: list[dict[str, float]]
     label_maps: list[dict[str, OrganRecord]]
+    one_part: NotRequired[list[str]]
 
 
 def record_seen(run: Run, store: Store) -> None:
@@ -67,8 +72,11 @@ def record_seen(run: Run, store: Store) -> None:
 
     with ThreadPoolExecutor(min(MAX_WORKERS, usable_cores())) as pool:
         scans = [scan for scan in pool.map(look, chosen) if scan is not None]
-    label_maps = [_organs(case, run) for case in _evenly(labelled)]
-    seen = gather(run.modality, len(labelled) + len(unlabelled), scans, label_maps)
+        # All of them: an organ in two parts in a single one is in two parts.
+        organs = [*pool.map(lambda case: _organs(case, run), labelled)]
+    count = len(labelled) + len(unlabelled)
+    one_part = in_one_part(organs, run.labels)
+    seen = gather(run.modality, count, scans, [*_evenly(organs)], one_part)
     write_json(path, seen.to_json())
 
 
@@ -92,6 +100,6 @@ def _organs(case: StoredCase, run: Run) -> Organs:
     return look_at_organs(np.asarray(case.label), case.grid.prepared, run.labels)
 
 
-def _evenly(cases: Sequence[StoredCase]) -> Iterable[StoredCase]:
-    step = max(1, -(-len(cases) // LOOKED_AT))
-    return cases[::step]
+def _evenly(every: Sequence[T]) -> Sequence[T]:
+    step = max(1, -(-len(every) // LOOKED_AT))
+    return every[::step]

@@ -37,12 +37,14 @@ class Frame:
 
 
 def find_segmentation(folder: Path) -> Path | None:
-    """The one DICOM segmentation in a folder; None where there is none.
+    """The one DICOM segmentation in a folder, or the file itself; None where there is none.
 
     Raises:
         InputError: When pydicom is not installed, or there are several.
     """
     dicom = import_extra("pydicom", "pydicom", folder)
+    if folder.is_file():
+        return folder
     found = []
     for path in filter(is_dicom, files_below(folder)):
         if dicom_start(path) != "damaged":

@@ -17,6 +17,16 @@ NRRD_SUFFIXES = (".seg.nrrd", ".nrrd", ".nhdr")
 ITK_SUFFIXES = (*NRRD_SUFFIXES, ".mha", ".mhd")
 VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 DICOM_SUFFIXES = (".dcm", ".ima")
+SEGMENTATION_SUFFIX, STRUCTURES_SUFFIX = ".seg.dcm", ".rtstruct.dcm"
+
+# The forms of masks, by the names that people choose them by; "own" is that of the scan.
+MASK_SUFFIXES = {
+    "nifti": ".nii.gz",
+    "own": "",
+    "seg.nrrd": ".seg.nrrd",
+    "dicom-seg": SEGMENTATION_SUFFIX,
+    "rtstruct": STRUCTURES_SUFFIX,
+}
 
 
 def is_volume(path: Path) -> bool:
@@ -26,22 +36,29 @@ def is_volume(path: Path) -> bool:
     """
     if path.name.startswith("."):
         return False
-    return path.name.lower().endswith(VOLUME_SUFFIXES) if not path.is_dir() else holds_dicom(path)
+    if path.is_dir():
+        return holds_dicom(path)
+    return path.name.lower().endswith((*VOLUME_SUFFIXES, SEGMENTATION_SUFFIX))
 
 
 def volume_stem(path: Path | str) -> str:
     """File name without its volume suffix: "hn.059" for "hn.059.nii.gz"; the name of a folder."""
     path = Path(path)
-    for suffix in VOLUME_SUFFIXES:
+    for suffix in (*VOLUME_SUFFIXES, SEGMENTATION_SUFFIX, STRUCTURES_SUFFIX):
         if path.name.lower().endswith(suffix):
             return path.name[: -len(suffix)]
     return (path.name or path.resolve().name) if path.is_dir() else path.stem
 
 
-def own_suffix(path: Path) -> str:
-    """Suffix of a single file of the same format: ".nrrd", ".mha", and ".nii.gz" for the others."""
-    formats = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
-    return formats.get(path.suffix.lower(), ".nii.gz")
+def mask_suffix(scan: Path, form: str) -> str:
+    """Suffix of a scan's mask in one of `MASK_SUFFIXES`; "own" is NIfTI but of NRRD and MHA."""
+    own = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
+    return MASK_SUFFIXES[form] or own.get(scan.suffix.lower(), MASK_SUFFIXES["nifti"])
+
+
+def is_dicom_label(path: Path) -> bool:
+    """Whether a label map is DICOM: a folder, or a segmentation in a file of its own."""
+    return path.is_dir() or path.name.lower().endswith(SEGMENTATION_SUFFIX)
 
 
 def holds_dicom(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from dvcl.volume.dicom import dicom_files, dicom_geometry, read_dicom
 from dvcl.volume.dicom_seg import find_segmentation, read_segmentation, segment_names
 from dvcl.volume.grid import Geometry, Volume
 from dvcl.volume.itk import itk_files, itk_geometry, read_itk, read_itk_layers
-from dvcl.volume.names import ITK_SUFFIXES, NRRD_SUFFIXES, check_presence
+from dvcl.volume.names import ITK_SUFFIXES, NRRD_SUFFIXES, check_presence, is_dicom_label
 from dvcl.volume.nifti import nifti_geometry, read_nifti
 
 # Labels may come back from a scaled header as 2.9998; further off than this is no label.
@@ -32,6 +32,7 @@ def read_geometry(path: Path | str) -> Geometry:
     check_presence(path)
     if path.is_dir():
         return dicom_geometry(path)
+    _refuse_segmentation(path)
     return itk_geometry(path) if _is_itk(path) else nifti_geometry(path)
 
 
@@ -57,7 +58,7 @@ def read_label_layers(path: Path | str) -> Iterator[Volume]:
     """
     path = Path(path)
     check_presence(path)
-    if path.is_dir() and (file := find_segmentation(path)):
+    if is_dicom_label(path) and (file := find_segmentation(path)):
         yield from read_segmentation(file, [*segment_names(file)])
     elif path.name.lower().endswith(NRRD_SUFFIXES):
         arrays, geometry = read_itk_layers(path)
@@ -100,7 +101,7 @@ def source_files(path: Path | str) -> list[Path]:
         InputError: When they cannot be found.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_dicom_label(path):
         return _dicom_sources(path)
     if _is_itk(path):
         return itk_files(path)
@@ -111,6 +112,8 @@ def source_files(path: Path | str) -> list[Path]:
 
 def _dicom_sources(folder: Path) -> list[Path]:
     segmentation = find_segmentation(folder)
+    if segmentation == folder:
+        return [folder]
     if segmentation is None:
         return dicom_files(folder)
     with suppress(InputError):  # it may lie beside the slices that it was drawn on
@@ -123,7 +126,17 @@ def _read(path: Path) -> tuple[np.ndarray, Geometry]:
     check_presence(path)
     if path.is_dir():
         return read_dicom(path)
+    _refuse_segmentation(path)
     return read_itk(path) if _is_itk(path) else read_nifti(path)
+
+
+def _refuse_segmentation(path: Path) -> None:
+    """It leaves slices without organs out, so that its grid is not that of a scan."""
+    if is_dicom_label(path):
+        raise InputError(
+            f"{path}: is a DICOM segmentation; a scan, or a label map of all its slices, was "
+            "expected there. Put it among the labels of its scan, or write masks as NIfTI."
+        )
 
 
 def _volume(array: np.ndarray, geometry: Geometry) -> Volume:

@@ -10,7 +10,7 @@ from pathlib import Path
 from dvcl.errors import InputError
 from dvcl.volume.dicom_seg import find_segmentation, segment_names
 from dvcl.volume.itk_header import read_header
-from dvcl.volume.names import NIFTI_SUFFIXES, NRRD_SUFFIXES, check_presence
+from dvcl.volume.names import NIFTI_SUFFIXES, NRRD_SUFFIXES, check_presence, is_dicom_label
 from dvcl.volume.nifti import open_nifti
 from dvcl.volume.segment import Segment
 
@@ -23,7 +23,7 @@ def read_segments(path: Path) -> tuple[Segment, ...]:
     """
     check_presence(path)
     name = path.name.lower()
-    if path.is_dir():
+    if is_dicom_label(path):
         return _checked(path, _dicom_segments(path))
     if name.endswith(NRRD_SUFFIXES):
         return _checked(path, _slicer_segments(path))

@@ -1,0 +1,117 @@
+"""What a folder of masks says about all of them: names, colours, and every organ's volume."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from dvcl.commands.prediction_record import ENDING, REMEDY, PredictedOrgan, PredictionRecord
+from dvcl.datasets.dataset import Case, LabelTable
+from dvcl.datasets.folders import LABEL_FILE
+from dvcl.datasets.masks import read_case_label
+from dvcl.datasets.organs import segments_of, without_code
+from dvcl.errors import InputError
+from dvcl.files import read_json, write_json, write_text
+from dvcl.records import read_record
+from dvcl.studies.run import Run
+from dvcl.volume import Volume, read_geometry, volume_stem
+from dvcl.volume.label_tables import slicer_table, snap_table
+from dvcl.volume.names import NRRD_SUFFIXES, SEGMENTATION_SUFFIX, STRUCTURES_SUFFIX
+from dvcl.volume.rtstruct import read_structures
+
+SNAP_FILE, SLICER_FILE, VOLUMES_FILE = "labels.itksnap.txt", "labels.ctbl", "volumes.csv"
+CODED_SUFFIXES = (*NRRD_SUFFIXES, SEGMENTATION_SUFFIX)
+
+# The columns of volumes.csv behind scan and organ; what a record lacks is left empty.
+COLUMNS: dict[str, Callable[[PredictedOrgan], object]] = {
+    "volume_ml": lambda organ: round(organ["volume_ml"], 4),
+    "largest_part": lambda organ: round(1 - organ["scattered"], 4),
+    "removed_ml": lambda organ: round(organ.get("removed_ml", 0), 4),
+    "border_mm": lambda organ: round(organ["border_mm"], 2) if "border_mm" in organ else "",
+    "cut_off": lambda organ: "yes" if organ["at_border"] else "no",
+}
+
+
+def write_names(folder: Path, labels: LabelTable) -> None:
+    """Write what the integers of the masks mean, for people, ITK-SNAP and 3D Slicer.
+
+    Raises:
+        InputError: When the folder says already that they mean something else.
+    """
+    path, segments = folder / LABEL_FILE, segments_of(labels)
+    names = {str(value): name for value, name in zip(labels.values, labels.names, strict=True)}
+    if path.exists() and (there := read_json(path)) != names:
+        raise InputError(
+            f"{path}: names the integers of the label maps there otherwise than the run ("
+            f"{_brief(there)}; {_brief(names)} was expected). Choose another folder with --out, or "
+            "delete the file with its label maps."
+        )
+    write_json(path, names)
+    write_text(folder / SNAP_FILE, snap_table(segments))
+    write_text(folder / SLICER_FILE, slicer_table(segments))
+
+
+def missing_codes(masks: Iterable[Path], labels: LabelTable) -> str:
+    """A sentence about organs that files with codes name and do not code; empty where all is said.
+
+    Args:
+        masks: That are to be written.
+        labels: Names of the organs.
+    """
+    missing = without_code(labels)
+    if not missing or not any(mask.name.endswith(CODED_SUFFIXES) for mask in masks):
+        return ""
+    return (
+        f"No SNOMED code is known for {', '.join(missing)}: the files call them tissue (85756007) "
+        "and give their names."
+    )
+
+
+def read_mask(mask: Path, scan: Path, run: Run) -> Volume:
+    """A label map by a run, in whatever form it was written.
+
+    Args:
+        mask: Of the file.
+        scan: To which it belongs.
+        run: That has made it.
+
+    Raises:
+        InputError: When it is damaged.
+    """
+    if mask.name.endswith(STRUCTURES_SUFFIX):
+        return read_structures(mask, segments_of(run.labels), read_geometry(scan))
+    return read_case_label(Case(volume_stem(mask), scan, mask), run.labels)
+
+
+def _brief(names: object) -> str:
+    text = str(names)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def write_volumes(folder: Path, organs: Sequence[str]) -> None:
+    """Write volumes.csv: a row for every organ of every mask in the folder, of earlier calls too.
+
+    Args:
+        folder: Of the masks.
+        organs: That are looked for; one that was not found has a volume of 0.
+
+    Raises:
+        InputError: When the record beside a mask is damaged.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("scan", "organ", *COLUMNS))
+    for path in sorted(folder.glob(f"*{ENDING}")):
+        with read_record(path, PredictionRecord, REMEDY) as record:
+            found = record.get("organs", {})
+            for name in dict.fromkeys((*organs, *found)):
+                table.writerow((path.name.removesuffix(ENDING), name, *_cells(found.get(name))))
+    write_text(folder / VOLUMES_FILE, text.getvalue())
+
+
+def _cells(organ: PredictedOrgan | None) -> list[object]:
+    if organ is None:
+        return [0, *[""] * (len(COLUMNS) - 1)]
+    return [value(organ) for value in COLUMNS.values()]

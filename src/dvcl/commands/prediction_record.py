@@ -1,0 +1,43 @@
+"""NAME.doubts.json: what a mask was made of, what it shows, and what is doubtful about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from dvcl.records import Amount, Name
+from dvcl.studies.seen import OrganRecord
+from dvcl.volume import volume_stem
+
+ENDING = ".doubts.json"
+REMEDY = "Delete it and predict again."
+
+
+class DoubtRecord(TypedDict):
+    """A doubt."""
+
+    code: Name
+    where: str
+    text: str
+    remedy: str
+    case: str | None
+    numbers: dict[str, Any]
+
+
+class PredictedOrgan(OrganRecord):
+    """An organ of a mask."""
+
+    removed_ml: NotRequired[Amount]
+
+
+class PredictionRecord(TypedDict):
+    """The file, as far as it is read back."""
+
+    doubts: list[DoubtRecord]
+    made_of: str
+    organs: NotRequired[dict[str, PredictedOrgan]]
+
+
+def beside(mask: Path, ending: str = ENDING) -> Path:
+    """A file that belongs to a mask; the record, where nothing else is asked for."""
+    return mask.with_name(f"{volume_stem(mask)}{ending}")
