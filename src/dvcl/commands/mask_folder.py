@@ -34,23 +34,36 @@ COLUMNS: dict[str, Callable[[PredictedOrgan], object]] = {
 }
 
 
-def write_names(folder: Path, labels: LabelTable) -> None:
-    """Write what the integers of the masks mean, for people, ITK-SNAP and 3D Slicer.
+def check_names(folder: Path, labels: LabelTable) -> None:
+    """Refuse a folder that says already that the integers of its masks mean something else.
 
     Raises:
-        InputError: When the folder says already that they mean something else.
+        InputError: Names both.
     """
-    path, segments = folder / LABEL_FILE, segments_of(labels)
-    names = {str(value): name for value, name in zip(labels.values, labels.names, strict=True)}
+    path, names = folder / LABEL_FILE, _names(labels)
     if path.exists() and (there := read_json(path)) != names:
         raise InputError(
             f"{path}: names the integers of the label maps there otherwise than the run ("
             f"{_brief(there)}; {_brief(names)} was expected). Choose another folder with --out, or "
             "delete the file with its label maps."
         )
-    write_json(path, names)
+
+
+def write_tables(folder: Path, labels: LabelTable) -> None:
+    """Write what the integers of the masks mean, for people, ITK-SNAP and 3D Slicer; and volumes.
+
+    Raises:
+        InputError: When the record beside a mask is damaged.
+    """
+    segments = segments_of(labels)
+    write_json(folder / LABEL_FILE, _names(labels))
     write_text(folder / SNAP_FILE, snap_table(segments))
     write_text(folder / SLICER_FILE, slicer_table(segments))
+    _write_volumes(folder, labels.organs)
+
+
+def _names(labels: LabelTable) -> dict[str, str]:
+    return {str(value): name for value, name in zip(labels.values, labels.names, strict=True)}
 
 
 def missing_codes(masks: Iterable[Path], labels: LabelTable) -> str:
@@ -90,16 +103,8 @@ def _brief(names: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def write_volumes(folder: Path, organs: Sequence[str]) -> None:
-    """Write volumes.csv: a row for every organ of every mask in the folder, of earlier calls too.
-
-    Args:
-        folder: Of the masks.
-        organs: That are looked for; one that was not found has a volume of 0.
-
-    Raises:
-        InputError: When the record beside a mask is damaged.
-    """
+def _write_volumes(folder: Path, organs: Sequence[str]) -> None:
+    """A row for every organ of every mask in the folder, also of earlier calls; 0 if not found."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("scan", "organ", *COLUMNS))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from dvcl.commands.clean_up import cleaned, removed_in_words, to_clean
-from dvcl.commands.mask_folder import missing_codes, read_mask, write_names, write_volumes
+from dvcl.commands.mask_folder import check_names, missing_codes, read_mask, write_tables
 from dvcl.commands.predict_page import PredictionPage
 from dvcl.commands.prediction_record import REMEDY, PredictionRecord, beside
 from dvcl.commands.targets import spare_sources
@@ -103,7 +103,7 @@ def predict_files(
     for folder in folders:
         require_writable(folder)
         if tables:
-            write_names(folder, run.labels)
+            check_names(folder, run.labels)
     tell = tell or (lambda line: None)
     seen = read_seen(run)
     if not seen.numbers:
@@ -123,8 +123,8 @@ def predict_files(
     if page and targets:
         kept = sum(not prediction.is_new for prediction in done)
         page.write(next(iter(targets.values())).with_name("index.html"), kept)
-    for folder in folders if tables else ():
-        write_volumes(folder, run.labels.organs)
+    for folder in folders if tables and done else ():
+        write_tables(folder, run.labels)
     if problems:
         raise InputError(problems, f"{len(done)} of {len(targets)} images are segmented; not so:")
     return done
