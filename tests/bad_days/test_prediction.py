@@ -42,6 +42,7 @@ def test_a_scan_too_large_does_not_stop_the_others(
     assert "s.nii.gz: segmenting it needs more memory than there is" in told
     assert {path.name for path in (study / "out").iterdir()} == {
         "t.nii.gz", "t.doubts.json", "t.png", "index.html",
+        "labels.json", "labels.ctbl", "labels.itksnap.txt", "volumes.csv",
     }  # fmt: skip
 
 

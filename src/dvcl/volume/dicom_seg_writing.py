@@ -47,7 +47,7 @@ def write_segmentation(
             manufacturer=by["Manufacturer"], manufacturer_model_name=by["ManufacturerModelName"],
             software_versions=by["SoftwareVersions"],
             device_serial_number=by["DeviceSerialNumber"],
-            series_description=f"Organs by {MAKER} (research)", content_creator_name=MAKER,
+            series_description=f"Organs by {MAKER} (research)", content_creator_name=f"{MAKER}^",
             specific_character_set="ISO_IR 192",
         )  # fmt: skip
     file.save_as(path, enforce_file_format=True)
