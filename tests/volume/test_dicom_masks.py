@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dvcl.datasets import load_folders
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import read_case_label
 from dvcl.datasets.organs import segments_of
 from dvcl.errors import InputError
-from dvcl.volume import Volume, read_geometry, read_segments, source_files
+from dvcl.volume import (
+    Volume,
+    read_geometry,
+    read_label,
+    read_segments,
+    read_volume,
+    source_files,
+)
 from dvcl.volume.names import MASK_SUFFIXES
 from dvcl.volume.rtstruct import read_structures
 from dvcl.volume.writing import write_mask
@@ -188,3 +196,37 @@ def test_anonymised_series_have_masks_too(tmp_path: Path, write_series, form: st
     series = write_series(tmp_path / "series", AXES["axial"], **lacking)
     path, _ = written(series, form)
     assert not pydicom.dcmread(path).PatientName
+
+
+def test_a_segmentation_is_a_label_and_no_scan(axial: Path, tmp_path: Path) -> None:
+    path, mask = written(axial, "dicom-seg")
+    for read in (read_geometry, read_volume, read_label):
+        with pytest.raises(InputError, match=r"p1\.seg\.dcm: is a DICOM segmentation; a scan"):
+            read(path)
+    (tmp_path / "few" / "images").mkdir(parents=True)
+    (tmp_path / "few" / "labels").mkdir()
+    axial.rename(tmp_path / "few" / "images" / "p1")
+    path.rename(tmp_path / "few" / "labels" / path.name)
+    dataset = load_folders(tmp_path / "few")
+    (case,) = dataset.cases
+    assert case.id == "p1"
+    assert {*dataset.labels.organs} == {"left kidney", "Größe"}, "the organs that it shows"
+    again = read_case_label(case, LABELS, read_geometry(case.image))
+    assert np.array_equal(again.array, mask.array)
+
+
+@pytest.mark.parametrize("form", ["dicom-seg", "rtstruct"])
+@pytest.mark.parametrize("tags", [{"PatientSex": "X"}, {"PatientBirthDate": "unknown"}], ids=str)
+def test_odd_headers_are_refused_in_words_or_taken_over(
+    tmp_path: Path, write_series, form: str, tags: dict[str, str]
+) -> None:
+    dicom = pydicom.config.settings
+    before, dicom.writing_validation_mode = dicom.writing_validation_mode, pydicom.config.IGNORE
+    series = write_series(tmp_path / "series", **tags)
+    dicom.writing_validation_mode = before
+    if form == "dicom-seg":
+        with pytest.raises(InputError, match="series: its headers hold what no DICOM mask"):
+            written(series, form)
+    else:
+        (tag, value), (path, _) = *tags.items(), written(series, form)
+        assert str(pydicom.dcmread(path)[tag].value) == value

@@ -18,6 +18,7 @@ TAKEN_OVER = (
     *("ReferringPhysicianName", "StudyID", "StudyDate", "StudyTime"),
 )
 MAKER = "dvcl"
+LONGEST = 64  # letters of a name
 SERIES_STEP = 100  # the mask of series 3 is number 301
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dvcl.errors import InputError
 from dvcl.volume.contours import fill, outlines
 from dvcl.volume.dicom_series import Slice
-from dvcl.volume.dicom_source import MAKER, TAKEN_OVER, Source, made_by, read_source
+from dvcl.volume.dicom_source import LONGEST, MAKER, TAKEN_OVER, Source, made_by, read_source
 from dvcl.volume.grid import Geometry, Volume
 from dvcl.volume.itk import LPS_TO_RAS
 from dvcl.volume.names import import_extra, on_one_line
@@ -82,7 +82,7 @@ def read_structures(path: Path, segments: Sequence[Segment], grid: Geometry) -> 
         InputError: When the file is damaged, or has an organ of another name.
     """
     dicom = import_extra("pydicom", "pydicom", path)
-    values = {segment.name: segment.value for segment in segments}
+    values = {segment.name[:LONGEST]: segment.value for segment in segments}
     array = np.zeros(grid.shape, np.int32)
     to_index = np.linalg.inv(grid.affine) @ LPS_TO_RAS
     try:
@@ -113,7 +113,7 @@ def _organs(
         names.append(
             _item(
                 dicom, ROINumber=number, ReferencedFrameOfReferenceUID=frame,
-                ROIName=segment.name[:64], ROIGenerationAlgorithm="AUTOMATIC",
+                ROIName=segment.name[:LONGEST], ROIGenerationAlgorithm="AUTOMATIC",
             )
         )  # fmt: skip
         outline = _item(dicom, ROIDisplayColor=list(segment.rgb), ReferencedROINumber=number)
