@@ -57,11 +57,10 @@ class DenseContrast(DVCL):
         anchors, wrong = contrast_codes(labelled, labels, selections)
         maps, self.features = self.features, ()
         dense = torch.cat([self._dense(*pair) for pair in zip(self.heads, maps, strict=True)])
-        anchor_rows, anchor_classes = self._masked(dense, anchors)
-        wrong_rows, wrong_classes = self._masked(dense, wrong)
+        anchor_rows, wrong_rows = (self._masked(dense, codes) for codes in (anchors, wrong))
         queries = [torch.cat(draw_unreliable(selections, self.queries, self.random))]
         rows = [dense[among_all(voxels, labels, selections)].float() for voxels in queries]
-        hqc = self.hqc(anchor_rows, anchor_classes, wrong_rows, wrong_classes, self.random)
+        hqc = self.hqc(anchor_rows, wrong_rows, self.random)
         distance = self._distance(unlabelled, queries, rows)
         return {
             "hqc": self.contrast * hqc,
@@ -73,15 +72,13 @@ class DenseContrast(DVCL):
         with torch.autocast(features.device.type, dtype=self.precision, enabled=enabled):
             return head(features.movedim(1, -1)).flatten(0, -2)
 
-    def _masked(self, dense: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        rows, classes = [], []
+    def _masked(self, dense: Tensor, codes: Tensor) -> list[Tensor]:
+        rows = []
         for index in range(self.classes):
             mine = dense[codes.flatten() == index]
             everyone = torch.ones(len(mine), dtype=torch.bool, device=mine.device)
-            drawn = mine[sample_mask(everyone, self.anchors, self.random)].float()
-            rows.append(drawn)
-            classes.append(torch.full((len(drawn),), index, device=drawn.device))
-        return torch.cat(rows), torch.cat(classes)
+            rows.append(mine[sample_mask(everyone, self.anchors, self.random)].float())
+        return rows
 
 
 STEPS: dict[str, type[Method]] = {

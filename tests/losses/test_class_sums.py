@@ -1,10 +1,15 @@
-"""Sums over the voxels of each class."""
+"""Counts of, and sums over, the voxels of each class."""
 
 import numpy as np
 import pytest
 import torch
 
-from dvcl.losses.class_sums import of_own_class, sums_per_class
+from dvcl.losses.class_sums import (
+    counts_per_class,
+    of_own_class,
+    sizes_of_groups,
+    sums_per_class,
+)
 
 
 def test_sums_per_class_equal_the_loop():
@@ -19,6 +24,20 @@ def test_sums_per_class_equal_the_loop():
     assert found.tolist() == pytest.approx(expected)
     one = torch.ones_like(labels)
     assert sums_per_class(of_own_class(maps, one), one, 3)[[0, 2]].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (7,), (1, 9, 1, 1), (0, 3)])
+def test_counts_per_class_are_those_of_bincount(shape):
+    labels = torch.randint(3, shape, generator=torch.Generator().manual_seed(0))
+    found = counts_per_class(labels, 5)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, labels.flatten().bincount(minlength=5))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_sizes_of_groups_end_with_the_last_group(dtype):
+    assert sizes_of_groups(torch.tensor([0, 0, 2, 3, 255], dtype=dtype), 3) == [2, 0, 1]
+    assert sizes_of_groups(torch.tensor([], dtype=dtype), 2) == [0, 0]
 
 
 def test_sums_over_millions_of_voxels_keep_their_digits():

@@ -54,8 +54,9 @@ def test_each_class_is_drawn_from_its_own_voxels():
     codes = torch.tensor([0, 2, NOBODY, 2, 0, 2, 2, NOBODY, 0, 2]).to(torch.uint8).reshape(2, 5)
     seen = set()
     for seed in range(50):
-        voxels, classes = sample_per_class(codes, 3, 2, generator(seed))
+        voxels, classes, sizes = sample_per_class(codes, 3, 2, generator(seed))
         assert classes.tolist() == [0, 0, 2, 2]
+        assert sizes == [2, 0, 2]
         assert codes.flatten()[voxels].tolist() == classes.tolist()
         assert len(voxels.unique()) == 4
         seen |= set(voxels.tolist())
@@ -64,5 +65,6 @@ def test_each_class_is_drawn_from_its_own_voxels():
 
 def test_nobody_takes_part():
     codes = torch.full((3, 3), NOBODY, dtype=torch.uint8)
-    voxels, classes = sample_per_class(codes, 4, 5, generator())
+    voxels, classes, sizes = sample_per_class(codes, 4, 5, generator())
+    assert sizes == [0] * 4
     assert (voxels.shape, classes.shape) == ((0,), (0,))

@@ -27,6 +27,10 @@ def high_quality(**changes) -> HighQualityContrast:
     return HighQualityContrast(CLASSES, WIDTH, **settings | changes)
 
 
+def per_class(rows: torch.Tensor, classes: torch.Tensor) -> list[torch.Tensor]:
+    return [rows[classes == c] for c in range(CLASSES)]
+
+
 def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     a, b = a.double(), b.double()
     return (a @ b / (a.norm() * b.norm())).item()
@@ -60,7 +64,7 @@ def test_high_quality_contrast_equals_the_loop_over_several_steps():
         classes = torch.tensor([0, 0, 0, 1, 1, 2, 2])
         # Class 2 has no negatives and is left out of the mean, but enters its bank.
         wrong = torch.tensor([0, 0, 1, 1, 1])
-        found = module(anchors, classes, negatives, wrong, random)
+        found = module(per_class(anchors, classes), per_class(negatives, wrong), random)
         expected = high_quality_by_loop(banks, anchors, classes, negatives, wrong, same)
         assert found.item() == pytest.approx(expected, rel=1e-5)
     assert [len(bank.content()) for bank in module.banks] == [5, 5, 5]
@@ -73,7 +77,7 @@ def test_a_class_lacking_anchors_or_negatives_is_skipped(anchor_classes, negativ
     anchors = normal(len(anchor_classes), WIDTH).requires_grad_()
     negatives = normal(len(negative_classes), WIDTH, seed=1)
     names = [torch.tensor(c, dtype=torch.int64) for c in (anchor_classes, negative_classes)]
-    loss = high_quality()(anchors, names[0], negatives, names[1], generator())
+    loss = high_quality()(per_class(anchors, names[0]), per_class(negatives, names[1]), generator())
     assert loss.item() == 0
     loss.backward()
     assert anchors.grad.abs().sum() == 0
@@ -87,7 +91,7 @@ def test_gradients_reach_anchors_and_negatives_but_not_the_bank(detach):
         normal(3, WIDTH, seed=1).requires_grad_(),
     )
     names = torch.zeros(4, dtype=torch.int64)
-    module(anchors, names, negatives, names[:3], generator()).backward()
+    module(per_class(anchors, names), per_class(negatives, names[:3]), generator()).backward()
     assert anchors.grad.abs().min() > 0
     assert (negatives.grad is None) == detach
     # The centre is constant: an anchor's gradient is that of its own cosines alone.
@@ -107,18 +111,18 @@ def test_gradients_reach_anchors_and_negatives_but_not_the_bank(detach):
 
 
 def test_earlier_negatives_stand_in_only_when_they_are_remembered():
-    names, none = torch.zeros(3, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
+    def of_class_0(count, seed=0):
+        return per_class(normal(count, WIDTH, seed=seed), torch.zeros(count, dtype=torch.int64))
+
     for remember in (False, True):
         module = high_quality(remember_negatives=remember)
-        module(normal(3, WIDTH), names, normal(2, WIDTH, seed=1), names[:2], generator())
-        found = module(normal(3, WIDTH, seed=2), names, normal(0, WIDTH), none, generator())
+        module(of_class_0(3), of_class_0(2, seed=1), generator())
+        found = module(of_class_0(3, seed=2), of_class_0(0), generator())
         assert (found.item() > 0) == remember
         if remember:
             fresh = high_quality()
-            fresh(normal(3, WIDTH), names, normal(2, WIDTH, seed=1), names[:2], generator())
-            same = fresh(
-                normal(3, WIDTH, seed=2), names, normal(2, WIDTH, seed=1), names[:2], generator()
-            )
+            fresh(of_class_0(3), of_class_0(2, seed=1), generator())
+            same = fresh(of_class_0(3, seed=2), of_class_0(2, seed=1), generator())
             torch.testing.assert_close(found, same)
 
 

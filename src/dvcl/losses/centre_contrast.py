@@ -74,7 +74,7 @@ def centre_contrast(
     Returns:
         The losses of the anchors that have a negative; the others are left out.
     """
-    some = allowed.any(1)
+    some = allowed.any(1).nonzero().squeeze(1)
     allowed, unit = allowed[some], F.normalize(anchors[some], dim=1)
     positive = (unit * F.normalize(centres[some], dim=1)).sum(1) / temperatures[some]
     similarity = unit @ F.normalize(negatives, dim=1).T / negative_temperature

@@ -16,7 +16,7 @@ def keep_rates(counts: Tensor) -> Tensor:
     Returns:
         (K,) float32 in (0, 1]; 1 for a class that has no voxels.
     """
-    rarest = counts[counts > 0].min()
+    rarest = counts.where(counts > 0, counts.max()).min()
     return rarest / counts.clamp(min=rarest)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dvcl.losses.class_sums import of_own_class, sums_per_class
+from dvcl.losses.class_sums import counts_per_class, of_own_class, sums_per_class
 
 SMOOTH = 1.0
 
@@ -19,7 +19,7 @@ def weighted_cross_entropy(log_probabilities: Tensor, labels: Tensor, weights: T
         labels: (B, D, H, W) int64.
         weights: (K,), at least 0.
     """
-    counts = labels.flatten().bincount(minlength=len(weights))
+    counts = counts_per_class(labels, len(weights))
     total = (weights * counts).sum().clamp_min(torch.finfo(weights.dtype).tiny)
     return F.nll_loss(log_probabilities, labels, weights, reduction="sum") / total
 
@@ -35,7 +35,7 @@ def weighted_dice_loss(probabilities: Tensor, labels: Tensor, weights: Tensor) -
         labels: (B, D, H, W) int64.
         weights: (K,); the background's is not used.
     """
-    present = labels.flatten().bincount(minlength=len(weights))
+    present = counts_per_class(labels, len(weights))
     sizes = probabilities.sum((0, 2, 3, 4)) + present
     shared = sums_per_class(of_own_class(probabilities, labels), labels, len(weights))
     dice = (2 * shared + SMOOTH) / (sizes + SMOOTH)

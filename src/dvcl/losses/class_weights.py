@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dvcl.losses.class_sums import counts_per_class
+
 SMOOTH = 1e-8
 
 
@@ -62,7 +64,7 @@ def hard_dice(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
         labels: The same shape.
         classes: K.
     """
-    pairs = (labels * classes + predicted).flatten().bincount(minlength=classes**2)
+    pairs = counts_per_class(labels * classes + predicted, classes**2)
     confusion = pairs.view(classes, classes).float()
     shared, sizes = confusion.diagonal(), confusion.sum(0) + confusion.sum(1)
     return (2 * shared + SMOOTH) / (sizes + 2 * SMOOTH)

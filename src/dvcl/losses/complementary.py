@@ -73,8 +73,8 @@ def pair_contrast(
     Returns:
         Scalar; 0 when no row has a positive.
     """
-    some = positives.any(1)
-    if not some.any():
+    some = positives.any(1).nonzero().squeeze(1)
+    if not len(some):
         return features.sum() * 0
     positives, allowed = positives[some], allowed[some]
     similarity = features[some] @ features.T / temperature

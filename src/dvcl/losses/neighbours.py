@@ -75,8 +75,9 @@ def _excluding(scores: Tensor, count: int, itself: Tensor | None, side: int) -> 
     """Put the padding, and each row's own column, at one end: ``side`` times infinity."""
     scores[:, count:] = side * torch.inf
     if itself is not None:
-        rows = (itself >= 0).nonzero().squeeze(1)
-        scores[rows, itself[rows]] = side * torch.inf
+        own = itself.clamp(min=0).unsqueeze(1)
+        kept = scores.gather(1, own)
+        scores.scatter_(1, own, kept.masked_fill(itself.unsqueeze(1) >= 0, side * torch.inf))
     return scores
 
 

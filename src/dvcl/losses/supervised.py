@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dvcl.errors import InputError
-from dvcl.losses.class_sums import of_own_class, sums_per_class
+from dvcl.losses.class_sums import counts_per_class, of_own_class, sums_per_class
 
 SMOOTH = 1e-5
 LARGEST_WEIGHT = 8.0
@@ -32,7 +32,7 @@ def dice_loss(probabilities: Tensor, labels: Tensor, annotated: Tensor | None = 
         Scalar in [0, 1].
     """
     truth = of_own_class(probabilities, labels)
-    counts = labels.flatten().bincount(minlength=probabilities.shape[1])
+    counts = counts_per_class(labels, probabilities.shape[1])
     losses = _dice_losses(truth, probabilities.square(), labels, counts, annotated)
     return losses.mean() if annotated is None else losses[annotated.any(0)].mean()
 
@@ -108,7 +108,7 @@ class SupervisedLoss:
         if annotated is not None:
             log_probabilities = merge_unannotated(log_probabilities, annotated)
         truth = of_own_class(log_probabilities, labels)
-        counts = labels.flatten().bincount(minlength=log_probabilities.shape[1])
+        counts = counts_per_class(labels, log_probabilities.shape[1])
         losses = _dice_losses(truth.exp(), (2 * log_probabilities).exp(), labels, counts, annotated)
         return 0.5 * (
             self._mean(losses, counts, annotated) + self._cross_entropy(truth, labels, counts)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from dvcl.losses.class_sums import sizes_of_groups
+
 NOBODY = 255
+
+
+class Drawn(NamedTuple):
+    """Voxels of several classes.
+
+    Attributes:
+        voxels: (N,) int64, indices into the flattened codes, sorted by class.
+        classes: (N,) int64.
+        sizes: How many there are of each class; N in all.
+    """
+
+    voxels: Tensor
+    classes: Tensor
+    sizes: list[int]
 
 
 def sample_mask(mask: Tensor, count: int, random: torch.Generator) -> Tensor:
@@ -13,28 +31,23 @@ def sample_mask(mask: Tensor, count: int, random: torch.Generator) -> Tensor:
     return _draw(mask.flatten().nonzero().squeeze(1), count, random)
 
 
-def sample_per_class(
-    codes: Tensor, classes: int, count: int, random: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def sample_per_class(codes: Tensor, classes: int, count: int, random: torch.Generator) -> Drawn:
     """Up to ``count`` voxels of each class, uniformly and without replacement.
 
     Args:
-        codes: Any shape, uint8: a voxel's class, or `NOBODY` where it takes no part.
+        codes: Any shape, integers: a voxel's class, or one from ``classes`` on, such as `NOBODY`,
+            where it takes no part.
         classes: K.
         count: Voxels per class; fewer where the class has fewer.
         random: Generator on the device of ``codes``.
-
-    Returns:
-        Indices into the flattened codes (N,), and their classes (N,), sorted by class.
     """
     # One sort of bytes is several times cheaper than a mask and a search per class.
     order = codes.flatten().sort(stable=True)
-    populations = order.values.bincount(minlength=NOBODY + 1).tolist()
-    parts = order.indices.split(populations)[:classes]
+    populations = sizes_of_groups(order.values, classes)
+    parts = order.indices[: sum(populations)].split(populations)
     drawn = [_draw(voxels, count, random) for voxels in parts]
-    sizes = torch.tensor([len(voxels) for voxels in drawn], device=codes.device)
-    names = torch.arange(classes, device=codes.device)
-    return torch.cat(drawn), names.repeat_interleave(sizes)
+    voxels = torch.cat(drawn)
+    return Drawn(voxels, codes.flatten()[voxels].long(), [len(part) for part in drawn])
 
 
 def _draw(voxels: Tensor, count: int, random: torch.Generator) -> Tensor:
@@ -52,7 +65,8 @@ def _distinct(population: int, count: int, random: torch.Generator) -> Tensor:
     # without replacement; twice as many (and a few) always hold enough distinct ones in practice.
     draws = 2 * count + 32
     drawn = torch.randint(population, (draws,), generator=random, device=random.device)
-    order = torch.arange(draws, device=random.device)
-    values, inverse = drawn.unique(return_inverse=True)
-    first = order.new_full((len(values),), draws).scatter_reduce(0, inverse, order, "amin")
-    return drawn[first.sort().values[:count]]
+    order = drawn.sort(stable=True)
+    repeated = torch.zeros_like(drawn, dtype=torch.uint8)
+    repeated[order.indices[1:]] = (order.values.diff() == 0).byte()
+    # First all that were drawn for the first time, then the repetitions.
+    return drawn[repeated.argsort(stable=True)[:count]]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dvcl.losses.class_balance import balanced_cross_entropy, draw_kept, keep_rates
+from dvcl.losses.class_sums import counts_per_class
 from dvcl.losses.confident import confident_labels
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.methods.balanced_contrast import BalancedContrast
@@ -174,7 +175,7 @@ class BaCon(Method):
         yield "network", {"supervised": torch.stack(losses).sum()}
 
     def _keep_rates(self, labels: Tensor) -> Tensor:
-        self.counts += labels.flatten().bincount(minlength=self.classes)
+        self.counts += counts_per_class(labels, self.classes)
         return keep_rates(self.counts)
 
     def after_step(self) -> None:

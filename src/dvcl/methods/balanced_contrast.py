@@ -10,6 +10,7 @@ from dvcl.losses.centre_contrast import (
     centre_contrast,
     reliable_negatives,
 )
+from dvcl.losses.class_sums import counts_per_class
 from dvcl.losses.confident import confident_labels
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.voxel_sampling import NOBODY, sample_per_class
@@ -84,14 +85,13 @@ class BalancedContrast(nn.Module):
             random: Draws the voxels.
         """
         codes = self._anchor_codes(labelled, weak, labels)
-        anchors, classes = sample_per_class(codes, self.classes, self.anchors, random)
+        anchors, classes, sizes = sample_per_class(codes, self.classes, self.anchors, random)
         pool = torch.randint(
             codes.numel(), (self.negatives,), generator=random, device=codes.device
         )
         rows = self.projection(gather_voxels(features, torch.cat([anchors, pool])))
         anchor_rows, pool_rows = rows.split([len(anchors), len(pool)])
-        numbers = classes.bincount(minlength=self.classes).tolist()
-        for bank, mine in zip(self.banks, anchor_rows.split(numbers), strict=True):
+        for bank, mine in zip(self.banks, anchor_rows.split(sizes), strict=True):
             bank.push(mine)
         # A class that was never met has no centre, but no anchors either.
         centres = torch.stack([bank.content().mean(0) for bank in self.banks])
@@ -111,6 +111,6 @@ class BalancedContrast(nn.Module):
         right = torch.where(hard_labels(labelled) == labels, labels, NOBODY)
         pseudo, sure = confident_labels(weak, self.cutoff)
         codes = torch.cat([right, torch.where(sure, pseudo, NOBODY)])
-        met = codes.flatten().bincount(minlength=NOBODY + 1)[: self.classes]
+        met = counts_per_class(codes.clamp(max=self.classes), self.classes + 1)[: self.classes]
         self.frequency.lerp_(met.float(), 1 - FREQUENCY_DECAY)
         return codes.to(torch.uint8)

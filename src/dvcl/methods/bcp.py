@@ -10,6 +10,7 @@ from dvcl.methods.cutmix import place_boxes
 from dvcl.methods.method import MakeNetwork, Method, Terms
 from dvcl.methods.parts import check_at_least, check_at_most
 from dvcl.methods.teacher import Teacher
+from dvcl.networks.heads import gather_voxels
 from dvcl.sampling.batch import Batch
 
 
@@ -92,7 +93,8 @@ class BCP(Method):
 
     def _loss_of(self, logs: Tensor, labels: Tensor, voxels: Tensor) -> Tensor:
         """The supervised loss of some voxels, which needs no neighbours."""
-        rows, classes = logs.movedim(1, -1)[voxels], labels[voxels]
+        chosen = voxels.flatten().nonzero().squeeze(1)
+        rows, classes = gather_voxels(logs, chosen), labels.flatten()[chosen]
         return self.supervised_loss(rows.T[None, ..., None, None], classes[None, :, None, None])
 
     def after_step(self) -> None:

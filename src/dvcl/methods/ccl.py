@@ -115,9 +115,9 @@ class CCL(Method):
         known, size = labels.numel(), believed.labels.numel()
         pseudo = torch.where(believed.mask, believed.labels, NOBODY)
         codes = torch.cat([labels, pseudo]).to(torch.uint8)
-        sure, classes = sample_per_class(codes, self.classes, self.confident, self.random)
+        sure, classes, _ = sample_per_class(codes, self.classes, self.confident, self.random)
         doubtful = sample_mask(~believed.mask, self.doubtful, self.random)
-        has_two_views = sure >= known
+        has_two_views = (sure >= known).nonzero().squeeze(1)
         voxels = [sure, sure[has_two_views] + size, doubtful + known, doubtful + known + size]
         rows = self.projection(gather_voxels(features, torch.cat(voxels)))
         unlike = complementary_labels(gather_voxels(weak, doubtful), self.unlike)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dvcl.losses.class_sums import of_own_class, sums_per_class
+from dvcl.losses.class_sums import counts_per_class, of_own_class, sums_per_class
 from dvcl.losses.class_weights import difficulty_weights, distribution_weights, hard_dice
 
 
@@ -40,7 +40,7 @@ class ConfidenceBank(nn.Module):
         """Take in the labelled patches of a step, (B, K, D, H, W) and (B, D, H, W)."""
         own = of_own_class(probabilities, labels)
         self.sums += sums_per_class(own, labels, len(self.sums))
-        self.counts += labels.flatten().bincount(minlength=len(self.counts))
+        self.counts += counts_per_class(labels, len(self.counts))
         self.steps += 1
         if int(self.steps) % self.window:
             return
@@ -88,7 +88,7 @@ class DistributionWeights(nn.Module):
         return self.weights.lerp_(self._of(pseudo_labels), 1 - self.momentum).clone()
 
     def _of(self, labels: Tensor) -> Tensor:
-        counts = labels.flatten().bincount(minlength=len(self.weights))
+        counts = counts_per_class(labels, len(self.weights))
         return distribution_weights(counts, self.smallest)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dvcl.losses.class_sums import counts_per_class
 from dvcl.losses.class_weighted import weighted_supervised_loss
 from dvcl.losses.class_weights import rarity_weights
 from dvcl.losses.cross_supervision import cross_supervision
@@ -79,7 +80,7 @@ class CLD(Method):
 
     def losses(self, batch: Batch, progress: float) -> Terms:
         """Weighted supervision of both networks, thinned cross supervision in both directions."""
-        self.counts += batch.labels.flatten().bincount(minlength=self.classes)
+        self.counts += counts_per_class(batch.labels, self.classes)
         weights = rarity_weights(self.counts, self.rarity_power)
         logs = [self.run(network, batch.images).logits.log_softmax(1) for network in self.networks]
         labels = [hard_labels(log) for log in logs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -57,25 +58,21 @@ class HighQualityContrast(nn.Module):
 
     def forward(
         self,
-        anchors: Tensor,
-        anchor_classes: Tensor,
-        negatives: Tensor,
-        negative_classes: Tensor,
+        anchors: Sequence[Tensor],
+        negatives: Sequence[Tensor],
         random: torch.Generator,
     ) -> Tensor:
         """Mean over anchors, then over contributing classes; 0 when there are none.
 
         Args:
-            anchors: (A, d) and anchor_classes (A,): Eq. 8.
-            anchor_classes: See ``anchors``.
-            negatives: (G, d) and negative_classes (G,), the class wrongly predicted: Eq. 10.
-            negative_classes: See ``negatives``.
+            anchors: (A, d) for each class: Eq. 8.
+            negatives: (G, d) for each class that is wrongly predicted: Eq. 10.
             random: Draws the negatives of each anchor.
         """
         losses = []
-        for index, (bank, remembered) in enumerate(zip(self.banks, self.remembered, strict=True)):
-            mine = anchors[anchor_classes == index]
-            wrong = negatives[negative_classes == index]
+        for bank, remembered, mine, wrong in zip(
+            self.banks, self.remembered, anchors, negatives, strict=True
+        ):
             bank.push(mine)
             remembered.push(wrong)
             if not len(wrong):
@@ -89,7 +86,7 @@ class HighQualityContrast(nn.Module):
             centre = bank.content().mean(0)
             losses.append(prototype_contrast(mine, centre, wrong, drawn, self.temperature).mean())
         self.contributing = len(losses)
-        return torch.stack(losses).mean() if losses else anchors.sum() * 0
+        return torch.stack(losses).mean() if losses else torch.cat([*anchors]).sum() * 0
 
 
 class DistanceContrast(nn.Module):

@@ -211,7 +211,7 @@ class DVCL(Method):
         progress: float,
     ) -> Terms:
         """Eq. 18, with every voxel that any part needs gathered at once."""
-        (anchors, anchor_classes), (wrong, wrong_classes) = (
+        anchors, wrong = (
             sample_per_class(codes, self.classes, self.anchors, self.random)
             for codes in contrast_codes(labelled, labels, selections)
         )
@@ -222,15 +222,15 @@ class DVCL(Method):
             queries = [torch.cat(queries)]
         places = [among_all(voxels, labels, selections) for voxels in queries]
         size = labels.numel() + selections[0].entropy.numel()
-        everyone = torch.cat([anchors, wrong, *places])
+        everyone = torch.cat([anchors.voxels, wrong.voxels, *places])
         gathered = gather_pooled(everyone, size, [tap.rows for tap in taps], self.heads)
-        sizes = [len(voxels) for voxels in (anchors, wrong, *places)]
+        sizes = [len(voxels) for voxels in (anchors.voxels, wrong.voxels, *places)]
         anchor_features, wrong_features, *query_features = gathered.split(sizes)
         terms: Terms = {}
         self.worked_on = {}
         if self.high_quality:
             terms["hqc"] = self.contrast * self.hqc(
-                anchor_features, anchor_classes, wrong_features, wrong_classes, self.random
+                anchor_features.split(anchors.sizes), wrong_features.split(wrong.sizes), self.random
             )
             self.worked_on["hqc classes"] = self.hqc.contributing
         strength = self._distance_strength(progress)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dvcl.errors import InputError
+from dvcl.losses.class_sums import counts_per_class
 from dvcl.losses.pseudo_labels import hard_labels
 from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.losses.supervised import dice_loss
@@ -166,7 +167,7 @@ class MagicNet(Method):
             relative = self.frequency / self.frequency.max().clamp(min=1)
             logits = logits.lerp(cubewise, relative[hard_labels(logits)].unsqueeze(1))
         labels = hard_labels(logits)
-        self.counts += labels.flatten().bincount(minlength=self.classes)
+        self.counts += counts_per_class(labels, self.classes)
         if (step + 1) % self.refresh == 0:
             self.frequency.copy_(self.counts)
             self.counts.zero_()

@@ -80,6 +80,21 @@ class Method(nn.Module, ABC):
         self.random = torch.Generator()
         self.worked_on: dict[str, int] = {}
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Method:
+        """Every move to a device: single numbers, which count steps and rows, stay on the host.
+
+        It asks for them in every step, and would wait for the device each time.
+        """
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for part in self.modules():
+            numbers = {
+                name: number
+                for name, number in part._buffers.items()
+                if number is not None and number.dim() == 0
+            }
+            part._buffers.update({name: number.cpu() for name, number in numbers.items()})
+        return self
+
     @abstractmethod
     def losses(self, batch: Batch, progress: float) -> Terms:
         """Named, weighted scalars whose sum is minimised; ``progress`` runs from 0 to 1.

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dvcl.losses.class_sums import sizes_of_groups
 from dvcl.losses.feature_contrast import info_nce
-from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
+from dvcl.losses.voxel_sampling import NOBODY, Drawn, sample_mask, sample_per_class
 from dvcl.methods.parts import ClassQueues
 from dvcl.networks.heads import gather_voxels
 
@@ -77,18 +78,19 @@ class NegativeContrast(nn.Module):
         known = len(labels) - len(certain)
         self._remember(teacher_embed, teacher_log, labels[:known], uncertain, random)
         sure = torch.cat([torch.ones_like(labels[:known], dtype=torch.bool), certain])
-        voxels, classes = self._sample(labels, sure, self.keys, random)
+        voxels, classes, sizes = self._sample(labels, sure, self.keys, random)
         rows = teacher_embed(voxels)
         own = gather_voxels(teacher_log, voxels).gather(1, classes.unsqueeze(1)).squeeze(1)
         confident = own > math.log(self.confidence)
-        chosen, anchor_classes = self._sample(classes, confident, self.anchors, random)
-        anchors = F.normalize(embed(voxels[chosen]), dim=1)
+        chosen = self._sample(classes, confident, self.anchors, random)
+        anchors = F.normalize(embed(voxels[chosen.voxels]), dim=1)
         losses = []
-        for index, bank in enumerate(self.banks):
-            mine, kept = anchors[anchor_classes == index], bank.content()
+        parts = zip(self.banks, anchors.split(chosen.sizes), rows.split(sizes), strict=True)
+        for bank, mine, own_rows in parts:
+            kept = bank.content()
             if not len(mine) or not len(kept):
                 continue
-            centre = F.normalize(rows[classes == index].mean(0), dim=0)
+            centre = F.normalize(own_rows.mean(0), dim=0)
             drawn = torch.randint(
                 len(kept), (len(mine), self.negatives), generator=random, device=kept.device
             )
@@ -108,20 +110,19 @@ class NegativeContrast(nn.Module):
         """Labelled voxels that could be taken for c, and unlabelled ones that could not."""
         known = labels.numel()
         probable = teacher_log[: len(labels)].topk(self.probable, dim=1).indices.movedim(1, 0)
-        mistaken, taken_for = self._sample(probable, probable != labels, self.keys, random)
+        mistaken, _, sizes = self._sample(probable, probable != labels, self.keys, random)
         unsure = sample_mask(uncertain, self.keys, random) + known
         rows = F.normalize(teacher_embed(torch.cat([mistaken % known, unsure])), dim=1)
         of_labelled, of_unlabelled = rows.split([len(mistaken), len(unsure)])
         # A class's place in the order of probabilities.
         ranks = gather_voxels(teacher_log, unsure).argsort(1, descending=True).argsort(1)
-        improbable = ranks >= self.probable
-        for index, bank in enumerate(self.banks):
-            bank.push(of_labelled[taken_for == index])
-            bank.push(of_unlabelled[improbable[:, index]])
+        improbable, unlike = (ranks >= self.probable).T.nonzero().unbind(1)
+        parts = of_unlabelled[unlike].split(sizes_of_groups(improbable.contiguous(), self.classes))
+        for bank, *rows_of_class in zip(self.banks, of_labelled.split(sizes), parts, strict=True):
+            for kept in rows_of_class:
+                bank.push(kept)
 
-    def _sample(
-        self, labels: Tensor, mask: Tensor, count: int, random: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Up to ``count`` voxels of each class where ``mask`` is true, and their classes."""
+    def _sample(self, labels: Tensor, mask: Tensor, count: int, random: torch.Generator) -> Drawn:
+        """Up to ``count`` voxels of each class where ``mask`` is true."""
         codes = torch.where(mask, labels, NOBODY).to(torch.uint8)
         return sample_per_class(codes, self.classes, count, random)

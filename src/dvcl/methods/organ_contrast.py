@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dvcl.losses.supervised_contrast import supervised_contrast
-from dvcl.losses.voxel_sampling import NOBODY, sample_per_class
+from dvcl.losses.voxel_sampling import sample_per_class
 from dvcl.methods.parts import ClassQueues
 from dvcl.networks.heads import FeatureHead, gather_voxels
 
@@ -51,48 +51,46 @@ class OrganContrast(nn.Module):
             wrong: (B, D, H, W) bool, which voxels are hard.
             random: Draws the anchors.
         """
-        for patch, places in zip(maps.detach(), organs, strict=True):
-            self._remember(patch, places)
-        voxels, anchor_organs = self._draw_anchors(organs, wrong, random)
+        self._remember(maps.detach(), organs)
+        voxels = self._draw_anchors(organs, wrong, random)
         anchors = F.normalize(self.head(gather_voxels(maps, voxels)), dim=1)
         rows = [queue.content() for queue in self.queues]
-        sizes = torch.tensor([len(kept) for kept in rows], device=maps.device)
-        row_organs = torch.arange(1, self.classes, device=maps.device).repeat_interleave(sizes)
+        row_organs = [
+            torch.full((len(kept),), organ, device=maps.device)
+            for organ, kept in enumerate(rows, start=1)
+        ]
         losses = supervised_contrast(
-            anchors, anchor_organs, torch.cat(rows), row_organs, self.temperature
-        )
+            anchors, organs.flatten()[voxels], torch.cat(rows), torch.cat(row_organs),
+            self.temperature,
+        )  # fmt: skip
         return losses.sum() / max(1, len(losses))
 
     @torch.no_grad()
     def _remember(self, maps: Tensor, organs: Tensor) -> None:
-        """Push the mean feature of every organ of one patch, (F, D, H, W) and (D, H, W)."""
-        features = F.normalize(self.head(maps.flatten(1).T.float()), dim=1)
-        members = F.one_hot(organs.flatten(), self.classes)[:, 1:].float()
-        means = F.normalize(members.T @ features, dim=1)
-        sizes = members.sum(0).tolist()
-        for queue, mean, size in zip(self.queues, means, sizes, strict=True):
-            if size:
-                queue.push(mean.unsqueeze(0))
+        """Push the mean feature of every organ of each patch."""
+        members = F.one_hot(organs.flatten(1), self.classes)[..., 1:].float()
+        sizes = members.sum(1).tolist()
+        for patch, belongs, counts in zip(maps, members, sizes, strict=True):
+            features = F.normalize(self.head(patch.flatten(1).T.float()), dim=1)
+            means = F.normalize(belongs.T @ features, dim=1)
+            for queue, mean, size in zip(self.queues, means, counts, strict=True):
+                if size:
+                    queue.push(mean.unsqueeze(0))
 
-    def _draw_anchors(
-        self, organs: Tensor, wrong: Tensor, random: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Voxels of all patches (N,) and their organs (N,)."""
+    def _draw_anchors(self, organs: Tensor, wrong: Tensor, random: torch.Generator) -> Tensor:
+        """Voxels of all patches (N,)."""
         # The odd one of an odd number is hard in every second step.
         coin = torch.randint(2, (), generator=random, device=organs.device)
-        half = (self.anchors + coin) // 2
-        codes = torch.where(organs > 0, 2 * organs + wrong, NOBODY).to(torch.uint8)
-        voxels, names = [], []
-        for index, patch in enumerate(codes):
-            drawn, groups = sample_per_class(patch, 2 * self.classes, self.anchors, random)
-            sizes = groups.bincount(minlength=2 * self.classes)
-            easy, hard = sizes[::2], sizes[1::2]
+        half = (self.anchors + int(coin)) // 2
+        # Easy and hard voxels of every organ of every patch.
+        groups = 2 * self.classes * len(organs)
+        patches = torch.arange(len(organs), device=organs.device).view(-1, 1, 1, 1)
+        codes = 2 * (self.classes * patches + organs) + wrong
+        codes = torch.where(organs > 0, codes, groups)
+        voxels, _, sizes = sample_per_class(codes, groups, self.anchors, random)
+        parts, chosen = voxels.split(sizes), []
+        for easy, hard in zip(parts[::2], parts[1::2], strict=True):
             # What one kind lacks, the other makes up for.
-            hard = torch.minimum(hard, torch.maximum(half, self.anchors - easy))
-            kept = torch.stack([torch.minimum(easy, self.anchors - hard), hard], dim=1).flatten()
-            firsts = sizes.cumsum(0) - sizes
-            place = torch.arange(len(groups), device=groups.device) - firsts[groups]
-            chosen = place < kept[groups]
-            voxels.append(drawn[chosen] + index * patch.numel())
-            names.append(groups[chosen] // 2)
-        return torch.cat(voxels), torch.cat(names)
+            wanted = min(len(hard), max(half, self.anchors - len(easy)))
+            chosen += [easy[: self.anchors - wanted], hard[:wanted]]
+        return torch.cat(chosen)

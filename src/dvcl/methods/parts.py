@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dvcl.errors import InputError
+from dvcl.losses.class_sums import sizes_of_groups
 
 Rows = Callable[[Tensor], Tensor]
 
@@ -70,10 +71,8 @@ def gather_pooled(
     Returns:
         (N, d) in the order of ``voxels``.
     """
-    network = voxels // size
-    order = network.argsort(stable=True)
-    counts = network.bincount(minlength=len(gather)).tolist()
-    parts = (voxels[order] % size).split(counts)
+    networks, order = (voxels // size).sort(stable=True)
+    parts = (voxels[order] % size).split(sizes_of_groups(networks, len(gather)))
     rows = [head(rows_at(part)) for head, rows_at, part in zip(heads, gather, parts, strict=True)]
     return torch.cat(rows)[order.argsort()]
 

@@ -15,7 +15,7 @@ from dvcl.losses.ramps import sigmoid_ramp
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.organ_contrast import OrganContrast
 from dvcl.methods.parts import check_at_least, check_at_most, check_start
-from dvcl.networks.heads import gather_voxels
+from dvcl.networks.heads import gather_voxels, unravel
 from dvcl.networks.sharing import divided, gathered
 from dvcl.networks.two_decoders import TwoDecoders
 from dvcl.sampling.batch import Batch
@@ -186,7 +186,7 @@ def _turned(maps: Tensor, turns: Tensor) -> Tensor:
 
 def _coarsened(voxels: Tensor, shape: tuple[int, ...], factor: int) -> Tensor:
     """Indices (N,) into a batch (B, D, H, W), on a grid with sides ``factor`` times shorter."""
-    index, *place = torch.unravel_index(voxels, shape)
+    index, *place = unravel(voxels, shape)
     for axis, side in zip(place, shape[1:], strict=True):
         index = index * (side // factor) + axis // factor
     return index

@@ -83,5 +83,4 @@ def _draw(
     if balance_over is None:
         return sample_mask(~selection.reliable, count, random)
     codes = torch.where(selection.reliable, NOBODY, selection.pseudo_labels.to(torch.uint8))
-    voxels, _ = sample_per_class(codes, balance_over, -(-count // balance_over), random)
-    return voxels
+    return sample_per_class(codes, balance_over, -(-count // balance_over), random).voxels

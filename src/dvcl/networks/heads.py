@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ class _Scatter(torch.autograd.Function):
         channels_last = gradient.movedim(1, -1)
         while ctx.waiting:
             voxels, rows = ctx.waiting.pop()
-            places = torch.unravel_index(voxels, channels_last.shape[:-1])
+            places = unravel(voxels, channels_last.shape[:-1])
             channels_last.index_put_(places, rows.to(gradient.dtype), accumulate=True)
         return gradient, None
 
@@ -108,3 +109,15 @@ def gather_voxels(maps: Tensor, voxels: Tensor) -> Tensor:
     flat = maps.flatten(2)
     size = flat.shape[2]
     return flat[voxels // size, :, voxels % size].float()
+
+
+def unravel(voxels: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """Places (N,) along every axis of ``shape`` of indices (N,) into all of it.
+
+    As ``torch.unravel_index``, which copies the shape to the device and has the host wait for it.
+    """
+    places: list[Tensor] = []
+    for side in reversed(shape):
+        places.append(voxels % side)
+        voxels = voxels // side
+    return tuple(reversed(places))

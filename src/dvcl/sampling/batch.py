@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -37,12 +38,20 @@ class Batch:
         return torch.cat([self.labelled, self.unlabelled])
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on ``device``, the labels as int64."""
+        """The batch on ``device``, the labels as int64; the host does not wait if it is pinned."""
+        moved = self._each(lambda part: part.to(device, non_blocking=True))
+        return replace(moved, labels=moved.labels.long())
+
+    def pinned(self) -> Batch:
+        """The batch in memory that a GPU reads by itself."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(
-            self.labelled.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True).long(),
-            self.unlabelled.to(device, non_blocking=True),
+            change(self.labelled),
+            change(self.labels),
+            change(self.unlabelled),
             self.case_ids,
-            None if (maps := self.distance_maps) is None else maps.to(device, non_blocking=True),
-            None if (shown := self.annotated) is None else shown.to(device, non_blocking=True),
+            None if self.distance_maps is None else change(self.distance_maps),
+            None if self.annotated is None else change(self.annotated),
         )

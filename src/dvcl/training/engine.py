@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from dvcl.losses.ramps import delayed
 from dvcl.methods import Method
 from dvcl.records import Count, check, explained
 from dvcl.resources import peak_ram
+from dvcl.sampling.ahead import Drawn, drawn
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler
 from dvcl.training.averaging import WeightAverage
@@ -92,12 +94,14 @@ def train(
     last = folder / "last.safetensors"
     done, best = _continued(last, method, optimisers, average, sampler)
     journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
-    with closing(journal), Interruption() as interruption:
+    asked = (_asked(method, settings, iteration) for iteration in range(done, settings.iterations))
+    batches = drawn(sampler, asked, ahead=device.type != "cpu", pinned=device.type == "cuda")
+    with closing(journal), closing(batches), Interruption() as interruption:
         while done < settings.iterations:
             iteration, done = done, done + 1
             is_milestone = done % settings.validate_every == 0 or done == settings.iterations
-            told = _draw_and_step(
-                method, optimisers, sampler, settings, iteration, is_milestone, processes
+            told, sampled = _draw_and_step(
+                method, optimisers, batches, settings, iteration, is_milestone, processes
             )
             average.follow(done)
             journal.write("step", done, **told)
@@ -108,7 +112,7 @@ def train(
                     )
             signal = processes.agree(interruption.signal, method.random)
             if is_milestone or signal:
-                state = {"iteration": done, "best": best, "sampler": sampler.state_dict()}
+                state = {"iteration": done, "best": best, "sampler": sampled}
                 processes.lead(
                     partial(save_state, last, method, optimisers, average.means, **state)
                 )
@@ -143,21 +147,27 @@ def _continued(
         return facts["iteration"], facts["best"]
 
 
+def _asked(method: Method, settings: Training, iteration: int) -> tuple[float, bool]:
+    """What the batch of one iteration (from 0) is drawn by: progress, and whether with others."""
+    unlabelled = not method.needs_unlabelled or learns_unlabelled(settings, iteration)
+    return iteration / settings.iterations, unlabelled
+
+
 def _draw_and_step(
     method: Method,
     optimisers: dict[str, Optimizer],
-    sampler: Sampler,
+    batches: Iterator[Drawn],
     settings: Training,
     iteration: int,
     measure: bool,
     processes: Processes,
-) -> dict[str, Any]:
-    """One iteration (from 0); returns what the journal tells of it."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One iteration (from 0); returns what the journal tells of it, and the sampler's state."""
     device = method.random.device
     began = time.perf_counter()
-    unlabelled = not method.needs_unlabelled or learns_unlabelled(settings, iteration)
-    progress = iteration / settings.iterations
-    batch = sampler.draw(progress, unlabelled).to(device)
+    progress, unlabelled = _asked(method, settings, iteration)
+    batch, sampled = next(batches)
+    batch = batch.to(device)
     waited = time.perf_counter() - began
     if method.needs_unlabelled:
         progress = delayed(progress, settings.unlabelled_from)
@@ -169,7 +179,8 @@ def _draw_and_step(
     facts: dict[str, Any] = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
     if unlabelled and method.worked_on:
         facts["worked_on"] = method.worked_on
-    return {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}
+    told = {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}
+    return told, sampled
 
 
 def step(
@@ -191,9 +202,12 @@ def step(
     with processes.share_batches():
         for group, terms in updates:
             optimiser, parameters = optimisers[group], method.parameter_groups()[group]
-            total = torch.stack(list(terms.values())).sum()
-            values |= {name: term.item() for name, term in terms.items()}
-            if not torch.isfinite(total):
+            losses = torch.stack(list(terms.values()))
+            total = losses.sum()
+            # The host waits for the device here, and nowhere else in this function.
+            found: list[float] = losses.tolist()
+            values |= dict(zip(terms, found, strict=True))
+            if not all(map(math.isfinite, found)):
                 raise InputError(
                     f"the loss is not finite ({_listed(values)}) on a batch of the cases "
                     f"{', '.join(batch.case_ids)}. The last checkpoint is unharmed. Look at these "
