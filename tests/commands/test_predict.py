@@ -15,8 +15,11 @@ from dvcl.commands.mask_folder import read_mask
 from dvcl.commands.predict import predict_files
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
+from dvcl.inference.seen import SeenOrgan
 from dvcl.splits import make_split
+from dvcl.store import open_store
 from dvcl.studies.run import open_run
+from dvcl.studies.seen import record_seen
 from dvcl.volume import Volume, read_geometry, read_label, write_volume
 
 Command = Callable[..., tuple[int, str, str]]
@@ -186,6 +189,25 @@ def test_of_organs_in_one_part_in_training_the_largest_is_kept(
     _, said, _ = run(*words, "--keep-largest", "label 1", "--skip-existing")
     assert "Keeping the largest part of: label 1." in said
     assert volumes(out) == [["p", *KEPT]]
+
+
+def test_all_label_maps_of_the_training_tell_of_parts(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_run(trained)
+    *_, last = opened.split.labelled
+    assert len(opened.split.labelled) > 1
+    monkeypatch.setattr("dvcl.studies.seen.LOOKED_AT", 1)
+    monkeypatch.setattr(
+        "dvcl.studies.seen._organs",
+        lambda case, run: {"label 1": SeenOrgan(1.0, (0, 0, 0), 0.1 * (case.id == last), False, 1)},
+    )
+    record = (trained / "seen.json").read_text()
+    (trained / "seen.json").unlink()
+    record_seen(opened, open_store(opened.store))
+    seen = json.loads((trained / "seen.json").read_text())
+    (trained / "seen.json").write_text(record)
+    assert (len(seen["label_maps"]), seen["one_part"]) == (1, [])
 
 
 def test_organs_to_clean_up_are_those_of_the_run(
