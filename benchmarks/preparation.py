@@ -29,7 +29,8 @@ from scipy import ndimage
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.preprocessing.prepare import Preprocessing
 from dvcl.preprocessing.resampling import resample
-from dvcl.store.writing import CaseTask, write_case
+from dvcl.store.task import CaseTask
+from dvcl.store.writing import write_case
 from dvcl.volume import Volume, read_label, read_volume, write_volume
 
 SHAPE, QUICK_SHAPE, TINY_SHAPE = (110, 512, 512), (40, 192, 192), (12, 24, 24)

@@ -15,7 +15,7 @@ from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.errors import InputError
 from dvcl.files import read_json, write_json
 from dvcl.preprocessing.prepare import Preprocessing, prepare_image, prepare_label
-from dvcl.store import build_store, open_store, store_folder, writing
+from dvcl.store import build_store, open_store, store_folder, task, writing
 from dvcl.store.reading import store_identity
 from dvcl.volume import Volume, read_label, read_volume, write_volume
 from dvcl.volume.turning import orient
@@ -246,9 +246,9 @@ def test_labels_of_unlabelled_cases_are_never_opened(
     broken.write_bytes(b"no volume")
     cases = (*dataset.cases[:3], replace(dataset.cases[3], label=broken))
     opened: list[Path] = []
-    hashes = writing.sha256_of_bytes
+    hashes = task.sha256_of_bytes
     monkeypatch.setattr(
-        writing, "sha256_of_bytes", lambda path: (opened.append(path), hashes(path))[1]
+        task, "sha256_of_bytes", lambda path: (opened.append(path), hashes(path))[1]
     )
     store = build_store(replace(dataset, cases=cases), SETTINGS, tmp_path / "store")
     assert store.case("d").label is None

@@ -14,7 +14,8 @@ from dvcl.errors import InputError
 from dvcl.preprocessing.prepare import Preprocessing
 from dvcl.store import build_store, building
 from dvcl.store.building import peak_bytes
-from dvcl.store.writing import CaseTask, write_case
+from dvcl.store.task import CaseTask
+from dvcl.store.writing import write_case
 from dvcl.volume import Geometry, Volume, write_volume
 
 LABELS = LabelTable((0, 1), ("background", "liver"))

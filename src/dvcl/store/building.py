@@ -32,7 +32,9 @@ from dvcl.resources import (
     usable_cores,
 )
 from dvcl.store.reading import Store, case_bytes, open_store, store_folder, store_identity
-from dvcl.store.writing import CaseTask, write_case
+from dvcl.store.reuse import take_case
+from dvcl.store.task import CaseTask, Earlier
+from dvcl.store.writing import write_case
 from dvcl.volume import read_geometry
 
 Progress = Callable[[int, int, str], None]
@@ -51,6 +53,9 @@ def build_store(
     root: Path | str,
     workers: int | None = None,
     progress: Progress | None = None,
+    *,
+    edition: int = 1,
+    earlier: Store | None = None,
 ) -> Store:
     """Prepare every case of a data set; cases whose files have not changed are kept.
 
@@ -64,15 +69,21 @@ def build_store(
         workers: Processes; None chooses by the amount of work, the cores and the free memory; 1
             stays in this process.
         progress: Called as (done, total, case id) after each case.
+        edition: Of the data set, counted from 1; each has a store of its own.
+        earlier: The store of an earlier edition with the same settings. What it has of a case
+            whose files are the same is taken from there.
 
     Raises:
         InputError: When the disk is too small, another build is at work, or cases failed; then all
             other cases are finished, and the error lists every failure.
     """
-    folder = store_folder(root, dataset, settings)
+    folder = store_folder(root, dataset, settings, edition)
     _check_ids(dataset)
     identity = store_identity(dataset, settings)
-    tasks = [CaseTask(case, dataset.labels, settings, folder, identity) for case in dataset.cases]
+    before = Earlier(earlier.folder, earlier.labels) if earlier else None
+    tasks = [
+        CaseTask(case, dataset.labels, settings, folder, identity, before) for case in dataset.cases
+    ]
     with folder_lock(folder):
         _write_cases(tasks, folder, workers, progress or (lambda done, total, case_id: None))
         index = {
@@ -120,6 +131,8 @@ def _write_cases(
 def _look_up(tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, InputError | None, bool]]:
     def look(task: CaseTask) -> tuple[InputError | None, bool]:
         try:
+            if task.earlier and not task.target.exists():
+                return None, take_case(task)
             return None, task.is_finished()
         except InputError as error:
             return error, False

@@ -250,9 +250,16 @@ def open_store(folder: Path | str) -> Store:
         return Store(folder, settings, LabelTable.from_json(index["labels"]), index["cases"])
 
 
-def store_folder(root: Path | str, dataset: Dataset, settings: Preprocessing) -> Path:
-    """Name the store's folder under ``root``: the data set's name and settings decide it."""
-    return Path(root) / sha256_of_json(store_identity(dataset, settings))[:12]
+def store_folder(
+    root: Path | str, dataset: Dataset, settings: Preprocessing, edition: int = 1
+) -> Path:
+    """Name the store's folder under ``root``: data set's name, edition and settings decide it."""
+    identity = store_identity(dataset, settings)
+    # The first edition has the name that stores had before there were others.
+    return (
+        Path(root)
+        / sha256_of_json({**identity, "edition": edition} if edition > 1 else identity)[:12]
+    )
 
 
 def store_identity(dataset: Dataset, settings: Preprocessing) -> dict[str, Any]:
