@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -237,6 +237,12 @@ def show(
 @app.command()
 def prepare(
     work: Work,
+    add: Annotated[
+        list[Path],
+        typer.Option(
+            help="Folder with more scans or labels for a study that is there; may be repeated."
+        ),
+    ] = [],  # noqa: B006
     labelled: Labelled = None,
     unlabelled: Unlabelled = [],  # noqa: B006
     validation: Validation = None,
@@ -257,27 +263,34 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; chosen by default.")
     ] = None,
+    allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006
 ) -> None:
-    """Check scans and prepare them for training, once."""
-    from dvcl.commands.console import bars, console
-    from dvcl.commands.sources import find_dataset
-    from dvcl.studies.project import prepare as prepare_project
+    """Check scans and prepare them for training, once; --add lets a study grow."""
+    from functools import partial as bound
 
-    dataset = find_dataset(
-        labelled, unlabelled, validation, test, labels,
-        data=data, layout=layout, modality=modality, name=name,  # type: ignore[arg-type]
-        partial=partial, overlaps=overlaps, label_values=label_values,
-    )  # fmt: skip
-    chosen = recipe or ("small-ct" if dataset.modality == "CT" else "small-mr")
-    with bars() as bar:
-        store = prepare_project(
-            work, dataset, chosen, changes=tuple(changes), workers=workers,
-            checked=bar("Checking"), prepared=bar("Preparing"), compared=bar("Comparing"),
-            tell=console.print,
+    from dvcl.commands.console import console
+    from dvcl.commands.prepare import add_scans, growth, prepare_scans
+    from dvcl.commands.sources import find_addition, find_dataset
+
+    kind = {"partial": partial, "overlaps": overlaps, "label_values": label_values}
+    how: dict[str, Any] = {"layout": layout, "modality": modality, **kind}
+    scans: dict[str, Any] = {
+        "unlabelled": unlabelled, "validation": validation, "test": test, "labels": labels
+    }  # fmt: skip
+    if add:
+        find = bound(find_addition, folders=add, **scans, **how)
+        others = {"--labelled": labelled, "--data": data, "--name": name, "--recipe": recipe,
+                  "--set": changes}  # fmt: skip
+        before, after = add_scans(work, find, others, allow_overlap, workers)
+        about = growth(before, after)
+    else:
+        store, chosen = prepare_scans(
+            work, bound(find_dataset, labelled, data=data, name=name, **scans, **how),
+            bool(labelled or data or name or modality or any(scans.values()) or any(kind.values())),
+            recipe, changes, workers,
         )  # fmt: skip
-    console.print(
-        f"{len(store.ids)} cases, {len(dataset.labels.organs)} organs, recipe {chosen}: {work}\n"
-        f"Next: dvcl train {quoted(work)} --method dvcl",
-        markup=False,
-    )
+        about = (
+            f"{len(store.ids)} cases, {len(store.labels.organs)} organs, recipe {chosen}: {work}"
+        )
+    console.print(f"{about}\nNext: dvcl train {quoted(work)} --method dvcl", markup=False)

@@ -58,6 +58,14 @@ def train(
     split: Annotated[Path | None, typer.Option(help="A split.json, instead of the above.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Instead of the one of `prepare`.")] = None,
     name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="A run to begin with: its weights, and heads of its organs."),
+    ] = None,
+    edition: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of a study that has grown; the newest.", show_default=False),
+    ] = None,
     device: Device = "auto",
     tensorboard: Annotated[bool, typer.Option(help="Also log to runs/.../tensorboard.")] = False,
     twin: Annotated[
@@ -77,13 +85,14 @@ def train(
         "test_share": test_share, "seed": split_seed, "stratify": stratify,
         "folds": folds, "fold": fold,
     }  # fmt: skip
-    project = open_project(work)
+    project = open_project(work, edition)
     settings, division = division_of(project, project.load_recipe(recipe, changes), split, given)
     if division.note:
         console.print(division.note, markup=False)
     run = train_and_tell(
         project, settings, method, division, twin=twin,
-        seed=seed, name=name, device=device, tensorboard=tensorboard, allow_overlap=allow_overlap,
+        seed=seed, name=name, source=source, device=device, tensorboard=tensorboard,
+        allow_overlap=allow_overlap,
     )  # fmt: skip
     console.print(
         f"Trained: {run.folder}\nNext: dvcl evaluate {quoted(run.folder)} scores it, "

@@ -19,6 +19,7 @@ from dvcl.comparison.prospects import prospects
 from dvcl.comparison.records import RUNS, RunRecord, finished, located, read_records, together
 from dvcl.comparison.tables import build_tables, write_tables
 from dvcl.paper.tables import paper_table
+from dvcl.studies.divide import edition_name
 from dvcl.studies.project import open_project
 
 
@@ -32,7 +33,9 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         InputError: Before any work, with every run that could not be trained, and why.
     """
     first = open_project(studies[0])
-    name = options.name or first.load_recipe(options.recipe, options.changes).name
+    name = options.name or edition_name(
+        first.load_recipe(options.recipe, options.changes), first.edition
+    )
     folder = studies[0] / "comparisons" / name
     entries = options.plan(studies, name)
     check_chosen(options.shown, [open_project(study).dataset for study in studies])

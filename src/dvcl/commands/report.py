@@ -101,10 +101,12 @@ def _seed(run: Run, is_one_of_several: bool) -> str:
 
 
 def _reserve(run: Run) -> str:
-    """What is to be said of scores that are not those of a finished run as it is now."""
+    """What is to be said of runs that others cannot be held against as they are."""
+    reserve = "" if run.start is None else f", begun with {Path(run.start['run']).parent.name}"
+    reserve += f", extended at step {run.extended_at[-1]}" if run.extended_at else ""
     if is_scored(run):
-        return ""
-    return ", unfinished" if run.unfinished() else ", scores of earlier weights"
+        return reserve
+    return f"{reserve}, {'unfinished' if run.unfinished() else 'scores of earlier weights'}"
 
 
 def _variant(run: Run) -> str:
@@ -119,6 +121,9 @@ def _group(run: Run) -> str:
 def _subtitle(project: Project, runs: Mapping[str, Run]) -> str:
     (first, *others) = (run.split for run in runs.values())
     about = f"{len(project.dataset.labels.organs)} organs, {project.dataset.modality}"
+    editions = sorted({run.edition for run in runs.values()})
+    if len(editions) > 1:
+        return f"{about}; the runs have seen editions {', '.join(map(str, editions))} of the data"
     if any(other.parts() != first.parts() for other in others):
         return f"{about}; the runs differ in their cases"
     return (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -22,10 +23,12 @@ from dvcl.sampling.streams import Sampler
 from dvcl.splits import Split, check_cases, write_split
 from dvcl.store import Store
 from dvcl.studies.divide import run_name, tell_absent
+from dvcl.studies.extension import extended, extension_note, record_extension
 from dvcl.studies.leak_guard import guard_split
 from dvcl.studies.project import Project
 from dvcl.studies.run import Run, usable_device
 from dvcl.studies.seen import record_seen
+from dvcl.studies.start import begin, with_start
 from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
@@ -46,6 +49,7 @@ def train_run(
     *,
     seed: int = 0,
     name: str | None = None,
+    source: Path | None = None,
     device: str = "auto",
     observe: Callable[[Row], None] | None = None,
     tensorboard: bool = False,
@@ -54,7 +58,8 @@ def train_run(
 ) -> Run:
     """Train ``method``; the same call continues an interrupted run.
 
-    Under torchrun all its processes train one run; the first one writes and tells.
+    A finished run goes on where the recipe differs from its own in more iterations alone. Under
+    torchrun all its processes train one run; the first one writes and tells.
 
     Args:
         project: Prepared data.
@@ -62,24 +67,28 @@ def train_run(
         method: A key of `METHODS`.
         split: Which case is for what.
         seed: Of initialisation, sampling and dropout.
-        name: Folder under ``runs``; by default the recipe's name, and the fold if there are any.
+        name: Folder under ``runs``; by default the recipe's name, and the edition and fold if any.
+        source: Folder of a run whose weights this one begins with.
         device: "auto", or a torch device.
         observe: Called with every journal row.
         tensorboard: Also write events into ``tensorboard/`` of the run.
         allow_overlap: Train although the same scan occurs in two parts; the split's note says so.
         tell: Called with what looks like one scan, or one patient, in two parts, with organs that
-            a part lacks, and with the precision that was measured to be faster.
+            a part lacks, with the weights that were taken from another run, with what an extended
+            run is not, and with the precision that was measured to be faster.
 
     Raises:
         InputError: When settings and data do not fit; always before the first step.
     """
     store = project.store(recipe)
-    run = make_run(project, recipe, method, split, seed=seed, name=name)
+    run = extended(make_run(project, recipe, method, split, seed=seed, name=name, source=source))
     with joined(device) as (processes, own_device):
-        run = _guarded(run, store, allow_overlap, tell if processes.is_first else None)
+        speak = tell if processes.is_first else None
+        run = _guarded(run, store, allow_overlap, speak)
         chosen = usable_device(own_device)
         trained = run.build_method()
         check_fit(run, trained, store)
+        run = _begun(run, trained, store, allow_overlap, speak)
         _preload(run.split, trained, store)
         with ExitStack() as held:
             precision = processes.lead(
@@ -112,6 +121,23 @@ def _guarded(
     return replace(run, split=split)
 
 
+def _begun(
+    run: Run,
+    method: Method,
+    store: Store,
+    allow_overlap: bool,
+    tell: Callable[[str], None] | None,
+) -> Run:
+    """The run, once its method has the weights of the one that it begins with."""
+    run, told = begin(run, method, store, allow_overlap)
+    if note := extension_note(run):
+        told.append(f"Extended, which is not the same as trained anew for so long: {note}.")
+    if tell:
+        for line in told:
+            tell(line)
+    return run
+
+
 def _take(
     run: Run,
     device: torch.device,
@@ -125,6 +151,7 @@ def _take(
         The precision in which it is trained.
     """
     held.enter_context(folder_lock(run.folder))
+    record_extension(run)
     run.save(device, processes)
     write_split(run.folder / "split.json", run.split)
     precision = run.precision()
@@ -146,16 +173,18 @@ def make_run(
     *,
     seed: int = 0,
     name: str | None = None,
+    source: Path | None = None,
 ) -> Run:
     """The run that `train_run` trains; nothing is written.
 
     Raises:
-        InputError: When the data are not prepared for the recipe, or the split does not fit them.
+        InputError: When the data are not prepared for the recipe, the split does not fit them, or
+            ``source`` is no run with weights.
     """
     check_cases(split, project.dataset)
     store = project.store(recipe)
-    return Run(
-        folder=project.run_folder(name or run_name(recipe), method, seed),
+    run = Run(
+        folder=project.run_folder(name or run_name(recipe, project.edition), method, seed),
         method=method,
         seed=seed,
         recipe=recipe,
@@ -164,7 +193,9 @@ def make_run(
         modality=project.dataset.modality,
         store=store.folder,
         data=_data_hash(store, split),
+        edition=project.edition,
     )
+    return with_start(run, source) if source else run
 
 
 def _observers(

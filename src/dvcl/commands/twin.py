@@ -97,7 +97,7 @@ def _check_folders(
     """
     problems: list[str] = []
     for method in methods:
-        given = {key: options[key] for key in ("seed", "name") if key in options}
+        given = {key: options[key] for key in ("seed", "name", "source") if key in options}
         try:
             make_run(project, recipe, method, split, **given).is_recorded()
         except InputError as error:

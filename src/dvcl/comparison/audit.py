@@ -129,9 +129,8 @@ def _in_study(record: RunRecord) -> tuple[list[str], str]:
     """What only the prepared data tell: overlaps, and the grids of the scored scans."""
     recipe = dict(record.settings["recipe"])
     try:
-        store = open_project(record.entry.study).store(
-            parse_recipe(recipe, recipe["name"], "record")
-        )
+        project = open_project(record.entry.study, record.settings.get("edition", 1))
+        store = project.store(parse_recipe(recipe, recipe["name"], "record"))
         split = Split(**record.settings["split"], seed=0)
         _, told = guard_split(split, store, allow_overlap=True)
         count = sum(map(len, split.parts().values()))

@@ -65,13 +65,13 @@ def load_folders(
     problems: list[str] = []
     if modality not in get_args(Modality):
         problems.append(f"modality: {modality!r}; expected CT or MR.")
-    cases = _labelled(Path(labelled), "labelled", problems)
+    cases = labelled_cases(Path(labelled), "labelled", problems)
     for folder in unlabelled:
-        cases += unlabelled_cases(_images(Path(folder)), problems)
+        cases += unlabelled_cases(image_folder(Path(folder)), problems)
     if validation is not None:
-        cases += _labelled(Path(validation), "validation", problems)
+        cases += labelled_cases(Path(validation), "validation", problems)
     if test is not None:
-        cases += _labelled(Path(test), "test", problems)
+        cases += labelled_cases(Path(test), "test", problems)
     problems += duplicate_ids(cases)
     cases = [
         replace(case, later_mask_wins=overlaps, label_values=label_values) if case.label else case
@@ -91,7 +91,8 @@ def label_file_near(folder: Path) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
-def _labelled(folder: Path, role: Role, problems: list[str]) -> list[Case]:
+def labelled_cases(folder: Path, role: Role, problems: list[str]) -> list[Case]:
+    """The cases of images/ and labels/, or of case folders; what is wrong goes to ``problems``."""
     expected = f"the {role} cases were expected there, in images/ and labels/"
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "no such folder"
@@ -108,7 +109,8 @@ def _labelled(folder: Path, role: Role, problems: list[str]) -> list[Case]:
     return paired_cases(folder / "images", folder / "labels", role, problems, masks=True)
 
 
-def _images(folder: Path) -> Path:
+def image_folder(folder: Path) -> Path:
+    """The images/ in a folder, or the folder itself."""
     return folder / "images" if (folder / "images").is_dir() else folder
 
 

@@ -31,10 +31,15 @@ def with_division(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
     return replace(recipe, split=replace(recipe.split, **given))
 
 
-def run_name(recipe: Recipe) -> str:
-    """Where runs are kept: the recipe's name, with the fold in a cross-validation."""
-    division = recipe.split
-    return recipe.name if division.folds is None else f"{recipe.name}-fold-{division.fold}"
+def edition_name(recipe: Recipe, edition: int) -> str:
+    """The recipe's name, with the edition where the study has grown."""
+    return recipe.name if edition == 1 else f"{recipe.name}-edition-{edition}"
+
+
+def run_name(recipe: Recipe, edition: int = 1) -> str:
+    """Where runs are kept: the recipe's name and edition, with the fold in a cross-validation."""
+    division, name = recipe.split, edition_name(recipe, edition)
+    return name if division.folds is None else f"{name}-fold-{division.fold}"
 
 
 def divide(project: Project, recipe: Recipe) -> Split:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from dvcl.datasets.checks import check_dataset
+from dvcl.datasets.checks import Finding, check_dataset
 from dvcl.datasets.dataset import Dataset, Modality, Role
 from dvcl.errors import InputError
 from dvcl.files import folder_name, require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
-from dvcl.records import Name, read_record
+from dvcl.records import Count, Name, read_record
 from dvcl.splits import make_split
 from dvcl.store import Store, build_store, open_store, store_folder
 from dvcl.studies.leak_guard import stored_twins
@@ -43,28 +44,34 @@ class DatasetRecord(TypedDict):
 
 
 class ProjectRecord(TypedDict):
-    """project.json."""
+    """project.json; without an edition it is the first one."""
 
     recipe: Name
     changes: list[str]
     dataset: DatasetRecord
+    edition: NotRequired[Count]
 
 
 @dataclass(frozen=True)
 class Project:
     """``folder/{project.json, store/<hash>/, runs/<name>/<method>/seed-<n>/, report/}``.
 
+    A study that has grown keeps the records of its earlier editions in ``editions/``, and a store
+    of each.
+
     Attributes:
         folder: The study's folder.
         dataset: What was prepared.
         recipe: Name or file of the recipe it was prepared with, the default for training.
         changes: Settings changed for the preparation; they hold for training too.
+        edition: Of the data set, from 1 on; every addition makes another one.
     """
 
     folder: Path
     dataset: Dataset
     recipe: str
     changes: tuple[str, ...] = ()
+    edition: int = 1
 
     def load_recipe(self, name: str | None = None, changes: Sequence[str] = ()) -> Recipe:
         """The study's recipe, or another one, with the study's changes and then ``changes``."""
@@ -76,7 +83,9 @@ class Project:
         Raises:
             InputError: When the data have not been prepared with these settings; says which differ.
         """
-        folder = store_folder(self.folder / "store", self.dataset, recipe.preprocessing)
+        folder = store_folder(
+            self.folder / "store", self.dataset, recipe.preprocessing, self.edition
+        )
         prepared = self.load_recipe().preprocessing.to_json()
         asked = recipe.preprocessing.to_json()
         if asked != prepared and not (folder / "store.json").exists():
@@ -109,13 +118,29 @@ class Project:
         return sorted(path.parent for path in self.folder.glob("runs/*/*/*/run.json"))
 
 
-def open_project(folder: Path) -> Project:
+def open_project(folder: Path, edition: int | None = None) -> Project:
     """Open what `prepare` made.
 
+    Args:
+        folder: The study's.
+        edition: Of its data set; None for the newest.
+
     Raises:
-        InputError: When there is no project, or its record is damaged.
+        InputError: When there is no project, or no such edition, or its record is damaged.
     """
-    path = folder / "project.json"
+    newest = _open(folder, folder / "project.json")
+    if edition in (None, newest.edition):
+        return newest
+    path = folder / "editions" / f"{edition}.json"
+    if not path.exists():
+        raise InputError(
+            f"{folder}: has no edition {edition}; 1 to {newest.edition} were expected. The newest "
+            "is taken without --edition."
+        )
+    return _open(folder, path)
+
+
+def _open(folder: Path, path: Path) -> Project:
     if not path.exists():
         raise InputError(
             f"{folder}: no prepared data there (project.json is missing). Run `dvcl prepare "
@@ -123,7 +148,20 @@ def open_project(folder: Path) -> Project:
         )
     with read_record(path, ProjectRecord, "Run `dvcl prepare` again, as before.") as value:
         dataset = Dataset.from_json(value["dataset"])
-        return Project(folder, dataset, value["recipe"], tuple(value["changes"]))
+        return Project(
+            folder, dataset, value["recipe"], tuple(value["changes"]), value.get("edition", 1)
+        )
+
+
+def write_project(project: Project) -> None:
+    """Write the study's record, ``project.json``."""
+    record = {
+        "recipe": project.recipe,
+        "changes": list(project.changes),
+        "dataset": project.dataset.to_json(),
+        **({"edition": project.edition} if project.edition > 1 else {}),
+    }
+    write_json(project.folder / "project.json", record)
 
 
 def prepare(
@@ -137,8 +175,11 @@ def prepare(
     prepared: Progress | None = None,
     compared: Progress | None = None,
     tell: Callable[[str], None] | None = None,
+    edition: int = 1,
 ) -> Store:
     """Check a data set and prepare all its cases; an interrupted preparation continues.
+
+    ``edition`` is that of the data set, where it is one that has grown.
 
     ``tell`` is called, before any work, when the recipe cannot divide the cases; and then with what
     the check warns of.
@@ -148,21 +189,42 @@ def prepare(
     """
     recipe = load_recipe(recipe_name, changes)
     require_writable(folder)
+    _refuse_shrinking(folder, edition)
     if tell:
         _tell_of_split(dataset, recipe, tell)
     warnings = check_dataset(dataset, checked).of("warning")
-    if tell and warnings:
-        for finding in warnings[:WARNINGS_TOLD]:
-            tell(f"Warning: {finding.problem}")
-        tell(f"{len(warnings)} to look at; `dvcl check` with the same scans lists them all.")
-    store = build_store(dataset, recipe.preprocessing, folder / "store", workers, prepared)
+    if tell:
+        tell_warnings(warnings, tell)
+    store = build_store(
+        dataset, recipe.preprocessing, folder / "store", workers, prepared, edition=edition
+    )
     # Training looks for one scan in two parts; found now, it need not wait for that.
     stored_twins(store, compared)
-    write_json(
-        folder / "project.json",
-        {"recipe": recipe_name, "changes": list(changes), "dataset": dataset.to_json()},
-    )
+    write_project(Project(folder, dataset, recipe_name, changes, edition))
     return store
+
+
+def tell_warnings(warnings: Sequence[Finding], tell: Callable[[str], None]) -> None:
+    """The first findings of a check, and how many there are."""
+    for finding in warnings[:WARNINGS_TOLD]:
+        tell(f"Warning: {finding.problem}")
+    if warnings:
+        tell(f"{len(warnings)} to look at; `dvcl check` with the same scans lists them all.")
+
+
+def _refuse_shrinking(folder: Path, edition: int) -> None:
+    there = 1
+    if (folder / "project.json").exists():
+        # A damaged record is written anew, but not where it is that of a study that has grown.
+        there += len([*folder.glob("editions/*.json")])
+        with suppress(InputError):
+            there = open_project(folder).edition
+    if edition != there:
+        raise InputError(
+            f"{folder}: is in edition {there}, and would lose what was added. Add these scans "
+            f"too, with `dvcl prepare {folder} --add DIR`; prepare what it has once more, without "
+            "naming folders; or choose another folder."
+        )
 
 
 def _tell_of_split(dataset: Dataset, recipe: Recipe, tell: Callable[[str], None]) -> None:

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-import dvcl
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.errors import InputError, shown
 from dvcl.files import sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
 from dvcl.records import read_record
-from dvcl.resources import (
-    in_words,
-    installed_ram,
-    is_out_of_memory,
-    out_of_memory,
-    processor_name,
-)
+from dvcl.resources import in_words, installed_ram, is_out_of_memory, out_of_memory
 from dvcl.splits import Split
-from dvcl.studies.run_record import RunRecord, differences
+from dvcl.studies.made_with import made_with
+from dvcl.studies.run_record import RunRecord, StartRecord, differences
 from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
 from dvcl.training.engine import choose_device
@@ -35,7 +27,6 @@ from dvcl.training.precision import Precision, faster_precision
 
 DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
-VERSIONED = ("torch", "numpy", "scipy", "nibabel", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,9 @@ class Run:
         modality: "CT" or "MR".
         store: Folder of the prepared cases.
         data: Hash of the voxel content of all cases that take part.
+        start: The run whose weights it began with; None where it began anew.
+        edition: Of the study's data set.
+        extended_at: Steps at which a schedule had ended and a longer one took its place.
         weights: Which of them predict: those of the best validation, or the last ones.
     """
 
@@ -64,6 +58,9 @@ class Run:
     modality: Modality
     store: Path
     data: str
+    edition: int = 1
+    start: StartRecord | None = None
+    extended_at: tuple[int, ...] = ()
     weights: Literal["best", "last"] = "best"
 
     @property
@@ -79,6 +76,9 @@ class Run:
             "labels": self.labels.to_json(),
             "modality": self.modality,
             "data": self.data,
+            **({"edition": self.edition} if self.edition > 1 else {}),
+            **({"start": self.start["weights"]} if self.start else {}),
+            **({"extended_at": list(self.extended_at)} if self.extended_at else {}),
         }
 
     @property
@@ -168,11 +168,15 @@ class Run:
                 "split_seed": self.split.seed,
                 "precision": faster_precision(device) if asked == "auto" else asked,
                 "made_with": made_with(device, processes),
+                **({"start": self.start} if self.start else {}),
             },
         )
 
-    def build_method(self) -> Method:
+    def build_method(self, classes: int | None = None) -> Method:
         """The method, freshly initialised by the run's seed.
+
+        Args:
+            classes: Instead of those of the labels.
 
         Raises:
             InputError: When there is no such method, a setting makes no sense for it, or what it
@@ -180,6 +184,7 @@ class Run:
         """
         if self.method not in METHODS:
             raise InputError(f"method {self.method!r} found; one of {list(METHODS)} expected.")
+        classes = classes or self.labels.classes
         random = torch.Generator().manual_seed(self.seed)
         torch.manual_seed(self.seed)
         settings = self.recipe.methods.get(self.method, {})
@@ -188,8 +193,8 @@ class Run:
         )
         try:
             method = METHODS[self.method](
-                lambda scheme: self.recipe.network.build(self.labels.classes, scheme, random),
-                self.labels.classes,
+                lambda scheme: self.recipe.network.build(classes, scheme, random),
+                classes,
                 **settings,
             )
         except (RuntimeError, MemoryError) as error:
@@ -259,6 +264,9 @@ def open_run(folder: Path) -> Run:
             modality=settings["modality"],
             store=Path(record["store"]),
             data=settings["data"],
+            edition=settings.get("edition", 1),
+            start=record.get("start"),
+            extended_at=tuple(settings.get("extended_at", ())),
         )
 
 
@@ -280,20 +288,6 @@ def usable_device(name: str) -> torch.device:
             "machine has: cpu, cuda, cuda:1 or mps."
         ) from error
     return device
-
-
-def made_with(device: torch.device, processes: int = 1) -> dict[str, str]:
-    """Versions and machine, for the record."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
-    return {
-        "dvcl": dvcl.__version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "device": f"{device.type} {name}".strip(),
-        "processes": str(processes),
-        "threads": str(torch.get_num_threads()),
-        **{package: metadata.version(package) for package in VERSIONED},
-    }
 
 
 def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,16 @@ from dvcl.records import Count, Name
 from dvcl.training.precision import Precision
 
 
+class StartRecord(TypedDict):
+    """The run that another one began with: its folder, its weights' SHA-256, what was taken."""
+
+    run: Name
+    weights: Name
+    taken: str
+
+
 class SettingsRecord(TypedDict):
-    """All that decides a run's result, in run.json."""
+    """All that decides a run's result, in run.json; of a start the hash of its weights."""
 
     method: Name
     seed: Count
@@ -20,6 +28,9 @@ class SettingsRecord(TypedDict):
     labels: dict[str, str]
     modality: Modality
     data: str
+    edition: NotRequired[Count]
+    start: NotRequired[Name]
+    extended_at: NotRequired[list[Count]]
 
 
 class RunRecord(TypedDict):
@@ -32,6 +43,7 @@ class RunRecord(TypedDict):
     split_seed: int
     precision: NotRequired[Precision]
     made_with: NotRequired[dict[str, str]]
+    start: NotRequired[StartRecord]
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> list[str]:

@@ -127,7 +127,7 @@ def is_scored(run: Run, as_usual: bool = False) -> bool:
 
 
 def project_of(run: Run) -> Project:
-    """The project that a run belongs to.
+    """The project that a run belongs to, in the edition that it has seen.
 
     Raises:
         InputError: When the run has been moved out of it.
@@ -136,7 +136,8 @@ def project_of(run: Run) -> Project:
         run.study(
             "Its test cases are unknown: move it back, or predict the scans and score them with "
             "--reference DIR."
-        )
+        ),
+        run.edition,
     )
 
 
