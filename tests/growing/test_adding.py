@@ -340,6 +340,21 @@ def test_a_damaged_record_is_written_anew_unless_the_study_has_grown(
     assert "is in edition 2, and would lose" in prepare(study / "work", *words, code=2)
 
 
+def test_labels_that_have_changed_in_their_place_make_another_run(
+    study: Path, prepare, train, scan
+) -> None:
+    words = ("--labelled", study / "few", "--unlabelled", study / "many",
+             "--validation", study / "validation", "--test", study / "test")  # fmt: skip
+    train(study / "work")
+    prepare(study / "work", *words)
+    assert "Trained" in train(study / "work")
+    scan(study / "few", "a", "aorta")
+    prepare(study / "work", *words)
+    said = train(study / "work", code=2)
+    assert "holds a run with other settings" in said
+    assert "label maps: " in said
+
+
 def test_a_disk_without_hard_links_gets_copies(
     study: Path, add: Add, scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,7 @@ def make_run(
         modality=project.dataset.modality,
         store=store.folder,
         data=_data_hash(store, split),
+        label_maps=_label_hash(store, split),
         edition=project.edition,
     )
     return with_start(run, source) if source else run
@@ -232,6 +233,11 @@ def _data_hash(store: Store, split: Split) -> str:
         for case in ids
     }
     return sha256_of_json(hashes)
+
+
+def _label_hash(store: Store, split: Split) -> str:
+    ids = (*split.labelled, *split.validation)
+    return sha256_of_json({case: store.case(case).label_facts() for case in ids})
 
 
 def _preload(split: Split, method: Method, store: Store) -> None:

@@ -122,6 +122,15 @@ class StoredCase:
             )
         return self._load("organ_voxels.npy", memory_map=False)
 
+    def label_facts(self) -> list[Any]:
+        """What tells its label from another one: a checksum, and the classes that it shows."""
+        name = "label.npy"
+        found = self.checksums.get(name)
+        if found is None:
+            self._load(name, memory_map=True)  # says what is wrong with it
+            found = crc32_of_bytes(self.folder / name)
+        return [found, None if self.annotated is None else self.annotated.tolist()]
+
     def preload(self, label: bool = True) -> None:
         """Hold the image, and the label where there is one, in RAM."""
         self.image = self._load("image.npy", memory_map=False)

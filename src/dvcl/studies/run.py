@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from dvcl.records import read_record
 from dvcl.resources import in_words, installed_ram, is_out_of_memory, out_of_memory
 from dvcl.splits import Split
 from dvcl.studies.made_with import made_with
-from dvcl.studies.run_record import RunRecord, StartRecord, differences
+from dvcl.studies.run_record import RunRecord, StartRecord, completed, differences
 from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
 from dvcl.training.engine import choose_device
@@ -44,6 +43,7 @@ class Run:
         store: Folder of the prepared cases.
         data: Hash of the voxel content of all cases that take part.
         start: The run whose weights it began with; None where it began anew.
+        label_maps: Hash of the label maps that it learns from and is validated by.
         edition: Of the study's data set.
         extended_at: Steps at which a schedule had ended and a longer one took its place.
         weights: Which of them predict: those of the best validation, or the last ones.
@@ -58,6 +58,7 @@ class Run:
     modality: Modality
     store: Path
     data: str
+    label_maps: str = ""
     edition: int = 1
     start: StartRecord | None = None
     extended_at: tuple[int, ...] = ()
@@ -136,7 +137,10 @@ class Run:
         if not path.exists():
             return False
         with read_record(path, RunRecord, NEW_NAME) as record:
-            changed = differences(_completed(record["settings"]), self.settings)
+            changed = differences(completed(record["settings"]), self.settings)
+            # Runs of earlier versions do not say which label maps they have learned from.
+            maps = record.get("label_maps", self.label_maps)
+            changed += differences({"label maps": maps}, {"label maps": self.label_maps})
         if changed:
             raise InputError(
                 changed,
@@ -166,6 +170,7 @@ class Run:
                 "store": str(self.store.absolute()),
                 "note": self.split.note,
                 "split_seed": self.split.seed,
+                "label_maps": self.label_maps,
                 "precision": faster_precision(device) if asked == "auto" else asked,
                 "made_with": made_with(device, processes),
                 **({"start": self.start} if self.start else {}),
@@ -264,6 +269,7 @@ def open_run(folder: Path) -> Run:
             modality=settings["modality"],
             store=Path(record["store"]),
             data=settings["data"],
+            label_maps=record.get("label_maps", ""),
             edition=settings.get("edition", 1),
             start=record.get("start"),
             extended_at=tuple(settings.get("extended_at", ())),
@@ -288,10 +294,3 @@ def usable_device(name: str) -> torch.device:
             "machine has: cpu, cuda, cuda:1 or mps."
         ) from error
     return device
-
-
-def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Recorded settings with the defaults of those that came later."""
-    recipe = dict(settings["recipe"])
-    completed = parse_recipe(recipe, recipe["name"], "run.json").to_json()
-    return {**settings, "recipe": {key: completed[key] for key in completed if key != "split"}}

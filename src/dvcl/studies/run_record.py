@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from dvcl.datasets.dataset import Modality
+from dvcl.recipe import parse_recipe
 from dvcl.records import Count, Name
 from dvcl.training.precision import Precision
 
@@ -42,6 +43,7 @@ class RunRecord(TypedDict):
     note: str
     split_seed: int
     precision: NotRequired[Precision]
+    label_maps: NotRequired[str]
     made_with: NotRequired[dict[str, str]]
     start: NotRequired[StartRecord]
 
@@ -61,3 +63,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "")
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings with the defaults of those that came later."""
+    recipe = dict(settings["recipe"])
+    whole = parse_recipe(recipe, recipe["name"], "run.json").to_json()
+    return {**settings, "recipe": {key: whole[key] for key in whole if key != "split"}}
