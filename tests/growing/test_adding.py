@@ -163,17 +163,20 @@ def test_runs_of_an_earlier_edition_resume_exactly_and_later_ones_say_what_they_
     with monkeypatch.context() as patched:
         patched.setattr(engine, "save_state", stop_at_three)
         train(work, "--name=half", *words, code=130)
+        train(work, *words, code=130)
     assert saved_facts(half / "last.safetensors")["iteration"] == 2
     scan(study / "more", "c")
     scan(study / "more", "q", seed="u")
     add(study / "more")
     said = train(work, "--name=whole", *words, code=2)
-    assert "edition: None there, 2 asked for" in said
+    assert "edition: 1 there, 2 asked for" in said
     train(work, "--name=whole", "--edition=1", *words)
     train(work, "--name=half", "--edition=1", *words)
     assert (half / "last.safetensors").read_bytes() == (whole / "last.safetensors").read_bytes()
     assert open_run(half).edition == 1
-    train(work, *words)
+    said = train(work, *words)
+    assert "is trained for 2 of 4 steps" in said
+    assert "that takes --edition 1" in said
     new = open_run(work / "runs" / "small-ct-edition-2" / "supervised" / "seed-0")
     assert (new.edition, new.split.labelled) == (2, ("a", "b", "c", "u"))
     assert new.data != open_run(whole).data

@@ -76,6 +76,7 @@ def train(
 ) -> None:
     """Train one method; the same command continues an interrupted run."""
     from dvcl.commands.console import console
+    from dvcl.commands.train import unfinished_before
     from dvcl.commands.twin import train_and_tell
     from dvcl.studies.divide import division_of
     from dvcl.studies.project import open_project
@@ -87,8 +88,9 @@ def train(
     }  # fmt: skip
     project = open_project(work, edition)
     settings, division = division_of(project, project.load_recipe(recipe, changes), split, given)
-    if division.note:
-        console.print(division.note, markup=False)
+    for line in (division.note, *unfinished_before(project, settings, method, seed)):
+        if line:
+            console.print(line, markup=False)
     run = train_and_tell(
         project, settings, method, division, twin=twin,
         seed=seed, name=name, source=source, device=device, tensorboard=tensorboard,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -26,7 +26,7 @@ from dvcl.studies.divide import run_name, tell_absent
 from dvcl.studies.extension import extended, extension_note, record_extension
 from dvcl.studies.leak_guard import guard_split
 from dvcl.studies.project import Project
-from dvcl.studies.run import Run, usable_device
+from dvcl.studies.run import Run, open_run, usable_device
 from dvcl.studies.seen import record_seen
 from dvcl.studies.start import begin, with_start
 from dvcl.training.distributed import joined
@@ -163,6 +163,14 @@ def _take(
 def _draw_curves(run: Run) -> None:
     rows = read_journal(run.folder / "journal.jsonl")
     save_png(training_curves(rows, f"{run.method}, seed {run.seed}"), run.folder / "curves.png")
+
+
+def unfinished_before(project: Project, recipe: Recipe, method: str, seed: int) -> Iterator[str]:
+    """One line per run of an earlier edition that the same command would have gone on with."""
+    for edition in range(1, project.edition):
+        folder = project.run_folder(run_name(recipe, edition), method, seed)
+        if (folder / "run.json").exists() and (note := open_run(folder).unfinished()):
+            yield f"Note: {note} It has seen edition {edition}: that takes --edition {edition}."
 
 
 def make_run(

@@ -137,7 +137,8 @@ class Run:
         if not path.exists():
             return False
         with read_record(path, RunRecord, NEW_NAME) as record:
-            changed = differences(completed(record["settings"]), self.settings)
+            recorded, first = completed(record["settings"]), {"edition": 1}
+            changed = differences(first | recorded, first | self.settings)
             # Runs of earlier versions do not say which label maps they have learned from.
             maps = record.get("label_maps", self.label_maps)
             changed += differences({"label maps": maps}, {"label maps": self.label_maps})
