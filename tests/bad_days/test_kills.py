@@ -18,6 +18,7 @@ from dvcl.locks import holder_of, is_held
 from dvcl.store import open_store
 from dvcl.studies.run import open_run
 from dvcl.training.checkpoint import saved_facts
+from dvcl.training.interruption import SIGNALS
 from dvcl.training.journal import last_iteration, read_journal
 
 LONG = ("--set=training.iterations=60", "--set=training.validate_every=5",
@@ -27,9 +28,10 @@ KILLS = 5
 
 @pytest.fixture(autouse=True)
 def usual_termination() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def start(*words: object) -> subprocess.Popen[bytes]:
@@ -95,27 +97,32 @@ def test_preparations_killed_at_random_moments_end_as_one_that_was_not(
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
+    ("number", "place", "words"),
     [
-        ("dvcl.files.os.fsync", "evaluate {run}"),
-        ("dvcl.commands.predict.segment", "predict {run} {scans}/test/images --out {out}"),
-        ("dvcl.store.writing.prepare_image", "prepare {out} --labelled {scans}/few --workers=1"),
-        ("dvcl.report.html.write_page", "report {work}"),
+        ("SIGTERM", "dvcl.files.os.fsync", "evaluate {run}"),
+        ("SIGUSR1", "dvcl.files.os.fsync", "evaluate {run}"),
+        ("SIGTERM", "dvcl.commands.predict.segment",
+         "predict {run} {scans}/test/images --out {out}"),
+        ("SIGTERM", "dvcl.store.writing.prepare_image",
+         "prepare {out} --labelled {scans}/few --workers=1"),
+        ("SIGTERM", "dvcl.report.html.write_page", "report {work}"),
     ],
-)
-def test_sigterm_ends_every_command_with_143_and_nothing_half_written(
-    place: str, words: str, study: Path, run, monkeypatch: pytest.MonkeyPatch
+)  # fmt: skip
+def test_a_signal_ends_every_command_with_its_code_and_nothing_half_written(
+    number: str, place: str, words: str, study: Path, run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = signal.Signals[number]
+
     def ended(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), asked)
         time.sleep(5)
 
     monkeypatch.setattr(place, ended)
     folders = {"work": study / "work", "scans": study / "scans", "out": study / "out",
                "run": study / "work/runs/done/supervised/seed-0"}  # fmt: skip
     code, _, err = run(*words.format(**folders).split())
-    assert code == 143
-    assert "stopped by SIGTERM; run the same command again to continue" in err
+    assert code == 128 + asked
+    assert f"stopped by {number}; run the same command again to continue" in err
     assert not [*study.rglob(".partial-*")]
 
 

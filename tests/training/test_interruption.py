@@ -45,6 +45,7 @@ queue_size = 64
 bank_size = 16
 feature_dimension = 8
 """
+ENDS = {"term": signal.SIGTERM, "warned": signal.SIGUSR1, "kill": signal.SIGKILL}
 STOPPED_AFTER = 13  # steps, three of them beyond a checkpoint
 
 
@@ -87,7 +88,7 @@ def stop(processes: dict[int, subprocess.Popen[str]], runs: dict[int, Path]) -> 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Three runs of the same study: one left alone, one terminated, one killed; none resumed."""
+    """Runs of one study: left alone, terminated, warned by Slurm, killed; none resumed."""
     work = tmp_path_factory.mktemp("study")
     recipe = work / "tiny.toml"
     recipe.write_text(RECIPE)
@@ -97,11 +98,11 @@ def study(tmp_path_factory):
         validation=write_scans(work / "validation", "e", labelled=True),
     )
     prepare(work, dataset, str(recipe), workers=1)
-    runs = {name: work / "runs" / name / "dvcl" / "seed-0" for name in ("whole", "term", "kill")}
-    processes = {name: start(work, name) for name in ("term", "kill")}
+    runs = {name: work / "runs" / name / "dvcl" / "seed-0" for name in ("whole", *ENDS)}
+    processes = {name: start(work, name) for name in ENDS}
     stop(
-        {signal.SIGTERM: processes["term"], signal.SIGKILL: processes["kill"]},
-        {signal.SIGTERM: runs["term"], signal.SIGKILL: runs["kill"]},
+        {number: processes[name] for name, number in ENDS.items()},
+        {number: runs[name] for name, number in ENDS.items()},
     )
     outputs = {name: process.communicate(timeout=240)[0] for name, process in processes.items()}
     codes = {name: process.returncode for name, process in processes.items()}
@@ -125,12 +126,13 @@ def untimed(run: Path) -> list[dict]:
     ]
 
 
-def test_a_terminated_run_saves_its_last_step_and_says_how_to_go_on(study):
+@pytest.mark.parametrize("name", ["term", "warned"])
+def test_a_run_that_is_asked_to_end_saves_its_last_step_and_says_how_to_go_on(study, name):
     _, runs, codes, outputs = study
-    assert codes["term"] == 128 + signal.SIGTERM
-    steps = [row["iteration"] for row in untimed(runs["term"])]
-    assert f"stopped by SIGTERM after iteration {steps[-1]}" in outputs["term"]
-    assert "run the same command again" in outputs["term"]
+    assert codes[name] == 128 + ENDS[name]
+    steps = [row["iteration"] for row in untimed(runs[name])]
+    assert f"stopped by {ENDS[name].name} after iteration {steps[-1]}" in outputs[name]
+    assert "run the same command again" in outputs[name]
     assert steps[-1] < 40
 
 
@@ -140,7 +142,7 @@ def test_a_killed_run_has_steps_that_no_checkpoint_holds(study):
     assert untimed(runs["kill"])[-1]["iteration"] < 40
 
 
-@pytest.mark.parametrize("name", ["term", "kill"])
+@pytest.mark.parametrize("name", ENDS)
 def test_a_resumed_run_is_the_same_run_bit_for_bit(study, name):
     work, runs, _, _ = study
     go_on(work, name)
@@ -165,6 +167,17 @@ def test_the_first_signal_is_remembered_and_the_second_takes_the_usual_way():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.parametrize("number", [n for n in SIGNALS if n != signal.SIGINT], ids=str)
+def test_a_request_that_comes_twice_is_one_request(number):
+    with Interruption() as interruption:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGTERM)
+        assert interruption.signal == number
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_handlers_come_back_after_an_error_too():

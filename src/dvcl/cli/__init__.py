@@ -14,6 +14,7 @@ import typer
 from dvcl.cli import data, learning, scores  # isort: skip
 from dvcl.cli.app import app
 from dvcl.resources import is_out_of_memory, launch, out_of_memory
+from dvcl.training.interruption import SIGNALS, Interrupted
 
 __all__ = ["app", "data", "learning", "main", "scores"]
 
@@ -23,7 +24,9 @@ def main() -> None:
     # Threads that wait by spinning make a step over ten times slower as soon as another program
     # uses a core. Read when torch is loaded, so it must be set before.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGTERM, _end)
+    # Ctrl-C is an exception by itself.
+    for number in set(SIGNALS) - {signal.SIGINT}:
+        signal.signal(number, _end)
     try:
         app()
     except Exception as error:
@@ -37,7 +40,8 @@ def _end(number: int, _: FrameType | None) -> None:
     """End as after an error: what is half-written is removed, what was started is stopped."""
     # A second signal is not to interrupt that.
     signal.signal(number, signal.SIG_IGN)
-    typer.echo("stopped by SIGTERM; run the same command again to continue.", err=True)
+    name = signal.Signals(number).name
+    typer.echo(f"stopped by {name}; run the same command again to continue.", err=True)
     sys.exit(128 + number)
 
 
@@ -52,8 +56,7 @@ def _exit_code(error: Exception) -> int:
     if kind and isinstance(error, kind.InputError):
         _tell(f"error: {error}")
         return 2
-    stopped: Any = sys.modules.get("dvcl.training.interruption")
-    if stopped and isinstance(error, stopped.Interrupted):
+    if isinstance(error, Interrupted):
         _tell(f"{error}; run the same command again to continue.")
         return 128 + int(error.signal)
     raise error

@@ -86,7 +86,7 @@ def train(
             validates and writes.
 
     Raises:
-        Interrupted: After SIGINT or SIGTERM, once the state is saved.
+        Interrupted: After one of `SIGNALS`, once the state is saved.
         InputError: When a loss is NaN or infinite; names the cases of the batch.
     """
     optimisers = _set_up(method, settings, device, seed)

@@ -1,4 +1,4 @@
-"""Ctrl-C and termination signals: finish the step, save, stop."""
+"""Ctrl-C and signals that ask for an end: finish the step, save, stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Slurm sends one of the last two, if asked to, before a job's time is up; Windows has neither.
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+)
 
 
 class Interrupted(Exception):
@@ -25,7 +30,9 @@ class Interrupted(Exception):
 
 
 class Interruption:
-    """Remembers the first signal instead of dying of it; a second one takes the usual way.
+    """Remembers the first signal instead of dying of it; Ctrl-C after that takes the usual way.
+
+    The others after it change nothing: Slurm and torchrun both send them to a training.
 
     Attributes:
         signal: The signal received, or None.
@@ -46,13 +53,9 @@ class Interruption:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._restore()
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.signal = number
-        self._restore()
-
-    def _restore(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        self._previous = {}
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.signal = self.signal or number
+        signal.signal(signal.SIGINT, self._previous[signal.SIGINT])
