@@ -16,6 +16,7 @@ ORDER = (
     "records",
     "locks",
     "resources",
+    "jobs",
     "volume",
     "leaks",
     "datasets",

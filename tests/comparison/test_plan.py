@@ -1,5 +1,6 @@
 """Which runs a comparison consists of, and how they are named."""
 
+import argparse
 import itertools
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from dvcl.commands.compare_options import Options, parse_numbers, parse_varied
 from dvcl.comparison.plan import plan
 from dvcl.errors import InputError
+from dvcl.jobs import slurm
+from dvcl.jobs.job import Job
 from dvcl.methods import METHODS
 
 STUDY = Path("study")
@@ -65,11 +68,42 @@ def test_a_run_is_trained_with_the_options_of_the_comparison():
     options = Options("dvcl", [3], recipe="small-ct", changes=("training.rate=0.1",), split_seed=2)
     (entry,) = plan([STUDY], ["dvcl"], [3], [4], {"network.levels": ["3"]}, "x")
     words = options.training(entry)
-    assert words[:6] == ("train", "study", "--method", "dvcl", "--seed", "3")
+    assert words[:6] == ("train", str(STUDY.absolute()), "--method", "dvcl", "--seed", "3")
     pairs = set(itertools.pairwise(words))
     assert {("--labelled-cases", "4"), ("--split-seed", "2"), ("--recipe", "small-ct")} <= pairs
     assert words[-2:] == ("--set=training.rate=0.1", "--set=network.levels=3")
     assert "--test-share" not in words
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "asked"),
+    [
+        ("auto", (), ["--gres=gpu:2"]),
+        ("cpu", (), []),
+        ("auto", ("gpus-per-node=a100:2",), ["--gpus-per-node=a100:2"]),
+        ("auto", ("gres=gpu:a100:2",), ["--gres=gpu:a100:2"]),
+    ],
+)
+def test_gpus_of_a_run_are_asked_for_and_shared_by_processes(
+    monkeypatch, tmp_path, device, options, asked
+):
+    (entry,) = plan([STUDY], ["dvcl"], [0], [4], {}, "x")
+    made = Options("dvcl", [0], slurm=True, slurm_options=options, gpus_per_run=2, device=device)
+    train, score = made.commands(entry)
+    assert train[:4] == ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert train[4:7] == ("-m", "dvcl.cli", "train")
+    assert score[:3] == ("-m", "dvcl.cli", "evaluate")
+    called = []
+    monkeypatch.setattr(slurm, "Queue", lambda tell: argparse.Namespace(jobs={}, look=list))
+    monkeypatch.setattr(slurm, "ask_slurm", lambda *words: called.append(words) or "7")
+    made.start([Job("a", (train, score), tmp_path / "log")], tmp_path / "x" / "logs")
+    assert [word for word in called[0] if word.startswith("--g")] == asked
+    assert "--job-name=x" in called[0]
+
+
+def test_options_of_slurm_are_refused_without_it():
+    with pytest.raises(InputError, match="--slurm-option partition=gpu: found without --slurm"):
+        Options("dvcl", [0], slurm_options=["partition=gpu"])
 
 
 def test_variants_know_what_they_are_variants_of() -> None:

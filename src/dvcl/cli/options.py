@@ -17,6 +17,11 @@ Fast = Annotated[
     bool, typer.Option("--fast", help="Little window overlap, air skipped: faster, less exact.")
 ]
 
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; chosen by default.")]
+SlurmOptions = Annotated[
+    list[str], typer.Option("--slurm-option", help="With --slurm, of sbatch: partition=gpu.")
+]
+
 # Which scans: plain folders, or one folder in a known layout.
 Labelled = Annotated[
     Path | None, typer.Option(help="Folder with images/ and labels/.", show_default=False)

@@ -13,6 +13,7 @@ from dvcl.cli.options import (
     Device,
     Fast,
     LabelValues,
+    SlurmOptions,
     SplitSeed,
     TestShare,
     ValidationShare,
@@ -107,11 +108,14 @@ def compare(
     validation_share: ValidationShare = None,
     test_share: TestShare = None,
     split_seed: SplitSeed = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side.")] = 1,
-    slurm: Annotated[bool, typer.Option(help="Submit runs to Slurm (needs submitit).")] = False,
-    slurm_options: Annotated[
-        list[str], typer.Option("--slurm-option", help="Of submitit: slurm_partition=gpu.")
-    ] = [],  # noqa: B006
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side; 1, with --slurm all of them.")
+    ] = None,
+    gpus_per_run: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train a run together, a GPU each.")
+    ] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Submit runs to Slurm.")] = False,
+    slurm_options: SlurmOptions = [],  # noqa: B006
     recorded: Annotated[
         list[Path], typer.Option(help="Folder with runs.json and scores.csv of finished runs.")
     ] = [],  # noqa: B006
@@ -143,8 +147,8 @@ def compare(
         labelled_cases=parse_numbers("--labelled-cases", labelled_cases),
         vary=vary, twin=twin, equal=equal, table=table, name=name, recipe=recipe,
         changes=tuple(changes), validation_share=validation_share, test_share=test_share,
-        split_seed=split_seed,
-        jobs=jobs, slurm=slurm, slurm_options=slurm_options, device=device,
+        split_seed=split_seed, jobs=jobs, gpus_per_run=gpus_per_run,
+        slurm=slurm, slurm_options=slurm_options, device=device,
         recorded=recorded, shown=Chosen(case, names(show), names(organs)),
     )  # fmt: skip
     outcome = compare_studies(studies, options, dry=dry)

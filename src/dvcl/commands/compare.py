@@ -42,6 +42,8 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
     folders = [*options.recorded, *([folder] if (folder / RUNS).exists() else [])]
     earlier = located(_read_all(folders), studies)
     if options.equal == "time":
+        if options.slurm:
+            console.print("Steps that were not timed yet are timed on this machine.")
         entries = with_equal_time(entries, options, folder, earlier)
     steps = missing_runs(entries, options, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
@@ -54,7 +56,7 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         across = across_groups(findings)
         return Outcome(findings, across, {}, "\n".join([*lines, *limits, done]), tables=tables)
     console.print("\n".join([*limits, f"{done}."]), markup=False)
-    failed = run_comparison(steps, options, folder / "logs")
+    failed = run_comparison(steps, options, folder / "logs") if steps else {}
     records = _records(entries, earlier)
     findings = collect(records)
     across = across_groups(findings)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from dvcl.commands.console import console
 from dvcl.comparison.choice import UNCHOSEN, Chosen
-from dvcl.comparison.jobs import Start, start_here, start_submitted
 from dvcl.comparison.plan import Entry, Equal, plan
 from dvcl.comparison.table_plan import plan_table
 from dvcl.errors import InputError
+from dvcl.jobs.here import start_here
+from dvcl.jobs.job import Command, Job, Start, program
+from dvcl.jobs.slurm import require_slurm, start_submitted
 from dvcl.methods import METHODS, baselines
 from dvcl.paper.tables import paper_table
 from dvcl.recipe import Recipe
@@ -42,12 +46,16 @@ class Options:
     validation_share: float | None = None
     test_share: float | None = None
     split_seed: int | None = None
-    jobs: int = 1
+    jobs: int | None = None
+    gpus_per_run: int | None = None
     slurm: bool = False
     slurm_options: Sequence[str] = ()
     device: str = "auto"
     recorded: Sequence[Path] = ()
     shown: Chosen = UNCHOSEN
+
+    def __post_init__(self) -> None:
+        require_slurm(self.slurm_options, self.slurm)
 
     def method_names(self) -> list[str]:
         """In the order asked for; where a twin is wanted, the baselines that lack come first."""
@@ -88,6 +96,11 @@ class Options:
         }  # fmt: skip
         return divide(project, with_division(recipe, given))
 
+    def commands(self, entry: Entry) -> tuple[Command, Command]:
+        """Train a run, then score it."""
+        score = program("evaluate", str(entry.folder.absolute()), "--last", "--device", self.device)
+        return program(*self.training(entry), processes=self.gpus_per_run or 1), score
+
     def training(self, entry: Entry) -> tuple[str, ...]:
         """Arguments of `dvcl` that train a run."""
         changes = (f"--set={change}" for change in (*self.changes, *entry.changes))
@@ -97,20 +110,36 @@ class Options:
             "--split-seed": self.split_seed,
         }  # fmt: skip
         return (
-            "train", str(entry.study), "--method", entry.method, "--seed", str(entry.seed),
-            "--name", entry.group, "--device", self.device,
+            "train", str(entry.study.absolute()), "--method", entry.method,
+            "--seed", str(entry.seed), "--name", entry.group, "--device", self.device,
             *(word for option in optional.items() if option[1] is not None
               for word in map(str, option)),
             *changes,
         )  # fmt: skip
 
-    def start(self, folder: Path) -> Start:
-        """How to run jobs."""
+    def start(self, jobs: Sequence[Job], folder: Path) -> Start:
+        """How to run jobs.
+
+        Args:
+            jobs: All of them.
+            folder: Of the comparison's logs.
+        """
+        tell = partial(console.print, markup=False)
         if not self.slurm:
-            return start_here(self.jobs, visible_gpus(self.device))
-        pairs = [option.partition("=") for option in self.slurm_options]
-        given = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
-        return start_submitted(folder / "slurm", "slurm", given)
+            gpus = visible_gpus(self.device)
+            return start_here(self.jobs or 1, gpus, self.gpus_per_run or 1, tell)
+        words = [*self._gpus_asked(), *self.slurm_options]
+        name = folder.parent.name
+        return start_submitted(jobs, folder / "slurm", name, words, self.jobs, tell)
+
+    def _gpus_asked(self) -> list[str]:
+        """What sbatch is to be told of GPUs, unless a person does."""
+        told = any(option.startswith("gpus") or "gpu:" in option for option in self.slurm_options)
+        return (
+            []
+            if told or self.device == "cpu" or not self.gpus_per_run
+            else [f"gres=gpu:{self.gpus_per_run}"]
+        )
 
 
 def visible_gpus(device: str) -> int:

@@ -10,10 +10,11 @@ from dvcl.commands.compare_options import Options
 from dvcl.commands.console import console, step_bars
 from dvcl.commands.fit import check_fit
 from dvcl.commands.train import make_run
-from dvcl.comparison.jobs import Job, run_jobs
 from dvcl.comparison.plan import Entry
 from dvcl.errors import InputError
 from dvcl.files import sha256_of_json
+from dvcl.jobs.job import Job
+from dvcl.jobs.side_by_side import run_jobs
 from dvcl.locks import folder_lock
 from dvcl.studies.project import open_project
 from dvcl.studies.scored import is_scored
@@ -32,14 +33,15 @@ def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> 
     """
     jobs = {}
     for entry in steps:
-        score = ("evaluate", str(entry.folder), "--last", "--device", options.device)
-        log = logs / f"{entry.title.replace(': ', ', ')}.txt"
-        held = entry.folder, entry.folder / "predictions"
-        jobs[Job(entry.title, (options.training(entry), score), log, held)] = entry
+        log = logs.absolute() / f"{entry.title.replace(': ', ', ')}.txt"
+        folder = entry.folder.absolute()
+        held = folder, folder / "predictions"
+        jobs[Job(entry.title, options.commands(entry), log, held)] = entry
     with folder_lock(logs), _progress(steps) as show:
+        side_by_side = len(jobs) if options.slurm else options.jobs or 1
         return run_jobs(
-            list(jobs), options.start(logs), options.jobs,
-            lambda working: show([jobs[job] for job in working]), _tell, console.print,
+            [*jobs], options.start([*jobs], logs), side_by_side,
+            lambda working: show([jobs[job] for job in working]), _tell,
         )  # fmt: skip
 
 

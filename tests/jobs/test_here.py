@@ -1,4 +1,4 @@
-"""Jobs side by side: order, failures, interruption, and submitit's local executor."""
+"""Jobs as processes side by side: order, failures, interruption, shares of the machine."""
 
 import os
 import signal
@@ -9,20 +9,14 @@ import time
 
 import pytest
 
-from dvcl.comparison import jobs
-from dvcl.comparison.jobs import Job, run_in_turn, run_jobs, start_here, start_submitted
-from dvcl.errors import InputError
+from dvcl.jobs.here import start_here
+from dvcl.jobs.job import Job
+from dvcl.jobs.side_by_side import run_jobs
 from dvcl.resources import usable_cores
 
 
-@pytest.fixture(autouse=True)
-def python_code(monkeypatch):
-    """Let a job's arguments be Python code instead of `dvcl`'s."""
-    monkeypatch.setattr(jobs, "command_line", lambda words: [sys.executable, "-c", *words])
-
-
 def job(folder, name, *codes):
-    return Job(name, tuple((code,) for code in codes), folder / f"{name}.txt")
+    return Job(name, tuple(("-c", code) for code in codes), folder / f"{name}.txt")
 
 
 def run(listed, side_by_side=2, start=None):
@@ -68,17 +62,20 @@ def test_no_more_jobs_than_asked_for_work_at_once(tmp_path):
     assert max(seen) == 1
 
 
-@pytest.mark.parametrize("already", [None, "3"])
-def test_cores_and_gpus_are_shared_out(tmp_path, monkeypatch, already):
+@pytest.mark.parametrize(
+    ("already", "gpus", "gpus_per_run", "shares"),
+    [(None, 2, 1, ["0", "1"]), ("3", 2, 1, ["0", "1"]), (None, 4, 2, ["0,1", "2,3"])],
+)
+def test_cores_and_gpus_are_shared_out(tmp_path, monkeypatch, already, gpus, gpus_per_run, shares):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if already:
         monkeypatch.setenv("OMP_NUM_THREADS", already)
     code = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['CUDA_VISIBLE_DEVICES'])"
     listed = [job(tmp_path, str(number), code) for number in range(2)]
-    run(listed, 2, start_here(2, gpus=2))
+    run(listed, 2, start_here(2, gpus, gpus_per_run))
     told = sorted(listed_job.log.read_text().split() for listed_job in listed)
-    threads = already or str(max(1, usable_cores() // 2))
-    assert told == [[threads, "0"], [threads, "1"]]
+    threads = already or str(max(1, usable_cores() // (2 * gpus_per_run)))
+    assert told == [[threads, share] for share in shares]
 
 
 def test_an_interruption_asks_jobs_to_save_and_waits_for_them(tmp_path):
@@ -117,36 +114,11 @@ def test_a_job_that_another_process_works_on_is_waited_for_and_told(tmp_path):
     ours = f"import os; assert os.path.exists({str(tmp_path / 'ended')!r})"
     told, failed = [], {}
     for number in range(2):
-        listed = Job(f"a{number}", ((ours,),), tmp_path / "log", (held,))
-        failed |= run_jobs(
-            [listed], start_here(1, 0), 1, lambda _: None, waits=told.append, pause_s=0.02
-        )
+        listed = Job(f"a{number}", (("-c", ours),), tmp_path / "log", (held,))
+        start = start_here(1, 0, waits=told.append)
+        failed |= run_jobs([listed], start, 1, lambda _: None, pause_s=0.02)
     other.wait()
     assert failed == {}
     (sentence,) = told
     assert sentence.startswith(f"a0: process {other.pid} on ")
     assert sentence.endswith("works on it already; waiting for it.")
-
-
-def test_run_in_turn_ends_with_the_first_failure(tmp_path):
-    assert run_in_turn(job(tmp_path, "a", "print(1)", "print(2)")) == 0
-    assert run_in_turn(job(tmp_path, "b", "import sys; sys.exit(3)", "print(2)")) == 3
-    assert (tmp_path / "b.txt").read_text() == ""
-
-
-def test_jobs_can_be_submitted(tmp_path):
-    pytest.importorskip("submitit")
-    start = start_submitted(tmp_path / "submitit", "local", {"timeout_min": 1})
-    # The submitted process imports the real module, where arguments are those of `dvcl`.
-    seen = Job("a", (("--help",),), tmp_path / "a.txt")
-    failing = Job("b", (("train", "nowhere"),), tmp_path / "b.txt")
-    failed, _ = run([seen, failing], 2, start)
-    assert "Train 3-D multi-organ segmentation" in seen.log.read_text()
-    assert list(failed) == ["b"]
-    assert "error: nowhere: no prepared data there" in failed["b"]
-
-
-def test_a_missing_submitit_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(InputError, match=r"pip install dvcl\[slurm\]"):
-        start_submitted(tmp_path, "slurm", {})

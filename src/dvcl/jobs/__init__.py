@@ -1,0 +1,1 @@
+"""Commands of this program side by side: as processes here, or as jobs of Slurm."""
