@@ -20,10 +20,13 @@ from dvcl.cli.options import (
     Modality,
     Overlaps,
     Partial,
+    SlurmJobs,
+    SlurmOptions,
     Test,
     Unlabelled,
     Validation,
     Work,
+    Workers,
     quoted,
 )
 
@@ -260,9 +263,9 @@ def prepare(
     recipe: Annotated[
         str | None, typer.Option(help="Recipe or .toml file; small-ct or small-mr by default.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; chosen by default.")
-    ] = None,
+    workers: Workers = None,
+    slurm: SlurmJobs = None,
+    slurm_options: SlurmOptions = [],  # noqa: B006
     allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006
 ) -> None:
@@ -271,8 +274,10 @@ def prepare(
 
     from dvcl.commands.console import console
     from dvcl.commands.prepare import add_scans, growth, prepare_scans
+    from dvcl.commands.shares import workers_of
     from dvcl.commands.sources import find_addition, find_dataset
 
+    by = workers_of(work, workers, slurm, slurm_options)
     kind = {"partial": partial, "overlaps": overlaps, "label_values": label_values}
     how: dict[str, Any] = {"layout": layout, "modality": modality, **kind}
     scans: dict[str, Any] = {
@@ -282,15 +287,14 @@ def prepare(
         find = bound(find_addition, folders=add, **scans, **how)
         others = {"--labelled": labelled, "--data": data, "--name": name, "--recipe": recipe,
                   "--set": changes}  # fmt: skip
-        before, after = add_scans(work, find, others, allow_overlap, workers)
+        before, after = add_scans(work, find, others, allow_overlap, by)
         about = growth(before, after)
     else:
         store, chosen = prepare_scans(
             work, bound(find_dataset, labelled, data=data, name=name, **scans, **how),
             bool(labelled or data or name or modality or any(scans.values()) or any(kind.values())),
-            recipe, changes, workers,
+            recipe, changes, by,
         )  # fmt: skip
-        about = (
-            f"{len(store.ids)} cases, {len(store.labels.organs)} organs, recipe {chosen}: {work}"
-        )
+        organs = len(store.labels.organs)
+        about = f"{len(store.ids)} cases, {organs} organs, recipe {chosen}: {work}"
     console.print(f"{about}\nNext: dvcl train {quoted(work)} --method dvcl", markup=False)

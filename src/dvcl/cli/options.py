@@ -18,6 +18,9 @@ Fast = Annotated[
 ]
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; chosen by default.")]
+SlurmJobs = Annotated[
+    int | None, typer.Option("--slurm", min=1, help="Share the scans among so many jobs of Slurm.")
+]
 SlurmOptions = Annotated[
     list[str], typer.Option("--slurm-option", help="With --slurm, of sbatch: partition=gpu.")
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from dvcl.commands.console import bars, console
 from dvcl.datasets.dataset import Dataset
 from dvcl.errors import InputError
-from dvcl.store import Store
+from dvcl.store import Store, Workers
 from dvcl.studies.growing import grow
 from dvcl.studies.project import Project, open_project, prepare
 
@@ -20,7 +20,7 @@ def prepare_scans(
     names_scans: bool,
     recipe: str | None,
     changes: Sequence[str],
-    workers: int | None,
+    workers: Workers | None,
 ) -> tuple[Store, str]:
     """Prepare the scans that are named, or once more those that the study has.
 
@@ -30,7 +30,7 @@ def prepare_scans(
         names_scans: Whether it names any.
         recipe: Name or file; None for the study's own, or the one for the modality.
         changes: Of its settings; none for the study's own where its scans are prepared again.
-        workers: Processes, as for `build_store`.
+        workers: As for `build_store`.
 
     Returns:
         The store, and the recipe.
@@ -59,7 +59,7 @@ def add_scans(
     find: Callable[[Dataset], Dataset],
     others: Mapping[str, Any],
     allow_overlap: bool,
-    workers: int | None,
+    workers: Workers | None,
 ) -> tuple[Project, Project]:
     """Add scans to a study.
 

@@ -33,11 +33,16 @@ from dvcl.resources import (
 )
 from dvcl.store.reading import Store, case_bytes, open_store, store_folder, store_identity
 from dvcl.store.reuse import take_case
+from dvcl.store.shares import free_shares
 from dvcl.store.task import CaseTask, Earlier
 from dvcl.store.writing import write_case
 from dvcl.volume import read_geometry
 
 Progress = Callable[[int, int, str], None]
+Attempts = Iterator[tuple[CaseTask, InputError | None]]
+
+# So many processes here; or what prepares the given cases elsewhere, and tells how that went.
+Workers = int | Callable[[Sequence[CaseTask]], Attempts]
 
 # Starting a process takes about as long as preparing this many voxels of the files.
 VOXELS_WORTH_A_WORKER = 100_000_000
@@ -51,7 +56,7 @@ def build_store(
     dataset: Dataset,
     settings: Preprocessing,
     root: Path | str,
-    workers: int | None = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
     *,
     edition: int = 1,
@@ -67,7 +72,7 @@ def build_store(
         settings: Of the preparation.
         root: Folder of all stores; this one's lies in it, named by a hash.
         workers: Processes; None chooses by the amount of work, the cores and the free memory; 1
-            stays in this process.
+            stays in this process. Or other means, such as jobs of a cluster.
         progress: Called as (done, total, case id) after each case.
         edition: Of the data set, counted from 1; each has a store of its own.
         earlier: The store of an earlier edition with the same settings. What it has of a case
@@ -79,6 +84,7 @@ def build_store(
     """
     folder = store_folder(root, dataset, settings, edition)
     _check_ids(dataset)
+    free_shares(root)
     identity = store_identity(dataset, settings)
     before = Earlier(earlier.folder, earlier.labels) if earlier else None
     tasks = [
@@ -96,7 +102,7 @@ def build_store(
 
 
 def _write_cases(
-    tasks: list[CaseTask], folder: Path, workers: int | None, progress: Progress
+    tasks: list[CaseTask], folder: Path, workers: Workers | None, progress: Progress
 ) -> None:
     failures: dict[str, InputError] = {}
     pending, done = [], 0
@@ -109,8 +115,8 @@ def _write_cases(
         progress(done := done + 1, len(tasks), task.case.id)
     grids = _grids(pending)
     _check_disk(pending, grids, folder)
-    workers = _choose_workers([*grids.values()]) if workers is None else workers
-    for task, error in _run(pending, min(workers, len(pending))):
+    attempts = workers(pending) if callable(workers) else prepare_cases(pending, workers, grids)
+    for task, error in attempts:
         if error:
             failures[task.case.id] = error
         progress(done := done + 1, len(tasks), task.case.id)
@@ -143,7 +149,22 @@ def _look_up(tasks: Sequence[CaseTask]) -> Iterator[tuple[CaseTask, InputError |
             yield task, error, finished
 
 
-def _run(tasks: Sequence[CaseTask], workers: int) -> Iterator[tuple[CaseTask, InputError | None]]:
+def prepare_cases(
+    tasks: Sequence[CaseTask], workers: int | None = None, grids: Mapping[str, Grid] | None = None
+) -> Attempts:
+    """Prepare cases by processes of this machine; yields each with what is wrong with it.
+
+    Args:
+        tasks: The cases.
+        workers: As for `build_store`.
+        grids: Of the cases, where they have been read already.
+    """
+    if workers is None:
+        workers = _choose_workers([*(_grids(tasks) if grids is None else grids).values()])
+    yield from _run(tasks, min(workers, len(tasks)))
+
+
+def _run(tasks: Sequence[CaseTask], workers: int) -> Attempts:
     if workers <= 1:
         for task in tasks:
             yield task, _attempt(task)

@@ -12,7 +12,7 @@ from dvcl.errors import InputError
 from dvcl.files import read_json, write_json
 from dvcl.leaks.overlap import Twins, check_split
 from dvcl.locks import folder_lock
-from dvcl.store import Store, build_store
+from dvcl.store import Store, Workers, build_store
 from dvcl.store.task import label_hash, stored_record
 from dvcl.studies.leak_guard import stored_twins
 from dvcl.studies.merging import Merged, merge
@@ -24,7 +24,7 @@ def grow(
     added: Dataset,
     *,
     allow_overlap: bool = False,
-    workers: int | None = None,
+    workers: Workers | None = None,
     checked: Progress | None = None,
     prepared: Progress | None = None,
     compared: Progress | None = None,
@@ -39,7 +39,7 @@ def grow(
         project: In its newest edition.
         added: Cases with the label table of both, of `load_addition`.
         allow_overlap: Add a scan that serves another purpose already.
-        workers: Processes, as for `build_store`.
+        workers: As for `build_store`.
         checked: Progress of reading the added files.
         prepared: Of the preparation.
         compared: Of the search for scans that are there twice.

@@ -15,7 +15,7 @@ from dvcl.files import folder_name, require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.records import Count, Name, read_record
 from dvcl.splits import make_split
-from dvcl.store import Store, build_store, open_store, store_folder
+from dvcl.store import Store, Workers, build_store, open_store, store_folder
 from dvcl.studies.leak_guard import stored_twins
 
 Progress = Callable[[int, int, str], None]
@@ -170,7 +170,7 @@ def prepare(
     recipe_name: str,
     *,
     changes: tuple[str, ...] = (),
-    workers: int | None = None,
+    workers: Workers | None = None,
     checked: Progress | None = None,
     prepared: Progress | None = None,
     compared: Progress | None = None,

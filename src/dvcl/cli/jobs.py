@@ -1,0 +1,23 @@
+"""Commands that jobs of a cluster give. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvcl.cli.app import app
+from dvcl.cli.options import Workers
+
+
+@app.command(hidden=True)
+def prepare_share(
+    folder: Annotated[Path, typer.Argument(help="Of a share, in a study's store/shares.")],
+    workers: Workers = None,
+) -> None:
+    """Prepare a share of a study's scans, as the jobs of `dvcl prepare --slurm` do."""
+    from dvcl.commands.console import console
+    from dvcl.commands.shares import prepare_share as work_on
+
+    console.print(f"{work_on(folder, workers)} cases done.")
