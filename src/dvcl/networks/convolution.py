@@ -22,4 +22,4 @@ class Convolution(nn.Conv3d):
         if input.device.type != "cpu" or input.shape[2] != BROKEN_DEPTH:
             return super().forward(input)
         with torch.autocast("cpu", enabled=False):
-            return super().forward(input.float())
+            return super().forward(input.to(self.weight.dtype))
