@@ -38,6 +38,7 @@ ORDER = (
     "studies",
     "comparison",
     "inspection",
+    "export",
     "commands",
     "cli",
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dvcl.cli.app import app
+
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, as `dvcl train` prints it.")]
 
 
 @app.command()
@@ -19,3 +21,29 @@ def doctor(
     from dvcl.commands.doctor import examine_and_tell
 
     raise typer.Exit(examine_and_tell(work, lambda line: console.print(line, markup=False)))
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    to: Annotated[Literal["onnx", "torch", "monai"], typer.Option(help="Form of the network.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; exported/FORM in the run's.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a run's network for other programs, with all they need to know; it is tried."""
+    from dvcl.commands.console import console
+    from dvcl.commands.export import export_run
+    from dvcl.studies.run import open_run
+
+    opened = open_run(run)
+    if unfinished := opened.unfinished():
+        console.print(unfinished, markup=False)
+    written = export_run(opened, to, out or run / "exported" / to)
+    console.print(
+        f"Written: {written.model}\nHow scans are brought to it: {written.description}\n"
+        f"Probabilities differ from the run's in float32 by at most {written.difference:.1g}.",
+        markup=False,
+    )
+    if written.usage:
+        console.print(f"Next: {written.usage}", markup=False)

@@ -32,7 +32,6 @@ EXTRAS = {
     "formats": "NRRD, MetaImage and DICOM",
     "fast": "reading .nii.gz in half of the time",
     "figures": "`dvcl inspect`",
-    "slurm": "`dvcl compare --slurm`",
     "tensorboard": "`dvcl train --tensorboard`",
     "export": "`dvcl export --to onnx`",
 }

@@ -18,12 +18,21 @@ from torch.nn import functional as F
 LAYOUT = torch.channels_last_3d
 
 
+def keeps_layout(maps: Tensor) -> bool:
+    """Whether to take steps that keep the layout: on a processor.
+
+    Not where the network is written out as a program (`torch.export`): that is to have torch's own
+    steps, which other runtimes know, and batches of any size.
+    """
+    return maps.device.type == "cpu" and not torch.compiler.is_exporting()
+
+
 def lay_out(images: Tensor) -> Tensor:
     """The images (B, 1, D, H, W) themselves, on a processor such that maps become channels-last.
 
     With one channel both layouts are the same in memory; the strides say which one is meant.
     """
-    if images.device.type != "cpu" or images.shape[1] > 1:
+    if not keeps_layout(images) or images.shape[1] > 1:
         return images
     *_, depth, height, width = images.shape
     strides = (depth * height * width, 1, height * width, width, 1)
@@ -48,7 +57,7 @@ def concatenate(skip: Tensor, maps: Tensor) -> Tensor:
     On a processor the gradient of ``maps`` is made contiguous: a slice of the whole map's gradient
     drives `upsample` below into a loop ten times slower.
     """
-    if maps.device.type != "cpu":
+    if not keeps_layout(maps):
         return torch.cat([skip, maps], dim=1)
     joined: Tensor = _Concatenation.apply(skip, maps)  # type: ignore[no-untyped-call]
     return joined

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from dvcl.networks.channels_last import LAYOUT
+from dvcl.networks.channels_last import LAYOUT, keeps_layout
 
 EPSILON = 1e-5
 
@@ -20,12 +20,12 @@ class InstanceNorm(nn.Module):
     torch's own layer copies channels-last maps to and fro, which costs a quarter of a training
     step on a CPU and drives the convolutions back to their slower layout. Batch normalisation of
     one sample at a time is the same arithmetic without the copies (benchmarks/normalisation.py).
-    Other devices use torch's layer.
+    Other devices and exported programs use torch's layer.
     """
 
     def forward(self, maps: Tensor) -> Tensor:
         """Normalise (B, C, D, H, W) over D, H, W."""
-        if maps.device.type != "cpu":
+        if not keeps_layout(maps):
             return F.instance_norm(maps)
         normalised: Tensor = _InstanceNorm.apply(maps)  # type: ignore[no-untyped-call]
         return normalised

@@ -1,0 +1,1 @@
+"""What this bundle needs beyond MONAI's own transforms; it runs without dvcl."""
