@@ -64,7 +64,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Run:
 
 
 def predicted(run: Run) -> torch.Tensor:
-    return run.trained_method(torch.device("cpu")).predict(trial_patches(run.recipe.window))
+    method = run.trained_method(torch.device("cpu"))
+    return method.predict(trial_patches(run.recipe.window)).detach()
 
 
 def run_torch(model: Path, patches: torch.Tensor) -> torch.Tensor:
