@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dvcl.evaluation.margins import margins, p_value, sources
 from dvcl.evaluation.statistics import (
@@ -11,6 +12,7 @@ from dvcl.evaluation.statistics import (
     cases_needed,
     compare_pairs,
     holm,
+    mean_interval,
     smallest_p,
 )
 
@@ -148,3 +150,12 @@ def test_no_common_case_gives_no_verdict():
     assert math.isnan(found.difference.low)
     assert found.verdict == "cannot tell"
     assert found.difference.cases == 0
+
+
+def test_the_interval_of_a_mean_is_students_where_scores_are_not_skewed() -> None:
+    scores = {"a": 0.6, "b": 0.7, "c": 0.8, "d": math.nan}
+    found = mean_interval(scores)
+    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    assert (found.mean, found.cases) == (pytest.approx(0.7), 3)
+    assert (found.low, found.high) == pytest.approx((0.7 - half, 0.7 + half))
+    assert math.isnan(mean_interval({"a": 0.6, "b": 0.7}).low)

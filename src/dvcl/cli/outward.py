@@ -47,3 +47,23 @@ def export(
     )
     if written.usage:
         console.print(f"Next: {written.usage}", markup=False)
+
+
+@app.command()
+def card(
+    run: RunFolder,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; the run's own.", show_default=False)
+    ] = None,
+) -> None:
+    """Write a model card of a run: data, training, scores, doubts, limits, CLAIM's items."""
+    from dvcl.commands.card import write_card
+    from dvcl.commands.console import console
+    from dvcl.studies.run import open_run
+
+    page = write_card(open_run(run), out or run)
+    console.print(
+        f"Written: {page} and the same as {page.stem}.md. It names no case and no folder; read "
+        "it and fill in what is yours before you pass it on.",
+        markup=False,
+    )

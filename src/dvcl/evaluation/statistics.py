@@ -99,6 +99,17 @@ def compare_pairs(pairs: Mapping[str, tuple[Trainings, Trainings]]) -> dict[str,
     }
 
 
+def mean_interval(scores: Mapping[str, float]) -> Interval:
+    """The mean of one training's scores, with its interval over other cases alone.
+
+    Args:
+        scores: Case id -> score, NaN where undefined; these are left out.
+    """
+    nothing = dict.fromkeys(scores, 0.0)
+    comparison, _ = _compared([scores], [nothing])
+    return comparison.difference
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of p-values looked at together; NaN stays and does not count."""
     known = [index for index, p in enumerate(values) if not math.isnan(p)]
