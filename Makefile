@@ -1,7 +1,7 @@
 # Everything needed is python3 (3.11 or newer) and make; the first target fetches the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check cluster results niivue clean
+.PHONY: help demo test check cluster results wheelhouse sbom niivue clean
 
 PYTHON ?= python3
 # Waiting threads must not spin: on a busy machine that makes torch many times slower.
@@ -11,6 +11,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VIEWER := src/dvcl/viewer/niivue
 NIIVUE ?= 0.69.0
+
+# What a machine without internet gets, and what the list of contents is of.
+EXTRAS ?= fast,figures,formats,slurm,export
+SBOM_TOOL ?= cyclonedx-bom==7.5.0
 
 help: ## list the targets
 	@echo "usage: make TARGET [PYTHON=python3.12]"
@@ -35,6 +39,20 @@ cluster: $(INSTALLED) ## run the tests of Slurm, on a cluster of their own (need
 
 results: $(INSTALLED) ## write the pages of docs/results anew from docs/recorded
 	$(BIN)/python -m dvcl.commands.results docs
+
+wheelhouse: $(INSTALLED) ## fetch all that an installation without internet needs, for this system and Python
+	rm -rf wheelhouse
+	$(BIN)/python -m pip wheel --quiet --wheel-dir wheelhouse --constraint constraints.txt '.[$(EXTRAS)]'
+
+# In environments of their own: the list is of what people install, not of what developers use.
+sbom: ## list what an installation holds, as CycloneDX, in dist/sbom.cdx.json
+	rm -rf build/sbom && mkdir -p build/sbom dist
+	$(PYTHON) -m venv build/sbom/dvcl
+	build/sbom/dvcl/bin/python -m pip install --quiet --constraint constraints.txt '.[$(EXTRAS)]'
+	$(PYTHON) -m venv build/sbom/tool
+	build/sbom/tool/bin/python -m pip install --quiet $(SBOM_TOOL)
+	build/sbom/tool/bin/cyclonedx-py environment build/sbom/dvcl --pyproject pyproject.toml \
+	  --output-reproducible --output-file dist/sbom.cdx.json
 
 # Tests compare the file with its hash; look at a page (`dvcl show`) before committing another one.
 niivue: ## fetch the script of the pages' viewer, its licences and its hash (needs npm and the network)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dvcl.commands.card_claim import BY_YOU, claim_table
-from dvcl.commands.predict import PredictionRecord
+from dvcl.commands.prediction_record import PredictionRecord
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import read_scores

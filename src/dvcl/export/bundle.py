@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from dvcl.export.programs import write_torch
 from dvcl.files import write_json, write_text
 from dvcl.inference.sliding_window import Window, windows_at_once
 from dvcl.studies.run import Run
+from dvcl.studies.seen import read_seen
 
 MODEL = "models/model.pt2"
 SCRIPTS = ("__init__.py", "exported_network.py", "prepared_grid.py", "highest_class.py")
@@ -145,13 +146,28 @@ def _inferer(window: Window) -> dict[str, Any]:
 
 def _way_back(run: Run) -> list[dict[str, Any]]:
     values = list(run.labels.values)
+    return [*_highest_class(run), *_written(values)]
+
+
+def _highest_class(run: Run) -> Iterator[dict[str, Any]]:
+    """Class indices on the scan's own voxels, cleaned up as `dvcl predict` does by default."""
+    yield {
+        "_target_": "scripts.highest_class.HighestClassd",
+        "key": "pred",
+        "image": "image",
+        "preprocessing": "@preprocessing",
+    }
+    if kept := read_seen(run).one_part:
+        yield {
+            "_target_": "KeepLargestConnectedComponentd",
+            "keys": ["pred"],
+            "applied_labels": [run.labels.names.index(organ) for organ in kept],
+            "is_onehot": False,
+        }
+
+
+def _written(values: list[int]) -> list[dict[str, Any]]:
     return [
-        {
-            "_target_": "scripts.highest_class.HighestClassd",
-            "key": "pred",
-            "image": "image",
-            "preprocessing": "@preprocessing",
-        },
         {
             "_target_": "MapLabelValued",
             "keys": ["pred"],
@@ -192,7 +208,12 @@ def _metadata(run: Run) -> dict[str, Any]:
         "monai_version": WRITTEN_FOR,
         "pytorch_version": torch.__version__.partition("+")[0],
         "numpy_version": np.__version__,
-        "required_packages_version": {"nibabel": "5.3", "pytorch-ignite": "0.5", "fire": "0.7"},
+        "required_packages_version": {
+            "nibabel": "5.3",
+            "pytorch-ignite": "0.5",
+            "fire": "0.7",
+            "scikit-image": "0.25",
+        },
         "name": f"{run.labels.classes - 1} organs in {run.modality}",
         "task": f"Segmentation of {', '.join(run.labels.organs)} in {run.modality}",
         "description": f"Trained with {run.method} by dvcl; models/model.json has the details",
@@ -232,8 +253,8 @@ def _readme(run: Run) -> str:
     )
     return f"""# {run.labels.classes - 1} organs in {run.modality}
 
-In this folder, with `monai[fire,ignite]` of version {WRITTEN_FOR} or newer, nibabel and torch
-{torch.__version__.partition("+")[0]} or newer:
+In this folder, with `monai[fire,ignite,skimage]` of version {WRITTEN_FOR} or newer, nibabel, and
+torch {torch.__version__.partition("+")[0]} or newer:
 
     {RUN}
 

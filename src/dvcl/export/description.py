@@ -14,6 +14,7 @@ from dvcl.export.predictor import PATCHES, PROBABILITIES
 from dvcl.files import sha256_of_bytes
 from dvcl.inference.sliding_window import AIR
 from dvcl.studies.run import Run
+from dvcl.studies.seen import read_seen
 
 FORMAT = 1
 
@@ -87,6 +88,7 @@ def describe(run: Run, files: Mapping[str, Path]) -> dict[str, Any]:
             else "goes through the network like all else",
         },
         "postprocessing": RESTORE,
+        "keep_largest_part_of": list(read_seen(run).one_part or ()),
         "labels": [
             {"class": index, "value": value, "name": name}
             for index, (value, name) in enumerate(
