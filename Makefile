@@ -19,8 +19,8 @@ SBOM_TOOL ?= cyclonedx-bom==7.5.0
 help: ## list the targets
 	@echo "usage: make TARGET [PYTHON=python3.12]"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
-	@echo "The first run fetches the dependencies into $(VENV). Without an NVIDIA GPU, point pip at"
-	@echo "PyTorch's CPU index first (PIP_EXTRA_INDEX_URL): its build is several gigabytes smaller."
+	@echo "The first run fetches the dependencies into $(VENV). Without an NVIDIA GPU take the smaller"
+	@echo "build of PyTorch: export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 
 demo: $(INSTALLED) ## train, predict and report on made-up scans, in a few minutes
 	$(BIN)/dvcl demo

@@ -31,5 +31,5 @@ def test_without_scikit_learn_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-    with pytest.raises(InputError, match=r"pip install 'dvcl\[figures\]'"):
+    with pytest.raises(InputError, match="pip install scikit-learn"):
         embed(np.zeros((5, 2), np.float32), seed=0)

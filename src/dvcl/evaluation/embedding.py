@@ -1,4 +1,4 @@
-"""Voxel features in the plane (t-SNE); needs the extra ``dvcl[figures]``."""
+"""Voxel features in the plane (t-SNE); needs the extra ``figures``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ def tsne() -> type[Any]:
     except ImportError as error:
         raise InputError(
             "scikit-learn is not installed, which draws features in the plane: run "
-            "`pip install 'dvcl[figures]'`."
+            "`pip install scikit-learn`."
         ) from error
     return TSNE

@@ -1,4 +1,4 @@
-"""The journal as TensorBoard events; needs the extra ``dvcl[tensorboard]``."""
+"""The journal as TensorBoard events; needs the extra ``tensorboard``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise InputError(
-                "TensorBoard is not installed: run `pip install 'dvcl[tensorboard]'`, or leave "
+                "TensorBoard is not installed: run `pip install tensorboard`, or leave "
                 "--tensorboard out; the journal holds the same numbers."
             ) from error
         self.writer = SummaryWriter(str(folder), purge_step=first + 1)

@@ -100,7 +100,7 @@ def import_extra(module: str, library: str, path: Path) -> Any:
     except ImportError as error:
         raise InputError(
             f"{path}: this format needs {library}, which is not installed. Run `pip install "
-            "'dvcl[formats]'`, or convert the volume to NIfTI."
+            "SimpleITK pydicom highdicom`, or convert the volume to NIfTI."
         ) from error
 
 
