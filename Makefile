@@ -40,9 +40,10 @@ cluster: $(INSTALLED) ## run the tests of Slurm, on a cluster of their own (need
 results: $(INSTALLED) ## write the pages of docs/results anew from docs/recorded
 	$(BIN)/python -m dvcl.commands.results docs
 
-wheelhouse: $(INSTALLED) ## fetch all that an installation without internet needs, for this system and Python
-	rm -rf wheelhouse
-	$(BIN)/python -m pip wheel --quiet --wheel-dir wheelhouse --constraint constraints.txt '.[$(EXTRAS)]'
+wheelhouse: ## fetch all that an installation without internet needs, for this system and Python
+	rm -rf wheelhouse && mkdir -p build
+	$(PYTHON) -m venv build/wheelhouse
+	build/wheelhouse/bin/python -m pip wheel --quiet --wheel-dir wheelhouse --constraint constraints.txt '.[$(EXTRAS)]'
 
 # In environments of their own: the list is of what people install, not of what developers use.
 sbom: ## list what an installation holds, as CycloneDX, in dist/sbom.cdx.json
