@@ -15,6 +15,7 @@ from dvcl.commands.pilot import step_seconds
 from dvcl.commands.predict import predict_files
 from dvcl.commands.train import make_run, train_run
 from dvcl.recipe import Recipe
+from dvcl.studies.members import Members
 
 CPU = torch.device("cpu")
 
@@ -60,5 +61,5 @@ def _train(job: Job, method: str, recipe: Recipe) -> list[float]:
         seed=job.seed, name=job.folder.name, device="cpu", observe=observe,
     )  # fmt: skip
     targets = {case.image: job.target(case) for case in job.cases("test")}
-    predict_files(run, targets, device=CPU)
+    predict_files(Members.of(run), targets, device=CPU)
     return seconds

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dvcl.commands.predict import predict_files
+from dvcl.studies.members import Members
 from dvcl.studies.run import open_run
 
 RUN = "work/runs/done/supervised/seed-0"
@@ -115,7 +116,7 @@ def mask_without_picture(study: Path) -> None:
     (study / "out").mkdir()
     image = study / "scans" / "test" / "images" / "s.nii.gz"
     run, device = open_run(study / RUN), torch.device("cpu")
-    predict_files(run, {image: study / "out" / "s.nii.gz"}, device=device)
+    predict_files(Members.of(run), {image: study / "out" / "s.nii.gz"}, device=device)
 
 
 def store_beyond_the_map(study: Path) -> None:
@@ -223,7 +224,7 @@ CONDITIONS = [
     ),
     Condition(
         "Prediction", "A scan takes more memory than is free", PREDICT,
-        "of memory, 0.1 MB are free", patch={"dvcl.commands.predict.available_ram": 100_000},
+        "of memory, 0.1 MB are free", patch={"dvcl.commands.predict_memory.available_ram": 100_000},
     ),
     Condition(
         "Prediction", "A picture is missing beside its mask", PREDICT + " --skip-existing",

@@ -15,6 +15,7 @@ from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.errors import InputError
 from dvcl.splits import make_split
+from dvcl.studies.members import Members
 from dvcl.studies.run import Run
 from dvcl.volume import (
     Segment,
@@ -66,7 +67,9 @@ def test_label_maps_lie_on_the_scans_grid_with_the_files_integers(
 ) -> None:
     images = run.folder.parents[4] / "train" / "images"
     targets = choose_targets([images], tmp_path, form)
-    written = [made.mask for made in predict_files(run, targets, device=torch.device("cpu"))]
+    written = [
+        made.mask for made in predict_files(Members.of(run), targets, device=torch.device("cpu"))
+    ]
     suffixes = SUFFIXES.values() if form == "own" else [MASK_SUFFIXES[form]] * 3
     assert [path.name for path in written] == [
         f"{id}{suffix}" for id, suffix in zip(SUFFIXES, suffixes, strict=True)
@@ -94,7 +97,9 @@ def test_forms_of_dicom_are_for_dicom(run: Run, tmp_path: Path) -> None:
 def test_scans_are_never_replaced_in_any_format(run: Run) -> None:
     images = run.folder.parents[4] / "train" / "images"
     with pytest.raises(InputError, match=r"a\.nrrd: is an image to segment") as error:
-        predict_files(run, choose_targets([images], images, "own"), device=torch.device("cpu"))
+        predict_files(
+            Members.of(run), choose_targets([images], images, "own"), device=torch.device("cpu")
+        )
     assert len(error.value.problems) == len(SUFFIXES)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,10 +13,14 @@ from dvcl.cli.options import (
     Changes,
     Device,
     Fast,
+    KeepLargest,
+    Mirror,
+    NoKeepLargest,
     SplitSeed,
     TestShare,
     ValidationShare,
     Work,
+    kept_parts,
     quoted,
 )
 
@@ -106,9 +110,22 @@ def train(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder, as `dvcl train` prints it.")],
-    images: Annotated[list[Path], typer.Argument(help="Scans, or folders of scans.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN]... SCANS...",
+            help="Scans, or folders of scans. Runs' folders among them: the mean of all predicts.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the label maps.")],
     fast: Fast = False,
+    mirror: Mirror = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also a map of it beside each mask, 0 to 1.")
+    ] = False,
+    members: Annotated[
+        bool, typer.Option("--members", help="Also each run's (or network's) own mask.")
+    ] = False,
     pictures: Annotated[
         bool, typer.Option(help="Also a picture of every case, and a page to scroll through some.")
     ] = True,
@@ -118,12 +135,8 @@ def predict(
     own_format: Annotated[
         bool, typer.Option("--own-format", help="--format own: NRRD or MHA for scans that are.")
     ] = False,
-    keep_largest: Annotated[
-        list[str], typer.Option(help="Organ; instead of those in one part in training.")
-    ] = [],  # noqa: B006
-    no_keep_largest: Annotated[
-        bool, typer.Option("--no-keep-largest", help="Keep all parts of all organs.")
-    ] = False,
+    keep_largest: KeepLargest = [],  # noqa: B006
+    no_keep_largest: NoKeepLargest = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Go on where an earlier call stopped.")
     ] = False,
@@ -135,23 +148,22 @@ def predict(
     """Segment new scans, on their own voxels; 3 if a scan or its mask is doubtful."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
-    from dvcl.commands.targets import choose_targets
+    from dvcl.commands.targets import choose_targets, tell_apart
     from dvcl.errors import InputError
-    from dvcl.studies.run import open_run, usable_device
+    from dvcl.studies.members import open_members
+    from dvcl.studies.run import usable_device
 
-    if no_keep_largest and keep_largest:
-        raise InputError("--keep-largest and --no-keep-largest: one of both was expected.")
     if own_format and form not in ("nifti", "own"):
         raise InputError(f"--own-format and --format {form}: one of both was expected.")
-    opened = open_run(run)
-    if unfinished := opened.unfinished():
+    more, scans = tell_apart(images)
+    opened = open_members([run, *more], fast=fast, mirror=mirror)
+    for unfinished in filter(None, (each.unfinished() for each in opened.runs)):
         console.print(unfinished, markup=False)
-    window = opened.recipe.window.fast() if fast else None
     with bars() as bar:
         done = predict_files(
-            opened, choose_targets(images, out, "own" if own_format else form),
-            device=usable_device(device), window=window, pictures=pictures, tables=True,
-            keep_largest=() if no_keep_largest else keep_largest or None,
+            opened, choose_targets(scans, out, "own" if own_format else form),
+            device=usable_device(device), maps=uncertainty, apart=members, pictures=pictures,
+            tables=True, keep_largest=kept_parts(keep_largest, no_keep_largest),
             skip_existing=skip_existing, progress=bar("Predicting"),
             tell=lambda line: console.print(line, markup=False),
         )  # fmt: skip
@@ -164,3 +176,38 @@ def predict(
             f"Doubts about {doubtful} of {len(done)}: see *.doubts.json beside them.", markup=False
         )
         raise typer.Exit(0 if trust else 3)
+
+
+@app.command()
+def calibrate(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="A run, or all that are to predict together: seeds, or all --folds."),
+    ],
+    level: Annotated[float, typer.Option(help="With which limits are to hold.")] = 0.9,
+    cases: Annotated[
+        Literal["test", "validation"],
+        typer.Option(help="Held-out cases to learn from; validation has chosen the weights."),
+    ] = "test",
+    fast: Fast = False,
+    mirror: Mirror = False,
+    keep_largest: KeepLargest = [],  # noqa: B006
+    no_keep_largest: NoKeepLargest = False,
+    device: Device = "auto",
+) -> None:
+    """Learn from held-out cases how far off masks are; `dvcl predict` then says it of each."""
+    from dvcl.commands.calibrate import calibrate, calibration_table
+    from dvcl.commands.console import bars, console
+    from dvcl.report.tables import to_rich
+    from dvcl.studies.members import open_members
+    from dvcl.studies.run import usable_device
+
+    members = open_members(runs, fast=fast, mirror=mirror)
+    with bars() as bar:
+        path, made = calibrate(
+            members, level=level, held_out=cases, device=usable_device(device),
+            keep_largest=kept_parts(keep_largest, no_keep_largest),
+            progress=bar("Calibrating"), tell=lambda line: console.print(line, markup=False),
+        )  # fmt: skip
+    console.print(to_rich(calibration_table(made)))
+    console.print(f"Every case: {path}", markup=False)

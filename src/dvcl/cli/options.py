@@ -16,6 +16,16 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Fast = Annotated[
     bool, typer.Option("--fast", help="Little window overlap, air skipped: faster, less exact.")
 ]
+Mirror = Annotated[
+    bool, typer.Option("--mirror", help="Also over mirrored windows, where training had them.")
+]
+
+KeepLargest = Annotated[
+    list[str], typer.Option(help="Organ; instead of those in one part in training.")
+]
+NoKeepLargest = Annotated[
+    bool, typer.Option("--no-keep-largest", help="Keep all parts of all organs.")
+]
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; chosen by default.")]
 SlurmJobs = Annotated[
@@ -82,3 +92,16 @@ SplitSeed = Annotated[
 def quoted(path: Path) -> str:
     """A path as a shell takes it, spaces and all."""
     return shlex.quote(str(path))
+
+
+def kept_parts(keep_largest: list[str], no_keep_largest: bool) -> list[str] | None:
+    """Organs of which the largest part is kept; None for those that training decides.
+
+    Raises:
+        InputError: With both options.
+    """
+    from dvcl.errors import InputError
+
+    if no_keep_largest and keep_largest:
+        raise InputError("--keep-largest and --no-keep-largest: one of both was expected.")
+    return [] if no_keep_largest else keep_largest or None

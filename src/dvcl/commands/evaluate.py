@@ -22,6 +22,7 @@ from dvcl.evaluation.score_file import write_scores
 from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.locks import folder_lock
+from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.scored import (
@@ -109,8 +110,8 @@ def _score_cases(
         assert case.label is not None
         try:
             (made,) = predict_files(
-                run, {case.image: prediction_of(run, case)},
-                device=device, window=window, progress=progress, tell=tell,
+                Members.of(run, window), {case.image: prediction_of(run, case)},
+                device=device, progress=progress, tell=tell,
             )  # fmt: skip
             volumes = read_case_label(case, run.labels), read_label(made.mask)
             scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm, case.unannotated)

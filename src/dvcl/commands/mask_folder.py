@@ -24,6 +24,17 @@ from dvcl.volume.rtstruct import read_structures
 SNAP_FILE, SLICER_FILE, VOLUMES_FILE = "labels.itksnap.txt", "labels.ctbl", "volumes.csv"
 CODED_SUFFIXES = (*NRRD_SUFFIXES, SEGMENTATION_SUFFIX)
 
+# Of what `dvcl calibrate` has learned, and of how sure the networks are.
+DOUBT_COLUMNS = (
+    *("volume_low_ml", "volume_high_ml", "dice_at_least", "limits_hold"),
+    *("expected_dice", "expected_dice_error", "uncertainty", "agreement"),
+)
+
+
+def _number(name: str) -> Callable[[PredictedOrgan], object]:
+    return lambda organ: round(organ[name], 4) if name in organ else ""  # type: ignore[literal-required]
+
+
 # The columns of volumes.csv behind scan and organ; what a record lacks is left empty.
 COLUMNS: dict[str, Callable[[PredictedOrgan], object]] = {
     "volume_ml": lambda organ: round(organ["volume_ml"], 4),
@@ -31,6 +42,7 @@ COLUMNS: dict[str, Callable[[PredictedOrgan], object]] = {
     "removed_ml": lambda organ: round(organ.get("removed_ml", 0), 4),
     "border_mm": lambda organ: round(organ["border_mm"], 2) if "border_mm" in organ else "",
     "cut_off": lambda organ: "yes" if organ["at_border"] else "no",
+    **{name: _number(name) for name in DOUBT_COLUMNS},
 }
 
 

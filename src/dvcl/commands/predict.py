@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,61 +12,47 @@ import torch
 
 from dvcl.commands.clean_up import cleaned, removed_in_words, to_clean
 from dvcl.commands.mask_folder import check_names, missing_codes, read_mask, write_tables
+from dvcl.commands.predict_limits import organ_doubts, usable_calibration
+from dvcl.commands.predict_memory import refuse_too_large
 from dvcl.commands.predict_page import PredictionPage
-from dvcl.commands.prediction_record import REMEDY, PredictionRecord, beside
+from dvcl.commands.prediction_record import REMEDY, Prediction, PredictionRecord, beside
 from dvcl.commands.targets import spare_sources
 from dvcl.datasets.checks import Finding
 from dvcl.datasets.organs import segments_of
 from dvcl.errors import InputError
 from dvcl.files import require_writable, sha256_of_json, write_json
 from dvcl.inference.doubts import mask_doubts, scan_doubts
-from dvcl.inference.memory import peak_bytes
-from dvcl.inference.predict import segment
+from dvcl.inference.ensemble import Ensemble
+from dvcl.inference.predict import Segmentation, segment
 from dvcl.inference.seen import Seen, look_at_scan, organs_json
-from dvcl.inference.sliding_window import Window
-from dvcl.methods import Method
 from dvcl.records import read_record
 from dvcl.report.figures import save_png
 from dvcl.report.overlays import overlay_sheet
-from dvcl.resources import available_ram, in_words, is_out_of_memory, out_of_memory
+from dvcl.resources import is_out_of_memory, out_of_memory
+from dvcl.studies.calibration import Calibration
+from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
-from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import (
     Volume,
-    read_geometry,
     read_volume,
     volume_stem,
 )
-from dvcl.volume.writing import require_source, write_mask
+from dvcl.volume.writing import require_source, write_mask, write_volume
 
 DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
 
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """A label map that is there now.
-
-    Attributes:
-        mask: The file; ``<name>.doubts.json`` lies beside it.
-        doubts: About the scan and about the mask.
-        is_new: Whether this call made it.
-    """
-
-    mask: Path
-    doubts: tuple[Finding, ...]
-    is_new: bool = True
-
-
 def predict_files(
-    run: Run,
+    members: Members,
     targets: Mapping[Path, Path],
     *,
     device: torch.device,
-    window: Window | None = None,
+    maps: bool = False,
+    apart: bool = False,
     pictures: bool = False,
     tables: bool = False,
     keep_largest: Sequence[str] | None = (),
@@ -79,11 +63,13 @@ def predict_files(
     """Write a label map for every image, on the image's own voxels, and what is doubtful about it.
 
     Args:
-        run: Trained.
+        members: Of which the mean predicts.
         targets: {image: label map}, as `choose_targets` names them; files there are replaced one by
             one.
         device: Where to predict.
-        window: Instead of the recipe's.
+        maps: Also write ``<name>.uncertainty.nii.gz``, and of several members
+            ``<name>.disagreement.nii.gz``, in 0..1.
+        apart: Also write each member's label map, ``<name>.member-1.nii.gz`` and so on.
         pictures: Also write ``<name>.png``, the organs over three planes, and a page to scroll
             through scans, ``index.html``.
         tables: Also write what the integers mean, and ``volumes.csv``.
@@ -95,9 +81,11 @@ def predict_files(
         tell: Called with each doubt, those about a scan before its network runs.
 
     Raises:
-        InputError: When a result would take the place of a scan or of a reference; or, after all
-            others are written, with every image that could not be segmented.
+        InputError: When a result would take the place of a scan or of a reference, or the one
+            member is to be kept apart; or, after all others are written, with every image that
+            could not be segmented.
     """
+    run = members.first
     spare_sources(run, targets)
     folders = {target.parent for target in targets.values()}
     for folder in folders:
@@ -114,36 +102,27 @@ def predict_files(
     if note := missing_codes(targets.values(), run.labels):
         tell(note)
     clean = to_clean(run, seen, keep_largest, tell)
-    page = PredictionPage(run, seen) if pictures else None
+    calibration = usable_calibration(members, clean, tell)
+    kept = apart or (calibration is not None and calibration.is_cross)
+    ensemble = members.ensemble(device, apart=kept, disagreement=maps)
+    if apart and len(ensemble.members) == 1:
+        raise InputError(
+            f"--members: one network predicts, that of {run.folder}; several runs, or one of a "
+            "method that predicts with two networks, were expected. Leave out --members."
+        )
+    page = PredictionPage(run, seen, members.runs) if pictures else None
     predictor = _Predictor(
-        run, run.trained_method(device), device, window or run.recipe.window, page, seen, clean,
-        progress, tell,
-    )  # fmt: skip
+        members, ensemble, device, maps, apart, calibration, page, seen, clean, progress, tell
+    )
     done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
-        kept = sum(not prediction.is_new for prediction in done)
-        page.write(next(iter(targets.values())).with_name("index.html"), kept)
+        earlier = sum(not prediction.is_new for prediction in done)
+        page.write(next(iter(targets.values())).with_name("index.html"), earlier)
     for folder in folders if tables and done else ():
         write_tables(folder, run.labels)
     if problems:
         raise InputError(problems, f"{len(done)} of {len(targets)} images are segmented; not so:")
     return done
-
-
-def refuse_too_large(path: Path, run: Run, window: Window) -> None:
-    """Refuse a scan that takes more memory than is free, before it takes it.
-
-    Raises:
-        InputError: Says how much it takes and what can be done.
-    """
-    grid = run.recipe.preprocessing.grid(read_geometry(path))
-    needed, free = peak_bytes(grid, window, run.labels.classes), available_ram()
-    if needed > free:
-        raise InputError(
-            f"{path}: segmenting its {math.prod(grid.source.shape) / 1e6:.0f} million voxels takes "
-            f"about {in_words(needed)} of memory, {in_words(free)} are free. Close other programs, "
-            "cut the scan to the body's part that the run knows, or take a machine with more."
-        )
 
 
 def _require_same_voxels(path: Path, image: Volume, mask: Path, result: Volume) -> None:
@@ -158,15 +137,22 @@ def _require_same_voxels(path: Path, image: Volume, mask: Path, result: Volume) 
 class _Predictor:
     """What all images of one call have in common."""
 
-    run: Run
-    method: Method
+    members: Members
+    ensemble: Ensemble
     device: torch.device
-    window: Window
+    maps: bool
+    apart: bool
+    calibration: Calibration | None
     page: PredictionPage | None
     seen: Seen
     clean: tuple[str, ...]
     progress: Progress | None
     tell: Tell
+
+    @property
+    def run(self) -> Run:
+        """For what all members have in common."""
+        return self.members.first
 
     def predict_all(
         self, targets: Mapping[Path, Path], skip_existing: bool
@@ -193,7 +179,7 @@ class _Predictor:
             InputError: When it does not say what it was made of, and is that of another scan.
         """
         record_file = beside(mask)
-        if not mask.exists():
+        if not mask.exists() or not all(file.exists() for file in self._extra_files(mask)):
             return None
         if not record_file.exists():
             _require_same_voxels(path, read_volume(path), mask, read_mask(mask, path, self.run))
@@ -210,21 +196,24 @@ class _Predictor:
         return None
 
     def _made_of(self, path: Path) -> str:
-        """Hash of what decides a label map: the scan's files, weights, window and clean-up."""
+        """Hash of what decides a label map: the scan's files, weights, windows and clean-up."""
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        run = str(self.run.folder.absolute())
-        return sha256_of_json([facts, self.weights, run, asdict(self.window), self.clean])
+        folders = [str(run.folder.absolute()) for run in self.members.runs]
+        return sha256_of_json([facts, self.members.identity, folders, self.clean])
 
-    @cached_property
-    def weights(self) -> str:
-        """Their hash."""
-        return weights_hash(self.run.checkpoint) or ""
+    def _extra_files(self, mask: Path) -> list[Path]:
+        """What is written beside a label map: the maps, then the members' label maps."""
+        named = ["uncertainty", "disagreement"][: 1 + self.ensemble.measures_disagreement]
+        files = [beside(mask, f".{name}.nii.gz") for name in named if self.maps]
+        count = len(self.ensemble.members) if self.apart else 0
+        suffix = mask.name.removeprefix(volume_stem(mask))
+        endings = (f".member-{number}{suffix}" for number in range(1, count + 1))
+        return [*files, *(beside(mask, ending) for ending in endings)]
 
     def predict(self, path: Path, mask: Path) -> Prediction:
         """Segment one image and write what belongs to it."""
-        name, progress = volume_stem(mask), self.progress
-        refuse_too_large(path, self.run, self.window)
+        refuse_too_large(path, self.members, self.ensemble, self.maps)
         require_source(mask, path)
         image = read_volume(path)
         for remark in image.remarks:
@@ -232,42 +221,65 @@ class _Predictor:
         scan = look_at_scan(path, image, self.run.modality)
         before = scan_doubts(path, scan, self.seen)
         self._tell(before, mask)
-        try:
-            result = segment(
-                image,
-                self.method.predict,
-                self.run.recipe.preprocessing,
-                self.window,
-                self.run.labels,
-                self.device,
-                (lambda done, total: progress(done, total, name)) if progress else None,
-            )
-        except InputError as error:
-            raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
-        result, organs, removed_ml = cleaned(result, mask, self.clean, self.run.labels)
+        found = self._segment(path, image, mask)
+        result, organs, removed_ml = cleaned(found.mask, mask, self.clean, self.run.labels)
         if removed_ml:
-            self.tell(removed_in_words(name, removed_ml))
+            self.tell(removed_in_words(volume_stem(mask), removed_ml))
+        own = [cleaned(each, mask, self.clean, self.run.labels)[0] for each in found.members]
         after = mask_doubts(mask, organs, self.seen)
         self._tell(after, mask)
         doubts = (*before, *after)
+        known = organ_doubts(organs, found.sure, own, self.members, self.calibration)
         record = {
             "image": str(path.absolute()),
             "run": str(self.run.folder.absolute()),
+            "members": [str(run.folder.absolute()) for run in self.members.runs],
             "made_of": self._made_of(path),
             "doubts": [doubt.to_json() for doubt in doubts],
             "scan": dict(scan.numbers),
             "organs": {
-                organ: {**facts, "removed_ml": removed_ml.get(organ, 0.0)}
+                organ: {**facts, "removed_ml": removed_ml.get(organ, 0.0), **known[organ]}
                 for organ, facts in organs_json(organs).items()
             },
         }
         # Before the label map: where that is, nothing is missing.
         write_json(beside(mask), record)
+        self._write_extra(path, mask, found, own)
         if self.page:
             self._draw(image, result, mask)
-            self.page.add(name, image, result, [doubt.text for doubt in doubts])
-        write_mask(mask, result, segments_of(self.run.labels), path, self.weights)
+            told = [doubt.text for doubt in doubts]
+            self.page.add(volume_stem(mask), image, result, told, found.maps)
+        self._write(mask, result, path)
         return Prediction(mask, doubts)
+
+    def _write(self, mask: Path, result: Volume, path: Path) -> None:
+        segments = segments_of(self.run.labels)
+        write_mask(mask, result, segments, path, self.members.weights_in_short)
+
+    def _write_extra(
+        self, path: Path, mask: Path, found: Segmentation, own: Sequence[Volume]
+    ) -> None:
+        files = self._extra_files(mask)
+        for file, values in zip(files, found.maps.values(), strict=False):
+            write_volume(file, values)
+        for file, result in zip(files[len(found.maps) :], own, strict=False):
+            self._write(file, result, path)
+
+    def _segment(self, path: Path, image: Volume, mask: Path) -> Segmentation:
+        name, progress = volume_stem(mask), self.progress
+        try:
+            return segment(
+                image,
+                self.ensemble,
+                self.run.recipe.preprocessing,
+                self.members.window,
+                self.run.labels,
+                self.device,
+                (lambda done, total: progress(done, total, name)) if progress else None,
+                self.maps,
+            )
+        except InputError as error:
+            raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
 
     def _draw(self, image: Volume, result: Volume, mask: Path) -> None:
         columns = {self.run.method: result}

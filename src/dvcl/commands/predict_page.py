@@ -25,10 +25,11 @@ class PredictionPage:
     Args:
         run: That predicts.
         seen: By the run.
+        members: All runs whose mean predicts, where there are several.
     """
 
-    def __init__(self, run: Run, seen: Seen) -> None:
-        self.run, self.seen = run, seen
+    def __init__(self, run: Run, seen: Seen, members: Sequence[Run] = ()) -> None:
+        self.run, self.seen, self.members = run, seen, members
         self.volumes_ml: dict[str, np.ndarray] = {}
         self.doubts: dict[str, Sequence[str]] = {}
         # Most doubts first, then most missing organs, then the earlier one.
@@ -132,6 +133,11 @@ class PredictionPage:
 
     def _made_by(self) -> dict[str, str | int]:
         run = self.run
+        if len(self.members) > 1:
+            return {
+                f"run {number}": f"{run.recipe.name}, {run.method}, seed {run.seed}"
+                for number, run in enumerate(self.members, start=1)
+            }
         return {"recipe": run.recipe.name, "method": run.method, "seed": run.seed}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from dvcl.datasets.checks import Finding
 from dvcl.records import Amount, Name
 from dvcl.studies.seen import OrganRecord
 from dvcl.volume import volume_stem
@@ -28,6 +30,14 @@ class PredictedOrgan(OrganRecord):
     """An organ of a mask."""
 
     removed_ml: NotRequired[Amount]
+    uncertainty: NotRequired[float]
+    agreement: NotRequired[float]
+    volume_low_ml: NotRequired[float]
+    volume_high_ml: NotRequired[float]
+    dice_at_least: NotRequired[float]
+    limits_hold: NotRequired[float]
+    expected_dice: NotRequired[float]
+    expected_dice_error: NotRequired[float]
 
 
 class PredictionRecord(TypedDict):
@@ -36,6 +46,21 @@ class PredictionRecord(TypedDict):
     doubts: list[DoubtRecord]
     made_of: str
     organs: NotRequired[dict[str, PredictedOrgan]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A label map that is there now.
+
+    Attributes:
+        mask: The file; ``<name>.doubts.json`` lies beside it.
+        doubts: About the scan and about the mask.
+        is_new: Whether this call made it.
+    """
+
+    mask: Path
+    doubts: tuple[Finding, ...]
+    is_new: bool = True
 
 
 def beside(mask: Path, ending: str = ENDING) -> Path:

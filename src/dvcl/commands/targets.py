@@ -53,6 +53,22 @@ def _check_form(form: str, images: Sequence[Path]) -> None:
             raise InputError(problems)
 
 
+def tell_apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Runs' folders, which hold a run.json, and all else: scans.
+
+    Raises:
+        InputError: When there are no scans.
+    """
+    runs = [path for path in paths if (path / "run.json").is_file()]
+    scans = [path for path in paths if path not in runs]
+    if not scans:
+        raise InputError(
+            f"predict: the runs {', '.join(map(str, paths))} found and no scan; scans, or folders "
+            "of scans, were expected behind the runs."
+        )
+    return runs, scans
+
+
 def find_images(paths: Sequence[Path]) -> list[Path]:
     """Files and folders of DICOM slices as they are, other folders replaced by their volumes.
 

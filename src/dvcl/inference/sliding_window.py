@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -81,6 +81,7 @@ def predict_volume(
     window: Window,
     device: torch.device,
     progress: Callable[[int, int], None] | None = None,
+    background: Sequence[int] = (0,),
 ) -> Tensor:
     """Average class probabilities over all windows that cover a voxel, all windows equally.
 
@@ -90,6 +91,7 @@ def predict_volume(
         window: Size and stride; the last window of an axis is moved back to the border.
         device: Where windows are predicted and averages are kept.
         progress: Called with windows done and windows in all.
+        background: Channels that are 1 in windows of air that are left out.
 
     Returns:
         (K, D, H, W) float32 on ``device``.
@@ -120,7 +122,8 @@ def predict_volume(
             progress(len(air) + first + len(group), len(places))
     assert total is not None
     for place in air:
-        total[0][place] += 1
+        for channel in background:
+            total[channel][place] += 1
     return total.div_(visits)[:, *inside]
 
 

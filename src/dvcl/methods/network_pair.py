@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 
-from dvcl.methods.method import MakeNetwork
+from dvcl.methods.method import MakeNetwork, Method
 from dvcl.methods.parts import check_choice, mean_probabilities
 from dvcl.networks.network import Prediction
 
@@ -42,3 +43,19 @@ class NetworkPair(nn.ModuleList):
         """Class probabilities (B, K, D, H, W); ``run`` is `Method.run`."""
         logits = [run(network, images).logits for network in self]
         return mean_probabilities(logits, self.predict_with)
+
+
+def members_of(method: Method) -> tuple[Callable[[Tensor], Tensor], ...]:
+    """What a method averages to predict, each from images to class probabilities; itself if alone.
+
+    Both networks of a pair of which the mean predicts.
+    """
+    pairs = [part for part in method.children() if isinstance(part, NetworkPair)]
+    if not pairs or pairs[0].predict_with != "mean":
+        return (method.predict,)
+    networks: list[nn.Module] = list(pairs[0])
+    return tuple(partial(_probabilities, method, network) for network in networks)
+
+
+def _probabilities(method: Method, network: nn.Module, images: Tensor) -> Tensor:
+    return method.run(network, images).logits.softmax(1)

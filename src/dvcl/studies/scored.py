@@ -147,21 +147,30 @@ def test_cases(run: Run) -> list[Case]:
     Raises:
         InputError: When there is neither, or the study no longer has them.
     """
-    by_id = {case.id: case for case in project_of(run).dataset.cases}
-    for ids in (run.split.test, run.split.validation):
-        gone = [case for case in ids if case not in by_id]
-        if gone:
-            raise InputError(
-                f"{run.folder}: the study no longer has its cases {', '.join(gone)}. Prepare it "
-                "again with the folders that the run was trained on."
-            )
-        cases = [by_id[case] for case in ids if by_id[case].label]
-        if cases:
+    for role in ("test", "validation"):
+        if cases := held_out_cases(run, role):
             return cases
     raise InputError(
         f"{run.folder}: the run has neither test nor validation cases, so there is nothing to "
         "score. Predict some scans and score them with --reference DIR."
     )
+
+
+def held_out_cases(run: Run, role: str) -> list[Case]:
+    """The "test" or "validation" cases of a run that have a reference.
+
+    Raises:
+        InputError: When the study no longer has them.
+    """
+    by_id = {case.id: case for case in project_of(run).dataset.cases}
+    ids: tuple[str, ...] = getattr(run.split, role)
+    gone = [case for case in ids if case not in by_id]
+    if gone:
+        raise InputError(
+            f"{run.folder}: the study no longer has its cases {', '.join(gone)}. Prepare it "
+            "again with the folders that the run was trained on."
+        )
+    return [by_id[case] for case in ids if by_id[case].label]
 
 
 def predictions_folder(run: Run) -> Path:
