@@ -147,6 +147,22 @@ def test_folds_are_calibrated_on_all_cases(runs, run: Command, tmp_path: Path) -
     assert organ["volume_high_ml"] == pytest.approx(high)
 
 
+def test_evaluation_counts_how_often_probabilities_are_right(runs, run: Command) -> None:
+    code, out, err = run("evaluate", runs["one"], "--device=cpu")
+    assert code == 0, err
+    record = json.loads((runs["one"] / "reliability.json").read_text())
+    organ = record["organs"]["label 1"]
+    gaps = [abs(a - b) for a, b in zip(organ["confidence"], organ["hits"], strict=True)]
+    assert organ["error"] == pytest.approx(sum(gaps) / sum(organ["voxels"]))
+    tested = json.loads((runs["one"] / "run.json").read_text())["settings"]["split"]["test"]
+    labels = [scan(int(case.removeprefix("p")))[1] for case in tested]
+    assert sum(organ["hits"]) + organ["overlooked"] == sum(map(np.sum, labels))
+    assert f"Calibration error: {100 * organ['error']:.2f} %" in out
+    assert run("report", runs["one"].parents[3])[0] == 0
+    page = (runs["one"].parents[3] / "report" / "index.html").read_text()
+    assert "Are probabilities right?" in page
+
+
 @pytest.mark.parametrize(
     ("names", "options", "expected"),
     [

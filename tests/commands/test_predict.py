@@ -15,9 +15,11 @@ from dvcl.commands.mask_folder import read_mask
 from dvcl.commands.predict import predict_files
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
+from dvcl.inference.predict import Segmentation
 from dvcl.inference.seen import SeenOrgan
 from dvcl.splits import make_split
 from dvcl.store import open_store
+from dvcl.studies.members import Members
 from dvcl.studies.run import open_run
 from dvcl.studies.seen import record_seen
 from dvcl.volume import Volume, read_geometry, read_label, write_volume
@@ -157,12 +159,16 @@ def strayed(start: int = 4) -> np.ndarray:
 def finds_a_stray(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network finds a cube and a voxel far away from it."""
     monkeypatch.setattr(
-        "dvcl.commands.predict.segment", lambda image, *rest: replace(image, array=strayed())
+        "dvcl.commands.predict.segment",
+        lambda image, *rest: Segmentation(replace(image, array=strayed()), {}, {}, ()),
     )
 
 
 def volumes(out: Path) -> list[list[str]]:
-    return [line.split(",") for line in (out / "volumes.csv").read_text().splitlines()[1:]]
+    """Without the last columns, of limits and doubts, which these masks lack."""
+    lines = (out / "volumes.csv").read_text().splitlines()[1:]
+    assert all(line.endswith(8 * ",") for line in lines)
+    return [line.split(",")[:-8] for line in lines]
 
 
 KEPT = ["label 1", "13.824", "0.9954", "0.064", "16.0", "no"]
@@ -242,7 +248,7 @@ def test_a_run_is_scored_without_clean_up(
 ) -> None:
     usual = trained.parents[4] / "train" / "images" / "p0_0000.nii.gz"
     device = torch.device("cpu")
-    predict_files(open_run(trained), {usual: tmp_path / "p0.nii.gz"}, device=device)
+    predict_files(Members.of(open_run(trained)), {usual: tmp_path / "p0.nii.gz"}, device=device)
     assert np.array_equal(read_label(tmp_path / "p0.nii.gz").array, strayed())
     assert {path.name for path in tmp_path.iterdir()} == {"p0.nii.gz", "p0.doubts.json"}
 
@@ -254,7 +260,7 @@ def test_masks_of_several_calls_are_in_one_table(
     for name, array in (("p0", cube()), ("p1", 0 * cube())):
         monkeypatch.setattr(
             "dvcl.commands.predict.segment",
-            lambda image, *rest, found=array: replace(image, array=found),
+            lambda image, *rest, found=array: Segmentation(replace(image, array=found), {}, {}, ()),
         )
         run("predict", trained, images / f"{name}_0000.nii.gz", "--out", out, *USUAL)
     assert volumes(out) == [

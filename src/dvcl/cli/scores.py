@@ -45,7 +45,13 @@ def evaluate(
 ) -> None:
     """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.evaluate import check_options, evaluate_last, evaluate_run, score_folder
+    from dvcl.commands.evaluate import (
+        check_options,
+        evaluate_last,
+        evaluate_run,
+        score_folder,
+        told_reliability,
+    )
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent, summary_table, to_rich
     from dvcl.studies.run import open_run, usable_device
@@ -73,6 +79,8 @@ def evaluate(
             scores = evaluate_run(run, **how)
             finals = evaluate_last(run, scores, **how) if last else []
     console.print(to_rich(summary_table(summarise(scores))))
+    if not reference:
+        console.print(told_reliability(run), markup=False)
     if last:
         console.print(f"Mean Dice of the last weights: {percent(summarise(finals).mean_dice)}")
     console.print(f"Every case: {target}", markup=False)

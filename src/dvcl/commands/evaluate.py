@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,19 +13,23 @@ import numpy as np
 import torch
 
 from dvcl.commands.predict import predict_files
-from dvcl.datasets.dataset import LabelTable
+from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.folders import label_file_near
 from dvcl.datasets.label_file import read_label_table
 from dvcl.datasets.masks import holds_masks, read_case_label
 from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError
+from dvcl.evaluation.calibration_error import CalibrationCounts
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
 from dvcl.evaluation.score_file import write_scores
 from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.locks import folder_lock
+from dvcl.report.tables import percent
+from dvcl.store import open_store
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
+from dvcl.studies.reliability import read_reliability, write_reliability
 from dvcl.studies.run import Run
 from dvcl.studies.scored import (
     prediction_of,
@@ -86,18 +92,21 @@ def evaluate_run(
     require_writable(folder)
     with folder_lock(folder):
         weights = weights_hash(run.checkpoint)
-        scores = _score_cases(run, device, window, progress, tolerance_mm, tell)
+        counts = CalibrationCounts.none(run.labels.classes)
+        scores = _score_cases(run, counts, device, window, progress, tolerance_mm, tell)
         if weights_hash(run.checkpoint) != weights:
             raise InputError(
                 f"{run.folder}: its weights changed while it was scored, as it goes on training. "
                 "Evaluate it again when that has ended."
             )
         write_run_scores(run, scores, weights, tolerance_mm, window)
+        write_reliability(run, counts, weights)
     return scores
 
 
 def _score_cases(
     run: Run,
+    counts: CalibrationCounts,
     device: torch.device,
     window: Window | None,
     progress: Progress | None,
@@ -111,7 +120,7 @@ def _score_cases(
         try:
             (made,) = predict_files(
                 Members.of(run, window), {case.image: prediction_of(run, case)},
-                device=device, progress=progress, tell=tell,
+                device=device, progress=progress, tell=tell, look=_counting(run, case, counts),
             )  # fmt: skip
             volumes = read_case_label(case, run.labels), read_label(made.mask)
             scores += evaluate_case(case.id, *volumes, run.labels, tolerance_mm, case.unannotated)
@@ -120,6 +129,29 @@ def _score_cases(
     if problems:
         raise InputError(problems, f"{run.folder}: test cases that cannot be scored:")
     return scores
+
+
+def _counting(
+    run: Run, case: Case, counts: CalibrationCounts
+) -> Callable[[torch.Tensor], None] | None:
+    """Holds probabilities against the prepared label; None where the prepared case is gone."""
+    with suppress(InputError):
+        stored = open_store(run.store).case(case.id)
+        if stored.label is not None:
+            label, annotated = np.asarray(stored.label), stored.annotated
+            return lambda probabilities: counts.count(probabilities, label, annotated)
+    return None
+
+
+def told_reliability(run: Run) -> str:
+    """The calibration error of a run that was evaluated, in a sentence."""
+    counts = read_reliability(run, weights_hash(run.checkpoint))
+    if counts is None or math.isnan(counts.mean_error):
+        return "Calibration error: unknown, as the prepared test cases are gone."
+    return (
+        f"Calibration error: {percent(counts.mean_error)} %, the mean over organs of how far "
+        "probabilities are from how often they are right."
+    )
 
 
 def evaluate_last(run: Run, scores: list[CaseScore], **how: Any) -> list[CaseScore]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dvcl.commands.clean_up import cleaned, removed_in_words, to_clean
 from dvcl.commands.mask_folder import check_names, missing_codes, read_mask, write_tables
@@ -59,6 +60,7 @@ def predict_files(
     skip_existing: bool = False,
     progress: Progress | None = None,
     tell: Tell | None = None,
+    look: Callable[[Tensor], None] | None = None,
 ) -> list[Prediction]:
     """Write a label map for every image, on the image's own voxels, and what is doubtful about it.
 
@@ -79,6 +81,7 @@ def predict_files(
             picture that lacks is made of the label map.
         progress: Called with (windows done, windows in all, case) along each case.
         tell: Called with each doubt, those about a scan before its network runs.
+        look: Called with each scan's probabilities (K, d, h, w) on the prepared grid.
 
     Raises:
         InputError: When a result would take the place of a scan or of a reference, or the one
@@ -112,7 +115,7 @@ def predict_files(
         )
     page = PredictionPage(run, seen, members.runs) if pictures else None
     predictor = _Predictor(
-        members, ensemble, device, maps, apart, calibration, page, seen, clean, progress, tell
+        members, ensemble, device, maps, apart, calibration, page, seen, clean, progress, tell, look
     )
     done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
@@ -148,6 +151,7 @@ class _Predictor:
     clean: tuple[str, ...]
     progress: Progress | None
     tell: Tell
+    look: Callable[[Tensor], None] | None
 
     @property
     def run(self) -> Run:
@@ -277,6 +281,7 @@ class _Predictor:
                 self.device,
                 (lambda done, total: progress(done, total, name)) if progress else None,
                 self.maps,
+                self.look,
             )
         except InputError as error:
             raise InputError([f"{path}: {problem}" for problem in error.problems]) from error

@@ -20,10 +20,13 @@ from dvcl.report.cases import case_dots, case_table
 from dvcl.report.curves import training_curves, validation_curves
 from dvcl.report.differences import difference_table
 from dvcl.report.figures import png_bytes
+from dvcl.report.reliability_diagram import calibration_table, reliability_diagram
 from dvcl.report.tables import TextTable, comparison_table, percent
 from dvcl.studies.project import Project
+from dvcl.studies.reliability import read_reliability
 from dvcl.studies.run import Run, open_run
 from dvcl.studies.scored import SCORES, has_scores, is_scored
+from dvcl.training.checkpoint import weights_hash
 from dvcl.training.journal import Row, read_journal
 
 
@@ -55,6 +58,7 @@ def write_report(project: Project, title: str = "", about: Sequence[html.Section
             "organs that were not found.",
         ),
         *(html.folded(f"Cases of {name}", html.table(case_table(scores[name]))) for name in runs),
+        *_reliability(runs),
         html.heading("Worst, typical and best case"),
         *case_sections(runs, summaries),
         html.heading("Training"),
@@ -157,6 +161,28 @@ def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> l
     return [
         html.heading("Is the difference real?"),
         html.table(difference_table(found, baseline(variants), collapsed(variants))),
+    ]
+
+
+def _reliability(runs: Mapping[str, Run]) -> list[html.Section]:
+    """Whether probabilities are as often right as they say, of the runs that counted them."""
+    counted = {
+        name: read_reliability(run, weights_hash(run.checkpoint))
+        for name, run in runs.items()
+        if run.checkpoint.exists()
+    }
+    counts = {name: each for name, each in counted.items() if each is not None}
+    if not counts:
+        return []
+    organs = next(iter(runs.values())).labels.organs
+    return [
+        html.heading("Are probabilities right?"),
+        html.chart(
+            png_bytes(reliability_diagram(organs, counts)),
+            "Of the voxels that get an organ with a probability, how many are of it. Below the "
+            "diagonal networks are too sure. Points of fewer than 100 voxels are left out.",
+        ),
+        html.table(calibration_table(organs, counts)),
     ]
 
 

@@ -15,7 +15,7 @@ from dvcl.datasets.dataset import LabelTable
 from dvcl.inference.restore import restore_map
 from dvcl.preprocessing.geometry import Grid
 
-TOUCHING = np.ones((3, 3, 3))  # voxels that share a corner with an organ are its rim
+RIM = 3  # voxels along a side: those that share a corner with an organ are its rim
 
 
 @dataclass(frozen=True)
@@ -66,28 +66,33 @@ def sureness(probabilities: Tensor, labels: LabelTable) -> dict[str, Sureness]:
         probabilities: (K, d, h, w) on the prepared grid.
         labels: Names of the classes.
     """
-    shape = probabilities.shape[1:]
-    classes, entropy = np.empty(shape, np.uint8), np.empty(shape, np.float32)
-    inside, everywhere = torch.zeros(2, len(probabilities), dtype=torch.float64)
-    for place in range(shape[0]):
+    classes = np.empty(probabilities.shape[1:], np.uint8)
+    everywhere = torch.zeros(len(probabilities), dtype=torch.float64)
+    for place in range(len(classes)):
         plane = probabilities[:, place].float().cpu()
-        highest, chosen = plane.max(0)
-        classes[place], entropy[place] = chosen.numpy(), share_of_entropy(plane).numpy()
+        classes[place] = plane.argmax(0).numpy()
         everywhere += plane.sum((1, 2), dtype=torch.float64)
-        inside.index_add_(0, chosen.ravel(), highest.ravel().double())
-    voxels = np.bincount(classes.ravel(), minlength=labels.classes)
     found = enumerate(zip(labels.organs, ndimage.find_objects(classes), strict=False), start=1)
     return {
-        name: Sureness(
-            _mean_with_rim(classes == index, entropy, box),
-            float(2 * inside[index] / (voxels[index] + everywhere[index])),
-        )
+        name: _sureness(probabilities, classes, index, box, float(everywhere[index]))
         for index, (name, box) in found
         if box is not None
     }
 
 
-def _mean_with_rim(organ: np.ndarray, values: np.ndarray, box: tuple[slice, ...]) -> float:
+def _sureness(
+    probabilities: Tensor,
+    classes: np.ndarray,
+    index: int,
+    box: tuple[slice, ...],
+    everywhere: float,
+) -> Sureness:
     around = tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-    with_rim = ndimage.binary_dilation(organ[around], TOUCHING)
-    return float(values[around][with_rim].mean(dtype=np.float64))
+    organ = classes[around] == index
+    near = probabilities[:, *around].float()
+    with_rim = torch.from_numpy(ndimage.maximum_filter(organ, RIM)).to(near.device)
+    inside = near[index][torch.from_numpy(organ).to(near.device)].sum(dtype=torch.float64)
+    return Sureness(
+        float(share_of_entropy(near[:, with_rim]).mean(dtype=torch.float64)),
+        float(2 * inside) / (int(organ.sum()) + everywhere),
+    )
