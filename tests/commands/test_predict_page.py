@@ -27,11 +27,12 @@ def page():
     )
 
 
-def add(page, name, values, doubts=()):
+def add(page, name, values, doubts=(), known=None):
     """A scan in which each of these label integers has ten voxels."""
     result = np.zeros((6, 6, 6), np.uint8)
     result.ravel()[: 10 * len(values)] = np.repeat(values, 10)
-    page.add(name, Volume(np.zeros((6, 6, 6), np.int16), AFFINE), Volume(result, AFFINE), doubts)
+    image = Volume(np.zeros((6, 6, 6), np.int16), AFFINE)
+    page.add(name, image, Volume(result, AFFINE), doubts, None, known)
 
 
 def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(page, tmp_path):
@@ -67,3 +68,12 @@ def test_label_maps_of_earlier_calls_are_told(page, tmp_path):
 def test_no_scan_no_page(page, tmp_path):
     page.write(tmp_path / "index.html", skipped=4)
     assert not (tmp_path / "index.html").exists()
+
+
+def test_volumes_have_their_limits_where_they_are_known(page, tmp_path):
+    known = {"liver": {"volume_low_ml": 0.1, "volume_high_ml": 0.34, "limits_hold": 0.9}}
+    add(page, "a", [2, 5], known=known)
+    page.write(tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<td>0.2 (0.1–0.3)</td><td>0.2</td><td>–</td>" in text
+    assert "In brackets: where the true volume lies with 90%." in text

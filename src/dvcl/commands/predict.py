@@ -252,7 +252,7 @@ class _Predictor:
         if self.page:
             self._draw(image, result, mask)
             told = [doubt.text for doubt in doubts]
-            self.page.add(volume_stem(mask), image, result, told, found.maps)
+            self.page.add(volume_stem(mask), image, result, told, found.maps, known)
         self._write(mask, result, path)
         return Prediction(mask, doubts)
 

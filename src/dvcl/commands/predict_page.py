@@ -32,6 +32,7 @@ class PredictionPage:
         self.run, self.seen, self.members = run, seen, members
         self.volumes_ml: dict[str, np.ndarray] = {}
         self.doubts: dict[str, Sequence[str]] = {}
+        self.known: dict[str, Mapping[str, Mapping[str, float]]] = {}
         # Most doubts first, then most missing organs, then the earlier one.
         self.kept: list[tuple[tuple[int, int, int], Scene]] = []
 
@@ -42,12 +43,23 @@ class PredictionPage:
         result: Volume,
         doubts: Sequence[str] = (),
         maps: Mapping[str, Volume] | None = None,
+        known: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
-        """Take a scan, its label map, what is doubtful, and maps from 0 to 1 to lay over it."""
+        """Take a scan and its label map.
+
+        Args:
+            name: Of the scan.
+            image: Of the scan.
+            result: Label integers.
+            doubts: In words.
+            maps: From 0 to 1, to lay over it.
+            known: Limits by organ, as the record beside the label map has them.
+        """
         labels = self.run.labels
         counts = np.array([np.count_nonzero(result.array == value) for value in labels.values[1:]])
         self.volumes_ml[name] = counts * float(np.prod(image.spacing_mm)) / 1000
         self.doubts[name] = doubts
+        self.known[name] = known or {}
         rank = (len(doubts), int(np.count_nonzero(counts == 0)), -len(self.volumes_ml))
         if len(self.kept) == MOST_SCENES and rank < self.kept[-1][0]:
             return
@@ -96,15 +108,18 @@ class PredictionPage:
                 name,
                 str(len(self.doubts[name])),
                 f"{np.count_nonzero(volumes)} of {len(organs)}",
-                *map(_ml, volumes.tolist()),
+                *(
+                    f"{_ml(volume)}{_limits(self.known[name].get(organ, {}))}"
+                    for organ, volume in zip(organs, volumes.tolist(), strict=True)
+                ),
             )
             for name, volumes in self.volumes_ml.items()
         )
-        return TextTable(
-            ("Scan", "Doubts", "Organs found", *organs),
-            rows,
-            "Volumes in ml. –: no voxel was found.",
-        )
+        caption = "Volumes in ml. –: no voxel was found."
+        organs_known = (organ for known in self.known.values() for organ in known.values())
+        if level := max((organ.get("limits_hold", 0.0) for organ in organs_known), default=0.0):
+            caption += f" In brackets: where the true volume lies with {level:.0%}."
+        return TextTable(("Scan", "Doubts", "Organs found", *organs), rows, caption)
 
     def _doubts(self) -> list[html.Section]:
         rows = tuple((name, doubt) for name, doubts in self.doubts.items() for doubt in doubts)
@@ -143,3 +158,9 @@ class PredictionPage:
 
 def _ml(volume: float) -> str:
     return f"{volume:.1f}" if volume else "–"
+
+
+def _limits(known: Mapping[str, float]) -> str:
+    if "volume_low_ml" not in known:
+        return ""
+    return f" ({known['volume_low_ml']:.1f}–{known['volume_high_ml']:.1f})"
