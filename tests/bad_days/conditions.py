@@ -116,7 +116,8 @@ def mask_without_picture(study: Path) -> None:
     (study / "out").mkdir()
     image = study / "scans" / "test" / "images" / "s.nii.gz"
     run, device = open_run(study / RUN), torch.device("cpu")
-    predict_files(Members.of(run), {image: study / "out" / "s.nii.gz"}, device=device)
+    targets = {image: study / "out" / "s.nii.gz"}
+    predict_files(Members.of(run), targets, device=device, keep_largest=None)
 
 
 def store_beyond_the_map(study: Path) -> None:

@@ -70,9 +70,11 @@ def organ_of(out: Path) -> Mapping[str, float]:
 
 
 def predict(run: Command, folder: Path, *words: object) -> tuple[Mapping[str, float], str]:
-    write_volume(folder / "new.nii.gz", Volume(scan(23)[0], AFFINE))
+    image = folder / "new.nii.gz"
+    if not image.exists():
+        write_volume(image, Volume(scan(23)[0], AFFINE))
     code, out, err = run(
-        "predict", *words, folder / "new.nii.gz", "--out", folder / "masks", "--device=cpu",
+        "predict", *words, image, "--out", folder / "masks", "--device=cpu",
         "--trust", "--no-pictures",
     )  # fmt: skip
     assert code == 0, err
@@ -107,6 +109,14 @@ def test_predictions_carry_the_limits_of_held_out_cases(runs, run: Command, tmp_
     assert "calibration.json: is of other weights, windows, mirroring or clean-up" in told
     assert "volume_low_ml" not in organ
     assert "agreement" in organ
+
+
+def test_masks_of_before_a_calibration_get_its_limits(runs, run: Command, tmp_path: Path) -> None:
+    words = (runs["two"], "--skip-existing")
+    assert "limits_hold" not in predict(run, tmp_path, *words)[0]
+    assert run("calibrate", runs["two"], "--level=0.8", "--device=cpu")[0] == 0
+    assert predict(run, tmp_path, *words)[0]["limits_hold"] == 0.8
+    assert "Label maps written: 0" in predict(run, tmp_path, *words)[1]
 
 
 def test_seeds_are_calibrated_together_in_any_order(runs, run: Command, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -200,11 +200,11 @@ class _Predictor:
         return None
 
     def _made_of(self, path: Path) -> str:
-        """Hash of what decides a label map: the scan's files, weights, windows and clean-up."""
+        """Hash of what decides a label map and what is said of it: scan, runs and their errors."""
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        folders = [str(run.folder.absolute()) for run in self.members.runs]
-        return sha256_of_json([facts, self.members.identity, folders, self.clean])
+        by, known = self.members, asdict(self.calibration) if self.calibration else {}
+        return sha256_of_json([facts, by.identity, by.folders, self.clean, known])
 
     def _extra_files(self, mask: Path) -> list[Path]:
         """What is written beside a label map: the maps, then the members' label maps."""
@@ -237,7 +237,7 @@ class _Predictor:
         record = {
             "image": str(path.absolute()),
             "run": str(self.run.folder.absolute()),
-            "members": [str(run.folder.absolute()) for run in self.members.runs],
+            "members": self.members.folders,
             "made_of": self._made_of(path),
             "doubts": [doubt.to_json() for doubt in doubts],
             "scan": dict(scan.numbers),
@@ -251,8 +251,8 @@ class _Predictor:
         self._write_extra(path, mask, found, own)
         if self.page:
             self._draw(image, result, mask)
-            told = [doubt.text for doubt in doubts]
-            self.page.add(volume_stem(mask), image, result, told, found.maps, known)
+            name, told = volume_stem(mask), [doubt.text for doubt in doubts]
+            self.page.add(name, image, result, told, found.maps, known)
         self._write(mask, result, path)
         return Prediction(mask, doubts)
 

@@ -38,6 +38,11 @@ class Members:
         """For what all have in common."""
         return self.runs[0]
 
+    @property
+    def folders(self) -> list[str]:
+        """Of the runs, absolute."""
+        return [str(run.folder.absolute()) for run in self.runs]
+
     @cached_property
     def weights(self) -> list[str]:
         """A hash per run; weights of earlier versions have none, and their folder stands for it."""
