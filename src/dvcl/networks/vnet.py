@@ -22,7 +22,7 @@ def _stage(convolutions: int, inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _normalised(convolution: nn.Conv3d | nn.ConvTranspose3d) -> list[nn.Module]:
+def _normalised(convolution: Convolution | nn.ConvTranspose3d) -> list[nn.Module]:
     return [convolution, InstanceNorm(), nn.ReLU(inplace=True)]
 
 
@@ -48,7 +48,7 @@ class VNet(SegmentationNetwork):
             for level, (depth, width) in enumerate(zip(depths, widths, strict=True))
         )
         self.down = nn.ModuleList(
-            nn.Sequential(*_normalised(nn.Conv3d(fine, coarse, 2, stride=2)))
+            nn.Sequential(*_normalised(Convolution(fine, coarse, 2, stride=2)))
             for fine, coarse in pairs
         )
         self.up = nn.ModuleList(
