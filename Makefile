@@ -1,7 +1,7 @@
 # Everything needed is python3 (3.11 or newer) and make; the first target fetches the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check cluster results wheelhouse sbom niivue clean
+.PHONY: help demo test check gpu cluster results wheelhouse sbom niivue clean
 
 PYTHON ?= python3
 # Waiting threads must not spin: on a busy machine that makes torch many times slower.
@@ -33,6 +33,9 @@ check: $(INSTALLED) ## format, lint, types, import order, documented commands
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_direction.py tests/test_documentation.py
+
+gpu: $(INSTALLED) ## all checks and measurements of a GPU, in 25 minutes; a small form without one
+	$(BIN)/python benchmarks/gpu.py
 
 cluster: $(INSTALLED) ## run the tests of Slurm, on a cluster of their own (needs Debian's slurm-wlm and munge)
 	$(BIN)/python -m pytest --timeout=600 tests/cluster

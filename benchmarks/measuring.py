@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -117,6 +119,27 @@ def peak_mib(call: Callable[[], object], device: str = "cpu") -> float:
     before = _resident_kib("VmRSS")
     call()
     return (_resident_kib("VmHWM") - before) / 1024
+
+
+@contextlib.contextmanager
+def counted_waits(device: torch.device) -> Iterator[list[int]]:
+    """Within the block the last number is how often the host has waited since it was appended."""
+    counts = [0]
+
+    def count(message: Warning | str, *_: object) -> None:
+        counts[-1] += "synchronizing" in str(message)
+
+    if device.type != "cuda":
+        yield counts
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = count  # type: ignore[assignment]
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield counts
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
