@@ -174,13 +174,17 @@ def _reliability(runs: Mapping[str, Run]) -> list[html.Section]:
     counts = {name: each for name, each in counted.items() if each is not None}
     if not counts:
         return []
-    organs = next(iter(runs.values())).labels.organs
+    organs = runs[list(counts)[-1]].labels.organs
+    others = [name for name in counts if runs[name].labels.organs != organs]
+    counts = {name: each for name, each in counts.items() if name not in others}
+    left_out = f" Not here, as it has other organs: {', '.join(others)}." if others else ""
     return [
         html.heading("Are probabilities right?"),
         html.chart(
             png_bytes(reliability_diagram(organs, counts)),
             "Of the voxels that get an organ with a probability, how many are of it. Below the "
-            "diagonal networks are too sure. Points of fewer than 100 voxels are left out.",
+            "diagonal networks are too sure. Points of fewer than 100 voxels are left out."
+            f"{left_out}",
         ),
         html.table(calibration_table(organs, counts)),
     ]
