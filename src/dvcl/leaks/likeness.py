@@ -6,7 +6,8 @@ Fine structure tells people apart, the outline does not: what a blur leaves is t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
@@ -26,55 +27,71 @@ SAME_SCAN = 0.9
 # One scan may be cropped by up to a tenth of the body on each side, against the other.
 CROPS = ((0.0, 1.0), (0.05, 0.95), (0.1, 0.9), (0.0, 0.9), (0.1, 1.0))
 MIRRORS = tuple(itertools.product((1, -1), repeat=3))[1:]
+VIEWS = len(CROPS) ** 3 + len(MIRRORS)
 
 
-def likeness(
-    first: np.ndarray, second: np.ndarray | None = None, progress: Progress | None = None
-) -> np.ndarray:
-    """Compare every scan with every other.
+def likeness(first: np.ndarray, second: np.ndarray | None = None) -> np.ndarray:
+    """Compare every scan with every other; `leaks.search` finds alike ones among thousands.
 
     Args:
         first: uint8 (n, 24, 24, 24) coarse looks.
         second: uint8 (m, 24, 24, 24); None compares ``first`` with itself, in half the time.
-        progress: Called with (crops done, crops in all, "").
 
     Returns:
         float32 (n, m): the highest correlation over crops of either and mirror images, at most 1.
     """
-    plain_first = _structure(first)
-    plain_second = plain_first if second is None else _structure(second)
-    cells = plain_first.reshape(-1, *(CELLS_COMPARED,) * 3)
-    best = plain_first @ plain_second.T
-    for z, y, x in MIRRORS:
-        mirrored = cells[:, ::z, ::y, ::x].reshape(plain_first.shape)
-        np.maximum(best, mirrored @ plain_second.T, out=best)
-    crops = list(itertools.product(CROPS, repeat=3))
-    for done, crop in enumerate(crops, start=1):
-        np.maximum(best, _structure(first, crop) @ plain_second.T, out=best)
-        if second is not None:
-            np.maximum(best, plain_first @ _structure(second, crop).T, out=best)
-        if progress is not None:
-            progress(done, len(crops), "")
-    return np.maximum(best, best.T) if second is None else best
+    best = _best(first, first if second is None else second)
+    return np.maximum(best, best.T if second is None else _best(second, first).T)
 
 
-def _structure(
-    coarse: np.ndarray, crop: Sequence[tuple[float, float]] = ((0.0, 1.0),) * 3
-) -> np.ndarray:
-    """Coarse looks, cropped, less their blur, as unit vectors: float32 (n, 16**3)."""
-    blur = ndimage.gaussian_filter1d(np.eye(CELLS_COMPARED), BLUR_CELLS, axis=0, mode="nearest")
-    # Means commute with being taken axis by axis: three small products for each scan.
+def _best(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    whole = next(views(second)).T
+    best = np.full((len(first), len(second)), -1, dtype=np.float32)
+    for view in views(first):
+        np.maximum(best, view @ whole, out=best)
+    return best
+
+
+def views(coarse: np.ndarray) -> Iterator[np.ndarray]:
+    """Every look as it is, then all its crops and mirror images: `VIEWS` in all.
+
+    Args:
+        coarse: uint8 (n, 24, 24, 24).
+
+    Yields:
+        float32 (n, 16**3): unit vectors of the view less its blur, 0 where that leaves nothing.
+    """
     cells = coarse.astype(np.float32)
-    for axis, ends in enumerate(crop, start=1):
-        cells = _along(area_matrix(CELLS, CELLS_COMPARED, *ends), cells, axis)
-    blurred = cells
-    for axis in (1, 2, 3):
-        blurred = _along(blur.astype(np.float32), blurred, axis)
-    fine = (cells - blurred).reshape(len(coarse), -1)
-    fine -= fine.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(fine, axis=1, keepdims=True)
-    return np.asarray(fine / np.where(length > 0, length, 1))
+    shape = (len(cells), CELLS_COMPARED, CELLS_COMPARED, CELLS_COMPARED)
+    whole = None
+    # Cells are means along one axis after the other, as is the blur: crops share what they can.
+    for sharp_x, soft_x in _crops():
+        by_x = cells @ sharp_x.T, cells @ soft_x.T
+        for sharp_y, soft_y in _crops():
+            sharp, soft = (
+                (matrix @ part).reshape(len(cells), CELLS, -1)
+                for matrix, part in zip((sharp_y, soft_y), by_x, strict=True)
+            )
+            for sharp_z, soft_z in _crops():
+                view = _unit((sharp_z @ sharp - soft_z @ soft).reshape(len(cells), -1))
+                whole = view.reshape(shape) if whole is None else whole
+                yield view
+    assert whole is not None
+    for z, y, x in MIRRORS:
+        yield whole[:, ::z, ::y, ::x].reshape(len(cells), -1)
 
 
-def _along(matrix: np.ndarray, array: np.ndarray, axis: int) -> np.ndarray:
-    return np.moveaxis(np.tensordot(matrix, array, (1, axis)), 0, axis)
+@cache
+def _crops() -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """For each crop of an axis a matrix that crops and one that also blurs: float32 (16, 24)."""
+    line = np.eye(CELLS_COMPARED)
+    blur = ndimage.gaussian_filter1d(line, BLUR_CELLS, axis=0, mode="nearest").astype(np.float32)
+    matrices = [area_matrix(CELLS, CELLS_COMPARED, *ends) for ends in CROPS]
+    return tuple((matrix, blur @ matrix) for matrix in matrices)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    rows -= rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows /= np.where(length > 0, length, 1)
+    return rows

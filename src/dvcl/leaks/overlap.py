@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvcl.errors import InputError
-from dvcl.leaks.fingerprint import ScanFingerprint
-from dvcl.leaks.likeness import ALIKE, SAME_SCAN, Progress, likeness
+from dvcl.leaks.fingerprint import CELLS, ScanFingerprint
+from dvcl.leaks.likeness import SAME_SCAN, Progress
+from dvcl.leaks.search import alike_pairs
 
 Parts = Mapping[str, Sequence[str]]
 
@@ -48,20 +49,26 @@ def find_twins(
 
     Args:
         fingerprints: By case id; those without a coarse look are compared by their voxels alone.
-        progress: Called with (steps done, steps in all, "").
+        progress: Called with (scans done, scans in all, "").
     """
     ids = list(fingerprints)
-    alike = np.zeros((len(ids), len(ids)), dtype=np.float32)
     looked = [i for i, case in enumerate(ids) if fingerprints[case].coarse is not None]
-    if len(looked) > 1:
-        coarse = np.stack([fingerprints[ids[i]].coarse for i in looked])  # type: ignore[misc]
-        alike[np.ix_(looked, looked)] = likeness(coarse, progress=progress)
-    hashes = [fingerprints[case].voxels_sha256 for case in ids]
+    coarse = [fingerprints[ids[i]].coarse for i in looked]
+    shape = (len(looked), CELLS, CELLS, CELLS)
+    alike = alike_pairs(np.reshape(coarse, shape), progress=progress)
+    found = {(looked[i], looked[j]): likeness for (i, j), likeness in alike.items()}
+    same = _same_voxels([fingerprints[case].voxels_sha256 for case in ids])
     return [
-        Twins(ids[i], ids[j], 1.0 if same else float(alike[i, j]), same)
-        for i, j in itertools.combinations(range(len(ids)), 2)
-        if (same := hashes[i] == hashes[j]) or alike[i, j] >= ALIKE
+        Twins(ids[i], ids[j], 1.0 if (i, j) in same else found[i, j], (i, j) in same)
+        for i, j in sorted(same | found.keys())
     ]
+
+
+def _same_voxels(hashes: Sequence[str]) -> set[tuple[int, int]]:
+    places: dict[str, list[int]] = {}
+    for i, voxels in enumerate(hashes):
+        places.setdefault(voxels, []).append(i)
+    return {pair for equal in places.values() for pair in itertools.combinations(equal, 2)}
 
 
 def check_split(parts: Parts, twins: Sequence[Twins], allow: bool = False) -> list[str]:
