@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dvcl.errors import InputError
-from dvcl.leaks.fingerprint import CELLS, ScanFingerprint
+from dvcl.leaks.fingerprint import ScanFingerprint
 from dvcl.leaks.likeness import SAME_SCAN, Progress
 from dvcl.leaks.search import alike_pairs
 
@@ -52,10 +52,11 @@ def find_twins(
         progress: Called with (scans done, scans in all, "").
     """
     ids = list(fingerprints)
-    looked = [i for i, case in enumerate(ids) if fingerprints[case].coarse is not None]
-    coarse = [fingerprints[ids[i]].coarse for i in looked]
-    shape = (len(looked), CELLS, CELLS, CELLS)
-    alike = alike_pairs(np.reshape(coarse, shape), progress=progress)
+    looks = {
+        i: look for i, case in enumerate(ids) if (look := fingerprints[case].coarse) is not None
+    }
+    alike = alike_pairs(np.array([*looks.values()]), progress=progress)
+    looked = list(looks)
     found = {(looked[i], looked[j]): likeness for (i, j), likeness in alike.items()}
     same = _same_voxels([fingerprints[case].voxels_sha256 for case in ids])
     return [
