@@ -84,3 +84,15 @@ def test_the_twin_holds_the_numbers(written):
     assert set(curve["lines"]["dvcl"]) == {"5", "10"}
     assert curve["unchanged"] == ["10"]
     assert [run["seed"] for run in report["runs"]] == [0, 0, 1, 0]
+
+
+def test_settings_that_runs_share_are_told_once(make_record, tmp_path):
+    records = [make_record("dvcl", LIVER, seed=seed) for seed in range(3)]
+    records.append(make_record("dvcl", LIVER, seed=3, made_with={"threads": "2"}))
+    findings = collect(records)
+    path = write_comparison_page(tmp_path, records, findings, across_groups(findings), "all")
+    page = path.read_text(encoding="utf-8")
+    assert page.count("<summary>Settings of ") == 2
+    assert "Settings of study: five, dvcl, seed 0 and 2 more" in page
+    for record in records:
+        assert f"hash of.{record.entry.title}</dt><dd>{record.hash}<" in page

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from dvcl.commands.compare_options import Options
 from dvcl.commands.compare_outcome import Outcome
-from dvcl.commands.compare_runs import missing_runs, run_comparison, scored_cases
+from dvcl.commands.compare_runs import (
+    missing_runs,
+    planned_runs,
+    run_comparison,
+    scored_cases,
+)
 from dvcl.commands.compare_time import with_equal_time
 from dvcl.commands.console import console
 from dvcl.comparison.across import across_groups
@@ -45,9 +50,10 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         if options.slurm:
             console.print("Steps that were not timed yet are timed on this machine.")
         entries = with_equal_time(entries, options, folder, earlier)
-    steps = missing_runs(entries, options, {record.hash for record in earlier})
+    runs = planned_runs(entries, options)
+    steps = missing_runs(runs, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
-    limits = prospects(entries, scored_cases(entries, options))
+    limits = prospects(entries, scored_cases(runs))
     if dry:
         lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
         records = _records(entries, earlier)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from dvcl.commands.compare_options import Options
@@ -16,7 +18,9 @@ from dvcl.files import sha256_of_json
 from dvcl.jobs.job import Job
 from dvcl.jobs.side_by_side import run_jobs
 from dvcl.locks import folder_lock
-from dvcl.studies.project import open_project
+from dvcl.recipe import Recipe
+from dvcl.studies.project import Project, open_project
+from dvcl.studies.run import Run
 from dvcl.studies.scored import is_scored
 
 
@@ -49,48 +53,57 @@ def _tell(job: Job, reason: str) -> None:
     console.print(f"{'failed' if reason else 'done'}: {job.title}", markup=False)
 
 
-def missing_runs(
-    entries: Sequence[Entry], options: Options, recorded: Collection[str]
-) -> dict[Entry, int]:
-    """The runs that are neither finished nor recorded by their hash, and their steps.
+def planned_runs(entries: Sequence[Entry], options: Options) -> dict[Entry, Run]:
+    """The run behind every entry; runs that differ in their seeds alone are looked at once.
 
     Raises:
         InputError: With everything that would stop one of them.
     """
     projects = {entry.study: open_project(entry.study) for entry in entries}
-    steps: dict[Entry, int] = {}
-    problems: dict[str, None] = {}
+    load = cache(lambda study, changes: projects[study].load_recipe(options.recipe, changes))
+    alike: dict[Entry, list[Entry]] = {}
     for entry in entries:
-        project = projects[entry.study]
+        alike.setdefault(replace(entry, seed=0), []).append(entry)
+    runs: dict[Entry, Run] = {}
+    problems: dict[str, None] = {}
+    for first, members in alike.items():
+        project = projects[first.study]
         try:
-            recipe = project.load_recipe(options.recipe, (*options.changes, *entry.changes))
-            split = options.divide(project, recipe, entry.labelled_cases)
-            run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
-            check_fit(run, run.build_method(), project.store(recipe))
-            is_finished = run.is_recorded() and is_scored(run, as_usual=True)
-            if not is_finished and sha256_of_json(run.settings) not in recorded:
-                steps[entry] = recipe.training.iterations
+            recipe = load(first.study, (*options.changes, *first.changes))
+            run = _fitting_run(project, recipe, first, options)
+            for entry in members:
+                folder = project.run_folder(entry.group, entry.method, entry.seed)
+                runs[entry] = replace(run, seed=entry.seed, folder=folder)
+                runs[entry].is_recorded()
         except InputError as error:
-            # The same mistake of every seed is told once.
+            # Runs of several methods have the same mistake: it is told once.
             problems |= dict.fromkeys(error.problems)
     if problems:
         raise InputError(list(problems), "this comparison cannot be made:")
-    return steps
+    return {entry: runs[entry] for entry in entries}
 
 
-def scored_cases(entries: Sequence[Entry], options: Options) -> dict[str, int]:
-    """On how many cases the runs of each label will be scored.
+def _fitting_run(project: Project, recipe: Recipe, entry: Entry, options: Options) -> Run:
+    split = options.divide(project, recipe, entry.labelled_cases)
+    run = make_run(project, recipe, entry.method, split, seed=entry.seed, name=entry.group)
+    check_fit(run, run.build_method(), project.store(recipe))
+    return run
 
-    Raises:
-        InputError: When a data set cannot be divided as the options say.
-    """
-    found = {}
-    for entry in {entry.label: entry for entry in entries}.values():
-        project = open_project(entry.study)
-        recipe = project.load_recipe(options.recipe, (*options.changes, *entry.changes))
-        split = options.divide(project, recipe, entry.labelled_cases)
-        found[entry.label] = len(split.test or split.validation)
-    return found
+
+def missing_runs(runs: Mapping[Entry, Run], recorded: Collection[str]) -> dict[Entry, int]:
+    """The runs that are neither finished nor recorded by their hash, and their steps."""
+    return {
+        entry: run.recipe.training.iterations
+        for entry, run in runs.items()
+        if not (run.is_recorded() and is_scored(run, as_usual=True))
+        and sha256_of_json(run.settings) not in recorded
+    }
+
+
+def scored_cases(runs: Mapping[Entry, Run]) -> dict[str, int]:
+    """On how many cases the runs of each label will be scored."""
+    splits = {entry.label: run.split for entry, run in runs.items()}
+    return {label: len(split.test or split.validation) for label, split in splits.items()}
 
 
 @contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -19,6 +18,7 @@ from dvcl.comparison.records import RunRecord
 from dvcl.comparison.report_json import write_report_json
 from dvcl.comparison.setting_curves import setting_curves
 from dvcl.evaluation.cases import CaseScore
+from dvcl.files import sha256_of_json
 from dvcl.report import html
 from dvcl.report.answer import answer
 from dvcl.report.boxes import organ_boxes
@@ -69,7 +69,7 @@ def write_comparison_page(
         sections += [html.heading("Scroll through cases"), viewer(scenes[:MOST_SCENES])]
     sections += [
         html.heading("Settings and versions"),
-        *(html.settings(_settings(r), f"Settings of {r.entry.title}") for r in records),
+        *_settings(records),
         html.text("Research software: these label maps are not for diagnosis or treatment."),
     ]
     write_report_json(folder / "report.json", records, findings, said, audits, across.labels)
@@ -177,7 +177,14 @@ def _audit(data: Audit) -> list[html.Section]:
     ]
 
 
-def _settings(record: RunRecord) -> Mapping[str, Any]:
-    entry = record.entry
-    told = {"hash": record.hash, "method": entry.method, "seed": entry.seed}
-    return {**record.made_with, **told, **record.settings}
+def _settings(records: Sequence[RunRecord]) -> Iterator[html.Section]:
+    """What runs share is told once: with thousands of cases a split alone is a long list."""
+    alike: dict[str, list[RunRecord]] = {}
+    for record in records:
+        alike.setdefault(sha256_of_json([record.settings, record.made_with]), []).append(record)
+    for members in alike.values():
+        first, *others = members
+        more = f" and {len(others)} more" if others else ""
+        hashes = {record.entry.title: record.hash for record in members}
+        told = {"hash of": hashes, **first.made_with, **first.settings}
+        yield html.settings(told, f"Settings of {first.entry.title}{more}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -72,13 +72,14 @@ class Project:
     recipe: str
     changes: tuple[str, ...] = ()
     edition: int = 1
+    _opened: dict[Path, Store] = field(default_factory=dict, compare=False, repr=False)
 
     def load_recipe(self, name: str | None = None, changes: Sequence[str] = ()) -> Recipe:
         """The study's recipe, or another one, with the study's changes and then ``changes``."""
         return load_recipe(name or self.recipe, (*self.changes, *changes))
 
     def store(self, recipe: Recipe) -> Store:
-        """The store prepared with the recipe's preprocessing.
+        """The store prepared with the recipe's preprocessing; the same object at every call.
 
         Raises:
             InputError: When the data have not been prepared with these settings; says which differ.
@@ -86,6 +87,8 @@ class Project:
         folder = store_folder(
             self.folder / "store", self.dataset, recipe.preprocessing, self.edition
         )
+        if folder in self._opened:
+            return self._opened[folder]
         prepared = self.load_recipe().preprocessing.to_json()
         asked = recipe.preprocessing.to_json()
         if asked != prepared and not (folder / "store.json").exists():
@@ -98,7 +101,8 @@ class Project:
                 f"{self.folder}: is prepared with other settings. Leave them as they are, or "
                 "prepare the same folders once more, with the same --recipe or --set as here:",
             )
-        return open_store(folder)
+        self._opened[folder] = open_store(folder)
+        return self._opened[folder]
 
     def run_folder(self, name: str, method: str, seed: int) -> Path:
         """Where a run is kept, as ``runs/small-ct_4-labelled/cps/seed-0``.

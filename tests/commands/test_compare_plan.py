@@ -1,0 +1,58 @@
+"""Planning many runs opens every case once and reads the recipe once, however many there are."""
+
+from collections import Counter
+
+import pytest
+
+from dvcl.commands.compare import compare_studies
+from dvcl.commands.compare_options import Options
+from dvcl.datasets.phantom import make_phantom
+from dvcl.recipe import files
+from dvcl.store.reading import StoredCase
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, prepare_tiny):
+    folder = tmp_path_factory.mktemp("study")
+    dataset = make_phantom(folder / "scans", 3, 2, 1, 2, spacing_mm=(20.0, 20.0, 20.0))
+    return prepare_tiny(folder / "work", dataset).folder
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """counted(study, options) -> its plan in words, and how often cases and recipes were read."""
+    counts: Counter[str] = Counter()
+    opened, parsed = StoredCase.__init__, files.parse_recipe
+
+    def opening(case, folder, classes):
+        counts[folder.name] += 1
+        opened(case, folder, classes)
+
+    def parsing(*arguments):
+        counts["recipes"] += 1
+        return parsed(*arguments)
+
+    monkeypatch.setattr(StoredCase, "__init__", opening)
+    monkeypatch.setattr(files, "parse_recipe", parsing)
+
+    def plan(study, options):
+        counts.clear()
+        return compare_studies([study], options, dry=True).note, dict(counts)
+
+    return plan
+
+
+def test_many_runs_read_what_one_reads(study, counted):
+    _, one = counted(study, Options("supervised", [0]))
+    told, many = counted(study, Options("supervised,cps", [0, 1, 2], [1, 2]))
+    assert told.count("to do:") == 12
+    assert set(many.values()) == {1, many["recipes"]}
+    assert many == one
+
+
+def test_runs_stand_in_the_order_of_the_plan(study, counted):
+    told, _ = counted(study, Options("supervised,cps", [1, 0]))
+    planned = [line.split(",")[-2:] for line in told.splitlines() if line.startswith("to do:")]
+    assert [f"{method.strip()} {seed.split()[1]}" for method, seed in planned] == [
+        "supervised 1", "cps 1", "supervised 0", "cps 0",
+    ]  # fmt: skip
