@@ -59,7 +59,7 @@ def planned_runs(entries: Sequence[Entry], options: Options) -> dict[Entry, Run]
     Raises:
         InputError: With everything that would stop one of them.
     """
-    projects = {entry.study: open_project(entry.study) for entry in entries}
+    projects = {study: open_project(study) for study in {entry.study for entry in entries}}
     load = cache(lambda study, changes: projects[study].load_recipe(options.recipe, changes))
     alike: dict[Entry, list[Entry]] = {}
     for entry in entries:
