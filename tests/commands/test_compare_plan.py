@@ -8,6 +8,7 @@ from dvcl.commands.compare import compare_studies
 from dvcl.commands.compare_options import Options
 from dvcl.datasets.dataset import Dataset
 from dvcl.datasets.phantom import make_phantom
+from dvcl.errors import InputError
 from dvcl.recipe import files
 from dvcl.store.reading import StoredCase
 
@@ -62,3 +63,13 @@ def test_runs_stand_in_the_order_of_the_plan(study, counted):
     assert [f"{method.strip()} {seed.split()[1]}" for method, seed in planned] == [
         "supervised 1", "cps 1", "supervised 0", "cps 0",
     ]  # fmt: skip
+
+
+def test_everything_that_would_stop_a_run_is_told(study):
+    damaged = [study / "runs" / "small-ct" / "supervised" / f"seed-{seed}" for seed in (3, 4)]
+    for folder in damaged:
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{")
+    with pytest.raises(InputError) as caught:
+        compare_studies([study], Options("supervised", [3, 4]), dry=True)
+    assert [str(folder) in "".join(caught.value.problems) for folder in damaged] == [True, True]

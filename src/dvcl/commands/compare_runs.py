@@ -68,19 +68,30 @@ def planned_runs(entries: Sequence[Entry], options: Options) -> dict[Entry, Run]
     problems: dict[str, None] = {}
     for first, members in alike.items():
         project = projects[first.study]
-        try:
+        with _noted(problems):
             recipe = load(first.study, (*options.changes, *first.changes))
             run = _fitting_run(project, recipe, first, options)
             for entry in members:
                 folder = project.run_folder(entry.group, entry.method, entry.seed)
                 runs[entry] = replace(run, seed=entry.seed, folder=folder)
-                runs[entry].is_recorded()
-        except InputError as error:
-            # Runs of several methods have the same mistake: it is told once.
-            problems |= dict.fromkeys(error.problems)
+                with _noted(problems):
+                    runs[entry].is_recorded()
+    _refuse(problems)
+    return {entry: runs[entry] for entry in entries}
+
+
+@contextmanager
+def _noted(problems: dict[str, None]) -> Iterator[None]:
+    """Go on after an error; runs of several seeds have the same mistake, and it is noted once."""
+    try:
+        yield
+    except InputError as error:
+        problems |= dict.fromkeys(error.problems)
+
+
+def _refuse(problems: Mapping[str, None]) -> None:
     if problems:
         raise InputError(list(problems), "this comparison cannot be made:")
-    return {entry: runs[entry] for entry in entries}
 
 
 def _fitting_run(project: Project, recipe: Recipe, entry: Entry, options: Options) -> Run:
@@ -91,13 +102,20 @@ def _fitting_run(project: Project, recipe: Recipe, entry: Entry, options: Option
 
 
 def missing_runs(runs: Mapping[Entry, Run], recorded: Collection[str]) -> dict[Entry, int]:
-    """The runs that are neither finished nor recorded by their hash, and their steps."""
-    return {
-        entry: run.recipe.training.iterations
-        for entry, run in runs.items()
-        if not (run.is_recorded() and is_scored(run, as_usual=True))
-        and sha256_of_json(run.settings) not in recorded
-    }
+    """The runs that are neither finished nor recorded by their hash, and their steps.
+
+    Raises:
+        InputError: With every run whose state or weights are damaged.
+    """
+    steps: dict[Entry, int] = {}
+    problems: dict[str, None] = {}
+    for entry, run in runs.items():
+        with _noted(problems):
+            is_finished = run.is_recorded() and is_scored(run, as_usual=True)
+            if not is_finished and sha256_of_json(run.settings) not in recorded:
+                steps[entry] = run.recipe.training.iterations
+    _refuse(problems)
+    return steps
 
 
 def scored_cases(runs: Mapping[Entry, Run]) -> dict[str, int]:

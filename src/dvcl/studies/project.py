@@ -72,7 +72,7 @@ class Project:
     recipe: str
     changes: tuple[str, ...] = ()
     edition: int = 1
-    _opened: dict[Path, Store] = field(default_factory=dict, compare=False, repr=False)
+    _opened: dict[Path, Store] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     def load_recipe(self, name: str | None = None, changes: Sequence[str] = ()) -> Recipe:
         """The study's recipe, or another one, with the study's changes and then ``changes``."""
