@@ -28,7 +28,6 @@ from dvcl.inference.predict import Segmentation, segment
 from dvcl.inference.seen import Seen, look_at_scan, organs_json
 from dvcl.records import read_record
 from dvcl.report.figures import save_png
-from dvcl.report.overlays import overlay_sheet
 from dvcl.resources import is_out_of_memory, out_of_memory
 from dvcl.studies.calibration import Calibration
 from dvcl.studies.members import Members
@@ -287,6 +286,8 @@ class _Predictor:
             raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
 
     def _draw(self, image: Volume, result: Volume, mask: Path) -> None:
+        from dvcl.report.overlays import overlay_sheet
+
         columns = {self.run.method: result}
         sheet = overlay_sheet(image, None, columns, self.run.labels, self.run.modality)
         save_png(sheet, beside(mask, ".png"))

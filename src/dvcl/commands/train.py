@@ -16,7 +16,6 @@ from dvcl.files import sha256_of_json
 from dvcl.locks import folder_lock
 from dvcl.methods import Method
 from dvcl.recipe import Recipe
-from dvcl.report.curves import training_curves
 from dvcl.report.figures import save_png
 from dvcl.resources import available_ram, launch
 from dvcl.sampling.streams import Sampler
@@ -161,6 +160,8 @@ def _take(
 
 
 def _draw_curves(run: Run) -> None:
+    from dvcl.report.curves import training_curves
+
     rows = read_journal(run.folder / "journal.jsonl")
     save_png(training_curves(rows, f"{run.method}, seed {run.seed}"), run.folder / "curves.png")
 

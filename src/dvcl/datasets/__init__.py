@@ -10,7 +10,6 @@ from dvcl.datasets.flare22 import load_flare22
 from dvcl.datasets.folders import load_folders
 from dvcl.datasets.mmwhs import load_mmwhs
 from dvcl.datasets.nnunet import load_nnunet
-from dvcl.datasets.phantom import make_phantom
 
 # One folder that says itself what each case is for. The modality is the one to take where a
 # layout holds several, None the layout's own choice.
@@ -22,14 +21,7 @@ LAYOUTS: dict[str, Callable[[Path, Modality | None], Dataset]] = {
     "mmwhs": load_mmwhs,
 }
 
-DATASETS = {
-    "folders": load_folders,
-    "phantom": make_phantom,
-    **LAYOUTS,
-}
-
 __all__ = [
-    "DATASETS",
     "LAYOUTS",
     "load_amos22",
     "load_btcv",
@@ -37,5 +29,4 @@ __all__ = [
     "load_folders",
     "load_mmwhs",
     "load_nnunet",
-    "make_phantom",
 ]

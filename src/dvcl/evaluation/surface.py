@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 Spacing = tuple[float, float, float]
 
@@ -129,6 +128,8 @@ def _distances(
     start: np.ndarray, end: np.ndarray, shape: tuple[int, ...], spacing_mm: Spacing
 ) -> np.ndarray:
     """From each of the places ``start`` to the nearest of ``end``, in mm."""
+    from scipy.spatial import cKDTree
+
     if not end.size:
         return np.full(len(start), np.inf)
     distances = np.zeros(len(start))

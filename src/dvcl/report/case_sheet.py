@@ -12,13 +12,7 @@ from matplotlib.figure import Figure
 
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.report.figures import QUIET
-from dvcl.report.overlays import (
-    REFERENCE,
-    draw_organs,
-    draw_slice,
-    outline_organs,
-    show_case,
-)
+from dvcl.report.overlays import draw_organs, draw_slice, outline_organs
 from dvcl.report.panels import (
     GAP_IN,
     LEGEND_ROW_IN,
@@ -28,6 +22,7 @@ from dvcl.report.panels import (
     legend_shape,
     scale_bar_mm,
 )
+from dvcl.report.shown import REFERENCE, show_case
 from dvcl.report.surface_view import Camera, camera_for, surface_view
 from dvcl.volume import Volume
 

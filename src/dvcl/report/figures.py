@@ -6,14 +6,17 @@ import io
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image  # matplotlib writes its PNGs with it
 
 from dvcl.files import write_atomically
+
+# Pages take the resolution from here; only where a figure is drawn is there need of what draws.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 DPI = 160
 
@@ -89,6 +92,8 @@ def png_bytes(figure: Figure) -> bytes:
 
 def small_png_bytes(figure: Figure) -> bytes:
     """The same in 256 colours and half of the bytes: for pages with many pictures of scans."""
+    from PIL import Image  # matplotlib writes its PNGs with it
+
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png_bytes(figure))) as picture:
         colours = picture.convert("RGB")
@@ -97,8 +102,10 @@ def small_png_bytes(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _palette(picture: Image.Image) -> Image.Image:
+def _palette(picture: Image) -> Image:
     """Many greys, or scans would show steps, and those colours that are there."""
+    from PIL import Image
+
     pixels = np.asarray(picture)
     coloured = pixels[np.ptp(pixels, axis=-1) > GREY]
     greys = np.linspace(0, 255, GREYS).round().astype(int).repeat(3).tolist()
@@ -125,5 +132,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _render(figure: Figure, target: Path | io.BytesIO) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})

@@ -14,7 +14,7 @@ from dvcl.datasets.masks import read_case_label
 from dvcl.datasets.segments import present_segments, table_of_segments
 from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
-from dvcl.report.overlays import (
+from dvcl.report.shown import (
     DISPLAY_ORIENTATION,
     SOFT_TISSUE_HU,
     Box,

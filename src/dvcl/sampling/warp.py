@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 
 from dvcl.sampling.patches import Start
@@ -26,6 +25,8 @@ def draw_warp(
         spacing_mm: Of the prepared voxels, (z, y, x): the turn is one in space.
         random: Draws angles and size.
     """
+    from scipy.spatial.transform import Rotation
+
     turn = Rotation.from_euler("zyx", random.uniform(-degrees, degrees, 3), degrees=True)
     limit = np.log1p(scaling)
     spacing = np.asarray(spacing_mm)

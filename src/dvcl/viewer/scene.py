@@ -13,8 +13,8 @@ import numpy as np
 
 from dvcl.datasets.dataset import LabelTable, Modality
 from dvcl.datasets.organs import organ_colour
-from dvcl.report.overlays import DISPLAY_ORIENTATION, REFERENCE, crop, richest_slices, show_case
 from dvcl.report.scan import Scan, Window
+from dvcl.report.shown import DISPLAY_ORIENTATION, REFERENCE, crop, richest_slices, show_case
 from dvcl.viewer.shrink import shrink_classes, shrink_factors, shrink_image
 from dvcl.volume import Volume
 from dvcl.volume.turning import orient
