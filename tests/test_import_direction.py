@@ -41,6 +41,7 @@ ORDER = (
     "export",
     "commands",
     "cli",
+    "api",
 )
 
 HEAVY = ("torch", "matplotlib", "monai", "scipy", "nibabel", "numpy")

@@ -109,7 +109,9 @@ def train(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run's folder, as `dvcl train` prints it.")],
+    run: Annotated[
+        Path, typer.Argument(help="A run: its folder, WORK, or WORK and a part of its path.")
+    ],
     images: Annotated[
         list[Path],
         typer.Argument(

@@ -54,7 +54,8 @@ def evaluate(
     )
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent, summary_table, to_rich
-    from dvcl.studies.run import open_run, usable_device
+    from dvcl.studies.finding import find_run
+    from dvcl.studies.run import usable_device
     from dvcl.studies.scored import SCORES
 
     check_options(predictions, reference, bool(labels or out or label_values), last)
@@ -66,7 +67,7 @@ def evaluate(
                 predictions, reference, labels, target, progress, tolerance_mm, label_values
             )
         else:
-            run = open_run(predictions)
+            run = find_run(predictions)
             if unfinished := run.unfinished():
                 console.print(unfinished, markup=False)
             target = run.folder / SCORES

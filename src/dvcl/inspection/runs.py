@@ -12,7 +12,8 @@ import numpy as np
 from dvcl.errors import InputError
 from dvcl.evaluation.feature_space import NOBODY
 from dvcl.store import StoredCase, open_store
-from dvcl.studies.run import Run, open_run
+from dvcl.studies.finding import find_run
+from dvcl.studies.run import Run
 
 Role = Literal["test", "validation"]
 
@@ -23,7 +24,7 @@ def open_runs(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Run]:
     Raises:
         InputError: When a folder is no trained run, occurs twice, or the names do not fit.
     """
-    runs = [open_run(folder) for folder in folders]
+    runs = [find_run(folder) for folder in folders]
     untrained = [run.checkpoint for run in runs if not run.checkpoint.exists()]
     if untrained:
         raise InputError(

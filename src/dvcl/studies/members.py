@@ -15,7 +15,8 @@ from dvcl.files import sha256_of_json
 from dvcl.inference.ensemble import Ensemble, mirrored
 from dvcl.inference.sliding_window import Window
 from dvcl.methods.network_pair import members_of
-from dvcl.studies.run import Run, open_run
+from dvcl.studies.finding import find_run
+from dvcl.studies.run import Run
 from dvcl.training.checkpoint import weights_hash
 
 
@@ -98,7 +99,7 @@ def open_members(folders: Sequence[Path], *, fast: bool = False, mirror: bool = 
         InputError: When a folder holds no run, the runs differ in what they must share, or one has
             not learned from mirrored patches and is to look at them; lists every such run.
     """
-    runs = tuple(map(open_run, folders))
+    runs = tuple(map(find_run, folders))
     if problems := [problem for run in runs[1:] for problem in _differences(runs[0], run)]:
         raise InputError(
             problems,
