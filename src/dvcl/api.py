@@ -166,9 +166,9 @@ def evaluate(
     Raises:
         InputError: When grids, names or integers do not fit each other.
     """
-    pair = [_label_volume(given, affine, spacing_mm) for given in (reference, prediction)]
-    table = LabelTable.from_mapping(organs or _common_organs(prediction, reference, pair[0]))
-    scores = evaluate_case("volume", *pair, table, tolerance_mm)
+    expected, found = (_label_volume(v, affine, spacing_mm) for v in (reference, prediction))
+    table = LabelTable.from_mapping(organs or _common_organs(prediction, reference, expected))
+    scores = evaluate_case("volume", expected, found, table, tolerance_mm)
     return {
         score.organ: {key: value for key, value in asdict(score).items() if key not in LABELS}
         for score in scores

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,19 @@ def write_text(path: Path | str, text: str) -> None:
     """Write UTF-8 text atomically."""
     with write_atomically(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def defined(value: Any) -> Any:
+    """The same in what JSON has: NaN and infinity as None, paths as text, sets as sorted lists."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: defined(inner) for key, inner in value.items()}
+    if isinstance(value, set):
+        return sorted(value)
+    if isinstance(value, list | tuple):
+        return [defined(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -103,7 +103,7 @@ def test_errors_end_with_1_and_are_all_listed(scans: Path, run: Run) -> None:
 
 def test_json_on_standard_output_is_nothing_but_json(scans: Path, run: Run) -> None:
     spoil(scans)
-    code, out, _ = run("check", *options(scans), "--json", "-")
+    code, out, _ = run("check", *options(scans), "--json")
     assert code == 1
     told = json.loads(out)
     assert told["counts"]["error"] == 2
@@ -113,11 +113,11 @@ def test_json_on_standard_output_is_nothing_but_json(scans: Path, run: Run) -> N
     assert told["preparation"]["cases"] == 5
 
 
-def test_json_into_a_file_beside_the_table(scans: Path, run: Run, tmp_path: Path) -> None:
-    code, out, _ = run("check", *options(scans), "--json", tmp_path / "out.json")
+def test_the_table_stands_beside_the_json(scans: Path, run: Run) -> None:
+    code, out, err = run("check", *options(scans), "--json")
     assert code == 0
-    assert "can be prepared" in out
-    assert json.loads((tmp_path / "out.json").read_text())["counts"]["error"] == 0
+    assert "can be prepared" in err
+    assert json.loads(out)["counts"]["error"] == 0
 
 
 def test_warnings_count_with_strict(scans: Path, run: Run) -> None:
@@ -132,7 +132,7 @@ def test_warnings_count_with_strict(scans: Path, run: Run) -> None:
 
 def test_what_loaders_refuse_is_in_the_same_table(scans: Path, run: Run) -> None:
     (scans / "train/labels/a.nii.gz").unlink()
-    code, out, _ = run("check", *options(scans), "--json", "-")
+    code, out, _ = run("check", *options(scans), "--json")
     assert code == 1
     (finding,) = json.loads(out)["findings"]
     assert finding["code"] == "layout"
@@ -193,11 +193,11 @@ def test_one_scan_in_two_parts_is_refused_unless_allowed(
     scans: Path, run: Run, turned: bool, code: str
 ) -> None:
     copy_of_a(scans, turned)
-    status, out, _ = run("check", *options(scans), "--json", "-")
+    status, out, _ = run("check", *options(scans), "--json")
     assert status == 1
     errors = [f for f in json.loads(out)["findings"] if f["severity"] == "error"]
     assert [(f["code"], f["case"], f["numbers"]["other"]) for f in errors] == [(code, "z", "a")]
-    status, out, _ = run("check", *options(scans), "--json", "-", "--allow-overlap")
+    status, out, _ = run("check", *options(scans), "--json", "--allow-overlap")
     assert status == 0
     assert "allowed-overlap" in out
 
@@ -287,7 +287,7 @@ def test_a_mess_is_listed_with_long_names(scans: Path, run: Run) -> None:
     code, out, _ = run("check", *options(scans))
     assert code == 0
     assert "copy [bold]00.nii.gz" in out
-    assert "more same-voxels-one-part: --json FILE has all" in " ".join(out.split())
+    assert "more same-voxels-one-part: --json has all" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("width", [80, 200])

@@ -1,14 +1,95 @@
-"""The command line to which each command is added."""
+"""The command line to which each command is added, with the options that all commands have."""
 
 from __future__ import annotations
 
+import inspect
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, NamedTuple
+
 import typer
 
-app = typer.Typer(
+from dvcl import __version__
+
+
+class Result(NamedTuple):
+    """What a command has found: for `--json`, and the code with which it ends.
+
+    Attributes:
+        facts: Plain values; numbers that are not defined as NaN.
+        exit_code: 0 unless docs/conventions.md says otherwise.
+    """
+
+    facts: dict[str, Any]
+    exit_code: int = 0
+
+
+COMMON = {
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="Results and warnings alone.")],
+    "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Also settings and times.")],
+    "as_json": Annotated[
+        bool, typer.Option("--json", help="The result as JSON; all else goes to standard error.")
+    ],
+}
+
+
+class _App(typer.Typer):
+    """Gives every command the options that are common to all."""
+
+    def command(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
+        """Add a command, as Typer does."""
+        add = super().command(*args, **options)
+
+        def with_common(function: Callable[..., Result]) -> Callable[..., Result]:
+            add(_common(function))
+            return function
+
+        return with_common
+
+
+def _common(function: Callable[..., Result]) -> Callable[..., None]:
+    @wraps(function)
+    def run(quiet: bool, verbose: bool, as_json: bool, **given: Any) -> None:
+        from dvcl.commands.session import Manner, run_command
+
+        manner = Manner(quiet, verbose, as_json)
+        code = run_command(lambda: function(**given), given, ("dvcl", *sys.argv[1:]), manner)
+        if code:
+            raise typer.Exit(code)
+
+    # Typer reads options from the signature and the annotations.
+    own = inspect.signature(function, eval_str=True)
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in COMMON.items()
+    ]
+    signature = own.replace(parameters=[*own.parameters.values(), *more], return_annotation=None)
+    run.__dict__["__signature__"] = signature
+    run.__annotations__ = {**function.__annotations__, **COMMON, "return": None}
+    return run
+
+
+app = _App(
     name="dvcl",
     help="Train 3-D multi-organ segmentation from few labelled and many unlabelled scans.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"dvcl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version."),
+    ] = False,
+) -> None:
+    """Train 3-D multi-organ segmentation from few labelled and many unlabelled scans."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dvcl.cli.app import app
+from dvcl.cli.app import Result, app
 from dvcl.cli.options import (
     AllowOverlap,
     Changes,
@@ -36,11 +36,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where to work.")] = Path("demo"),
     device: Device = "auto",
     changes: Changes = [],  # noqa: B006
-) -> None:
+) -> Result:
     """Run everything on made-up patients: make, prepare, train, test, report."""
     from dvcl.commands.demo import run_demo
 
-    run_demo(out, device, tuple(changes))
+    return Result({"page": run_demo(out, device, tuple(changes))})
 
 
 @app.command()
@@ -51,7 +51,7 @@ def phantom(
     validation: int = 2,
     test: int = 6,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-) -> None:
+) -> Result:
     """Write made-up abdominal CT scans with 13 organs as plain folders."""
     from dvcl.commands.console import bars
     from dvcl.datasets.phantom import make_phantom
@@ -60,6 +60,7 @@ def phantom(
         make_phantom(
             out, labelled, unlabelled, validation, test, seed=seed, progress=bar("Phantom")
         )
+    return Result({"folder": out})
 
 
 @app.command()
@@ -78,10 +79,6 @@ def check(
     recipe: Annotated[
         str | None, typer.Option(help="For the estimate; small-ct or small-mr by default.")
     ] = None,
-    json_file: Annotated[
-        Path | None,
-        typer.Option("--json", help="Also write it all for programs; - for standard output."),
-    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     allow_overlap: AllowOverlap = False,
     fix: Annotated[
@@ -94,12 +91,13 @@ def check(
         float, typer.Option(min=0, help="With --fix: labels so near take the image's grid.")
     ] = 0.5,
     changes: Changes = [],  # noqa: B006
-) -> None:
+) -> Result:
     """Look for everything wrong with scans, before any work; 1 if there are errors."""
     from functools import partial as bound
 
     from dvcl.commands.check import check_scans
-    from dvcl.commands.check_tables import quiet_bars, tell
+    from dvcl.commands.check_tables import tell
+    from dvcl.commands.console import bars
     from dvcl.commands.fix import fix_scans
     from dvcl.commands.sources import find_dataset
     from dvcl.datasets.checks.repair import RepairOptions
@@ -109,17 +107,17 @@ def check(
         data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
         partial=partial, overlaps=overlaps, label_values=label_values,
     )  # fmt: skip
-    with quiet_bars(json_file) as bar:
+    with bars() as bar:
         checked = check_scans(
             find, recipe, changes, allow_overlap=allow_overlap,
             checked=bar("Checking"), compared=bar("Comparing"),
         )  # fmt: skip
-    tell(checked, json_file)
+    tell(checked)
     if fix:
-        with quiet_bars(json_file) as bar:
+        with bars() as bar:
             fixed = fix_scans(checked, fix, RepairOptions(fill_nan, fix_within_mm), bar("Writing"))
-        tell(fixed, json_file)
-    raise typer.Exit(checked.exit_code(strict))
+        tell(fixed)
+    return Result(checked.to_json(), checked.exit_code(strict))
 
 
 @app.command()
@@ -144,7 +142,7 @@ def plan(
         float | None, typer.Option(help="GiB that a step may take; all that is free.")
     ] = None,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Look at scans and machine, and propose a recipe with reasons."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.plan import fingerprint_path, make_plan, plan_table, warnings
@@ -163,12 +161,13 @@ def plan(
         )  # fmt: skip
     console.print(plan_table(made))
     for warning in warnings(made):
-        console.print(f"Note: {warning}", markup=False)
+        console.warn(f"Note: {warning}")
     console.print(
-        f"{made.in_words}\nRecipe: {out}; the numbers behind it: {fingerprint_path(out)}\n"
-        f"Next: dvcl prepare WORK --recipe {quoted(out)}, with the same scans",
+        f"{made.in_words}\nRecipe: {out}; the numbers behind it: {fingerprint_path(out)}",
         markup=False,
     )
+    console.note(f"Next: dvcl prepare WORK --recipe {quoted(out)}, with the same scans")
+    return Result({"recipe": out, **made.to_json()})
 
 
 @app.command()
@@ -205,7 +204,7 @@ def show(
             show_default=False,
         ),
     ] = None,
-) -> None:
+) -> Result:
     """Draw one scan as a contact sheet, or a whole data set as a montage."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.show import show as show_subject
@@ -235,6 +234,7 @@ def show(
         with bars() as bar:
             written = show_subject(subject, out, progress=bar("Drawing"))
     console.print("\n".join(map(str, written)), markup=False)
+    return Result({"files": written})
 
 
 @app.command()
@@ -268,7 +268,7 @@ def prepare(
     slurm_options: SlurmOptions = [],  # noqa: B006
     allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006
-) -> None:
+) -> Result:
     """Check scans and prepare them for training, once; --add lets a study grow."""
     from functools import partial as bound
 
@@ -276,6 +276,7 @@ def prepare(
     from dvcl.commands.prepare import add_scans, growth, prepare_scans
     from dvcl.commands.shares import workers_of
     from dvcl.commands.sources import find_addition, find_dataset
+    from dvcl.studies.project import open_project
 
     by = workers_of(work, workers, slurm, slurm_options)
     kind = {"partial": partial, "overlaps": overlaps, "label_values": label_values}
@@ -297,4 +298,10 @@ def prepare(
         )  # fmt: skip
         organs = len(store.labels.organs)
         about = f"{len(store.ids)} cases, {organs} organs, recipe {chosen}: {work}"
-    console.print(f"{about}\nNext: dvcl train {quoted(work)} --method dvcl", markup=False)
+    console.print(about, markup=False)
+    console.note(f"Next: dvcl train {quoted(work)} --method dvcl")
+    made = open_project(work)
+    return Result({
+        "study": work, "edition": made.edition, "recipe": made.recipe,
+        "cases": [case.id for case in made.dataset.cases], "organs": made.dataset.labels.organs,
+    })  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dvcl.cli.app import app
+from dvcl.cli.app import Result, app
 from dvcl.cli.options import Workers
 
 
@@ -15,9 +15,11 @@ from dvcl.cli.options import Workers
 def prepare_share(
     folder: Annotated[Path, typer.Argument(help="Of a share, in a study's store/shares.")],
     workers: Workers = None,
-) -> None:
+) -> Result:
     """Prepare a share of a study's scans, as the jobs of `dvcl prepare --slurm` do."""
     from dvcl.commands.console import console
     from dvcl.commands.shares import prepare_share as work_on
 
-    console.print(f"{work_on(folder, workers)} cases done.")
+    done = work_on(folder, workers)
+    console.print(f"{done} cases done.")
+    return Result({"cases_done": done})

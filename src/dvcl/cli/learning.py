@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dvcl.cli.app import app
+from dvcl.cli.app import Result, app
 from dvcl.cli.options import (
     AllowOverlap,
     Changes,
@@ -30,13 +30,14 @@ def methods(
     name: Annotated[
         str | None, typer.Argument(help="Show this one's settings.", show_default=False)
     ] = None,
-) -> None:
+) -> Result:
     """List all methods, or the settings of one."""
     from dvcl.commands.console import console
-    from dvcl.commands.methods import describe_method, methods_table
+    from dvcl.commands.methods import describe_method, method_facts, methods_table
 
     for part in describe_method(name) if name else [methods_table()]:
         console.print(part)
+    return Result(method_facts(name))
 
 
 @app.command()
@@ -77,7 +78,7 @@ def train(
     ] = False,
     allow_overlap: AllowOverlap = False,
     changes: Changes = [],  # noqa: B006
-) -> None:
+) -> Result:
     """Train one method; the same command continues an interrupted run."""
     from dvcl.commands.console import console
     from dvcl.commands.train import unfinished_before
@@ -94,17 +95,18 @@ def train(
     settings, division = division_of(project, project.load_recipe(recipe, changes), split, given)
     for line in (division.note, *unfinished_before(project, settings, method, seed)):
         if line:
-            console.print(line, markup=False)
+            console.note(line)
     run = train_and_tell(
         project, settings, method, division, twin=twin,
         seed=seed, name=name, source=source, device=device, tensorboard=tensorboard,
         allow_overlap=allow_overlap,
     )  # fmt: skip
-    console.print(
-        f"Trained: {run.folder}\nNext: dvcl evaluate {quoted(run.folder)} scores it, "
-        f"dvcl predict {quoted(run.folder)} SCANS --out MASKS uses it.",
-        markup=False,
+    console.print(f"Trained: {run.folder}", markup=False)
+    console.note(
+        f"Next: dvcl evaluate {quoted(run.folder)} scores it, "
+        f"dvcl predict {quoted(run.folder)} SCANS --out MASKS uses it."
     )
+    return Result({"run": run.folder, "method": method, "steps": run.steps_done()})
 
 
 @app.command()
@@ -146,7 +148,7 @@ def predict(
         bool, typer.Option("--trust", help="Exit code 0 in spite of doubts, which are told anyway.")
     ] = False,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Segment new scans, on their own voxels; 3 if a scan or its mask is doubtful."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
@@ -160,14 +162,14 @@ def predict(
     more, scans = tell_apart(images)
     opened = open_members([run, *more], fast=fast, mirror=mirror)
     for unfinished in filter(None, (each.unfinished() for each in opened.runs)):
-        console.print(unfinished, markup=False)
+        console.warn(unfinished)
     with bars() as bar:
         done = predict_files(
             opened, choose_targets(scans, out, "own" if own_format else form),
             device=usable_device(device), maps=uncertainty, apart=members, pictures=pictures,
             tables=True, keep_largest=kept_parts(keep_largest, no_keep_largest),
             skip_existing=skip_existing, progress=bar("Predicting"),
-            tell=lambda line: console.print(line, markup=False),
+            tell=console.warn,
         )  # fmt: skip
     doubtful = sum(bool(made.doubts) for made in done)
     console.print(
@@ -177,7 +179,8 @@ def predict(
         console.print(
             f"Doubts about {doubtful} of {len(done)}: see *.doubts.json beside them.", markup=False
         )
-        raise typer.Exit(0 if trust else 3)
+    masks = [made.to_json() for made in done]
+    return Result({"folder": out, "masks": masks}, 3 if doubtful and not trust else 0)
 
 
 @app.command()
@@ -196,8 +199,10 @@ def calibrate(
     keep_largest: KeepLargest = [],  # noqa: B006
     no_keep_largest: NoKeepLargest = False,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Learn from held-out cases how far off masks are; `dvcl predict` then says it of each."""
+    from dataclasses import asdict
+
     from dvcl.commands.calibrate import calibrate, calibration_table
     from dvcl.commands.console import bars, console
     from dvcl.report.tables import to_rich
@@ -209,7 +214,8 @@ def calibrate(
         path, made = calibrate(
             members, level=level, held_out=cases, device=usable_device(device),
             keep_largest=kept_parts(keep_largest, no_keep_largest),
-            progress=bar("Calibrating"), tell=lambda line: console.print(line, markup=False),
+            progress=bar("Calibrating"), tell=console.warn,
         )  # fmt: skip
     console.print(to_rich(calibration_table(made)))
     console.print(f"Every case: {path}", markup=False)
+    return Result({"file": path, **asdict(made)})

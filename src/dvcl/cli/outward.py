@@ -7,20 +7,29 @@ from typing import Annotated, Literal
 
 import typer
 
-from dvcl.cli.app import app
+from dvcl.cli.app import Result, app
 
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder, as `dvcl train` prints it.")]
+RunFolder = Annotated[
+    Path, typer.Argument(help="A run: its folder, WORK, or WORK and a part of its path.")
+]
 
 
 @app.command()
 def doctor(
     work: Annotated[Path, typer.Argument(help="Folder to work in: is there room?")] = Path(),
-) -> None:
+) -> Result:
     """Examine this machine: versions, devices, convolutions, room, extras; 1 if it cannot work."""
     from dvcl.commands.console import console
     from dvcl.commands.doctor import examine_and_tell
 
-    raise typer.Exit(examine_and_tell(work, lambda line: console.print(line, markup=False)))
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        console.print(line, markup=False)
+
+    code = examine_and_tell(work, tell)
+    return Result({"examined": lines}, code)
 
 
 @app.command()
@@ -30,23 +39,24 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="Folder; exported/FORM in the run's.", show_default=False)
     ] = None,
-) -> None:
+) -> Result:
     """Write a run's network for other programs, with all they need to know; it is tried."""
     from dvcl.commands.console import console
     from dvcl.commands.export import export_run
-    from dvcl.studies.run import open_run
+    from dvcl.studies.finding import find_run
 
-    opened = open_run(run)
+    opened = find_run(run)
     if unfinished := opened.unfinished():
-        console.print(unfinished, markup=False)
-    written = export_run(opened, to, out or run / "exported" / to)
+        console.warn(unfinished)
+    written = export_run(opened, to, out or opened.folder / "exported" / to)
     console.print(
         f"Written: {written.model}\nHow scans are brought to it: {written.description}\n"
         f"Probabilities differ from the run's in float32 by at most {written.difference:.1g}.",
         markup=False,
     )
     if written.usage:
-        console.print(f"Next: {written.usage}", markup=False)
+        console.note(f"Next: {written.usage}")
+    return Result({"model": written.model, "description": written.description})
 
 
 @app.command()
@@ -55,15 +65,17 @@ def card(
     out: Annotated[
         Path | None, typer.Option(help="Folder; the run's own.", show_default=False)
     ] = None,
-) -> None:
+) -> Result:
     """Write a model card of a run: data, training, scores, doubts, limits, CLAIM's items."""
     from dvcl.commands.card import write_card
     from dvcl.commands.console import console
-    from dvcl.studies.run import open_run
+    from dvcl.studies.finding import find_run
 
-    page = write_card(open_run(run), out or run)
+    opened = find_run(run)
+    page = write_card(opened, out or opened.folder)
     console.print(
         f"Written: {page} and the same as {page.stem}.md. It names no case and no folder; read "
         "it and fill in what is yours before you pass it on.",
         markup=False,
     )
+    return Result({"page": page})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from dvcl.cli.app import app
+from dvcl.cli.app import Result, app
 from dvcl.cli.options import (
     Changes,
     Device,
@@ -42,8 +42,10 @@ def evaluate(
     ] = False,
     fast: Fast = False,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Score label maps: overlap, distances and volumes per organ and case."""
+    from dataclasses import asdict
+
     from dvcl.commands.console import bars, console
     from dvcl.commands.evaluate import (
         check_options,
@@ -69,22 +71,30 @@ def evaluate(
         else:
             run = find_run(predictions)
             if unfinished := run.unfinished():
-                console.print(unfinished, markup=False)
+                console.warn(unfinished)
             target = run.folder / SCORES
             window = run.recipe.window.fast() if fast else None
             how: dict[str, Any] = {
                 "device": usable_device(device), "window": window, "progress": progress,
                 "tolerance_mm": tolerance_mm,
-                "tell": lambda line: console.print(line, markup=False),
+                "tell": console.warn,
             }  # fmt: skip
             scores = evaluate_run(run, **how)
             finals = evaluate_last(run, scores, **how) if last else []
-    console.print(to_rich(summary_table(summarise(scores))))
+    summary = summarise(scores)
+    facts: dict[str, Any] = {
+        "file": target,
+        "mean_dice": summary.mean_dice,
+        "cases": [*map(asdict, scores)],
+    }
+    console.print(to_rich(summary_table(summary)))
     if not reference:
         console.print(told_reliability(run), markup=False)
     if last:
-        console.print(f"Mean Dice of the last weights: {percent(summarise(finals).mean_dice)}")
+        facts["mean_dice_last"] = summarise(finals).mean_dice
+        console.print(f"Mean Dice of the last weights: {percent(facts['mean_dice_last'])}")
     console.print(f"Every case: {target}", markup=False)
+    return Result(facts)
 
 
 @app.command()
@@ -144,11 +154,11 @@ def compare(
     ] = False,
     device: Device = "auto",
     changes: Changes = [],  # noqa: B006
-) -> None:
+) -> Result:
     """Train and score methods over seeds and settings; say which differences are real."""
     from dvcl.commands.compare import compare_studies
     from dvcl.commands.compare_options import Options, parse_numbers
-    from dvcl.commands.compare_outcome import show_outcome
+    from dvcl.commands.compare_outcome import outcome_facts, show_outcome
     from dvcl.comparison.choice import Chosen, names
 
     options = Options(
@@ -162,8 +172,7 @@ def compare(
     )  # fmt: skip
     outcome = compare_studies(studies, options, dry=dry)
     show_outcome(outcome)
-    if outcome.failed:
-        raise typer.Exit(1)
+    return Result(outcome_facts(outcome), 1 if outcome.failed else 0)
 
 
 @app.command()
@@ -179,26 +188,30 @@ def tables(
         Path | None,
         typer.Option(help="Also write Markdown, LaTeX and CSV there.", show_default=False),
     ] = None,
-) -> None:
+) -> Result:
     """The paper's tables from recorded runs; nothing is trained."""
     from dvcl.commands.console import console
     from dvcl.comparison.tables import tables_of_folder
-    from dvcl.report.sections import sections_to_rich
+    from dvcl.report.sections import sections_facts, sections_to_rich
 
-    for made in tables_of_folder(folder, table, paper, out):
+    found = tables_of_folder(folder, table, paper, out)
+    for made in found:
         console.print(sections_to_rich(made, console), "")
     if out:
         console.print(f"Written into {out}", markup=False)
+    return Result({"folder": out, "tables": [*map(sections_facts, found)]})
 
 
 @app.command()
-def report(work: Work) -> None:
+def report(work: Work) -> Result:
     """Write one page that compares all evaluated runs of a study."""
     from dvcl.commands.console import console
     from dvcl.commands.report import write_report
     from dvcl.studies.project import open_project
 
-    console.print(f"Open {write_report(open_project(work))} in a browser.", markup=False)
+    page = write_report(open_project(work))
+    console.print(f"Open {page} in a browser.", markup=False)
+    return Result({"page": page})
 
 
 @app.command()
@@ -216,7 +229,7 @@ def inspect(
     alpha: Annotated[float, typer.Option(help="Of Eq. 3; larger calls more reliable.")] = 0.5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of draw and t-SNE.")] = 0,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Draw what networks believe: reliable voxels per organ, feature space, class distances."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.inspect import Options, inspect_runs
@@ -229,3 +242,4 @@ def inspect(
             runs, options, usable_device(device), names=given, out=out, progress=bar("Inspecting")
         )
     console.print(f"Open {page} in a browser; figures and numbers lie beside it.", markup=False)
+    return Result({"page": page})

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from statistics import median
 
 from rich import box
@@ -16,12 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dvcl.commands.check import Checked, Progress, summarise_organs
-from dvcl.commands.console import bars, console
+from dvcl.commands.check import Checked, summarise_organs
+from dvcl.commands.console import console
 from dvcl.commands.estimate import Estimate
 from dvcl.commands.fix import Fixed, fixed_in_words
 from dvcl.datasets.checks import Finding
-from dvcl.files import write_json
 from dvcl.volume.grid import by
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -31,32 +28,13 @@ SHOWN = 8
 WIDEST_NAME = 0.25
 
 
-STANDARD_OUTPUT = Path("-")
-
-
-def tell(outcome: Checked | Fixed, json_file: Path | None) -> None:
-    """Print a check, or what was corrected; or nothing but JSON where that is asked for."""
-    if json_file == STANDARD_OUTPUT:
-        if isinstance(outcome, Checked):
-            console.file.write(json.dumps(outcome.to_json(), indent=1, ensure_ascii=False) + "\n")
-        return
+def tell(outcome: Checked | Fixed) -> None:
+    """Print a check, or what was corrected."""
     if isinstance(outcome, Fixed):
         console.print(fixed_in_words(outcome), markup=False)
         return
     for part in check_tables(outcome):
         console.print(part)
-    if json_file:
-        write_json(json_file, outcome.to_json())
-
-
-@contextmanager
-def quiet_bars(json_file: Path | None) -> Iterator[Callable[[str], Progress | None]]:
-    """Progress bars, unless the standard output is for JSON."""
-    if json_file == STANDARD_OUTPUT:
-        yield lambda title: None
-    else:
-        with bars() as bar:
-            yield bar
 
 
 def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[RenderableType]:
@@ -82,7 +60,7 @@ def _findings(checked: Checked, json_hint: bool) -> Iterator[RenderableType]:
     ]
     title = f"paths below {base}" if base else ""
     more = ", ".join(f"{count} more {code}" for code, count in hidden.items())
-    caption = f"{more}{': --json FILE has all' if json_hint else ''}." if hidden else ""
+    caption = f"{more}{': --json has all' if json_hint else ''}." if hidden else ""
     longest = max(len(word) for row in rows for word in " ".join(row).split())
     if longest > WIDEST_NAME * console.width:
         # Text that is given as such is not wrapped, so that names can be copied.

@@ -61,7 +61,7 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         findings = collect(records)
         across = across_groups(findings)
         return Outcome(findings, across, {}, "\n".join([*lines, *limits, done]), tables=tables)
-    console.print("\n".join([*limits, f"{done}."]), markup=False)
+    console.note("\n".join([*limits, f"{done}."]))
     failed = run_comparison(steps, options, folder / "logs") if steps else {}
     records = _records(entries, earlier)
     findings = collect(records)

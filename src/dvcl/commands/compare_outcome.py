@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dvcl.commands.console import console
 from dvcl.comparison.across import Across
 from dvcl.comparison.findings import Findings
-from dvcl.report.sections import SectionedTable, sections_to_rich
+from dvcl.report.sections import SectionedTable, sections_facts, sections_to_rich
 from dvcl.report.tables import TextTable, to_rich
 
 
@@ -33,6 +34,29 @@ class Outcome:
     tables: Sequence[SectionedTable] = ()
 
 
+def outcome_facts(outcome: Outcome) -> dict[str, Any]:
+    """For programs; all numbers of a comparison are in its ``report.json``."""
+    groups = [
+        {
+            "title": found.title,
+            "means": _rows(found.means),
+            "differences": _rows(found.differences) if found.differences else [],
+        }
+        for found in outcome.findings
+    ]
+    return {
+        "groups": groups,
+        "twins": [{"answer": answer, "rows": _rows(table)} for answer, table in outcome.twins],
+        "tables": [sections_facts(table) for table in outcome.tables],
+        "failed": outcome.failed,
+        "note": outcome.note,
+    }
+
+
+def _rows(table: TextTable) -> list[dict[str, str]]:
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
 def show_outcome(outcome: Outcome) -> None:
     """Print the tables; where one of the paper was asked for, that one alone."""
     for made in outcome.tables:
@@ -51,5 +75,5 @@ def show_outcome(outcome: Outcome) -> None:
         console.print(to_rich(twins))
         console.print(answer, markup=False)
     for title, reason in outcome.failed.items():
-        console.print(f"failed: {title}: {reason}", markup=False)
+        console.warn(f"failed: {title}: {reason}")
     console.print(outcome.note, markup=False)

@@ -50,7 +50,7 @@ def run_comparison(steps: Mapping[Entry, int], options: Options, logs: Path) -> 
 
 
 def _tell(job: Job, reason: str) -> None:
-    console.print(f"{'failed' if reason else 'done'}: {job.title}", markup=False)
+    (console.warn if reason else console.note)(f"{'failed' if reason else 'done'}: {job.title}")
 
 
 def planned_runs(entries: Sequence[Entry], options: Options) -> dict[Entry, Run]:

@@ -28,7 +28,38 @@ SPEED_PERIOD_S = 600.0
 
 
 class _Console(Console):
-    """Leaves lines of text whole: a path or command that is broken in two cannot be copied."""
+    """Leaves lines of text whole: a path or command that is broken in two cannot be copied.
+
+    `print` is for results, which are always told.
+
+    Attributes:
+        warned: Warnings of the command at work.
+        is_quiet: Notes and bars are left out.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.begin()
+
+    def begin(self, quiet: bool = False, verbose: bool = False, as_json: bool = False) -> None:
+        """Set how the command that begins speaks; beside JSON all is said on standard error."""
+        self.is_quiet, self.is_verbose, self.stderr = quiet, verbose, as_json
+        self.warned: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """What a person must know, also in a quiet command and in its record."""
+        self.warned.append(line)
+        self.print(line, markup=False)
+
+    def note(self, line: str) -> None:
+        """What is good to know, and left out of a quiet command."""
+        if not self.is_quiet:
+            self.print(line, markup=False)
+
+    def detail(self, line: str) -> None:
+        """Settings, paths and times, for a verbose command."""
+        if self.is_verbose:
+            self.print(line, markup=False)
 
     def print(self, *objects: Any, **options: Any) -> None:
         if all(isinstance(value, str) for value in objects):
@@ -84,17 +115,15 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
                 tasks.append(progress.add_task(title, total=iterations, note=""))
                 if not progress.console.is_terminal:
                     # In a log a bar is seen when it is full.
-                    progress.console.print(f"{title}: {iterations} steps.")
+                    console.note(f"{title}: {iterations} steps.")
             for sentence in idle_terms(row):
-                progress.console.print(f"  iteration {row['iteration']}: {sentence}")
+                console.warn(f"  iteration {row['iteration']}: {sentence}")
             if row["kind"] == "step":
                 loss = sum(row["terms"].values())
             elif row["mean_dice"] == row["mean_dice"]:
                 found = row["mean_dice"]
                 best = max(best, found)
-                progress.console.print(
-                    f"  iteration {row['iteration']}: validation Dice {100 * found:.1f} %"
-                )
+                console.note(f"  iteration {row['iteration']}: validation Dice {100 * found:.1f} %")
             dice = f", best Dice {100 * best:.1f} %" if best else ""
             progress.update(tasks[0], completed=row["iteration"], note=f"loss {loss:.3f}{dice}")
 
@@ -140,5 +169,6 @@ def _progress(period_s: float = 30) -> Progress:
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}"),
         console=console,
+        disable=console.is_quiet,
         speed_estimate_period=period_s,
     )

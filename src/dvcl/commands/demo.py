@@ -37,7 +37,7 @@ def run_demo(folder: Path, device: str = "auto", changes: tuple[str, ...] = ()) 
         The page.
     """
     chosen = usable_device(device)
-    console.print(
+    console.note(
         f"Making {sum(CASES)} phantom patients, {CASES[0]} of them labelled for "
         "training: invented anatomy, so the numbers say nothing about real scans."
     )

@@ -134,6 +134,17 @@ def describe_method(name: str) -> list[Text | Table]:
     return [head, table, Text(how)]
 
 
+def method_facts(name: str | None) -> dict[str, Any]:
+    """For programs: every method, or one method and its settings."""
+    methods = [dict(zip(COLUMNS, row, strict=True)) for row in method_rows()]
+    if name is None:
+        return {"methods": methods}
+    keys = ("type", "default", "meaning")
+    settings = {key: dict(zip(keys, rest, strict=True)) for key, *rest in setting_rows(name)}
+    (row,) = (row for row in methods if row["method"] == name)
+    return {**row, "settings": settings}
+
+
 def methods_markdown() -> str:
     """The table of `docs/methods.md`; papers are links."""
     lines = [COLUMNS, ("---",) * len(COLUMNS)]

@@ -62,6 +62,14 @@ class Plan:
     minutes: float
     store_bytes: int
 
+    def to_json(self) -> dict[str, object]:
+        """Every setting with its reason, and what they rest on."""
+        chosen = {
+            key: {"value": choice.value, "reason": choice.reason}
+            for key, choice in self.choices.items()
+        }
+        return {"settings": chosen, "warnings": warnings(self), **_record(self)}
+
     @property
     def in_words(self) -> str:
         """Machine, cost of a step and size of the prepared data, one line each."""

@@ -62,6 +62,11 @@ class Prediction:
     doubts: tuple[Finding, ...]
     is_new: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        doubts = [doubt.to_json() for doubt in self.doubts]
+        return {"mask": str(self.mask), "doubts": doubts, "is_new": self.is_new}
+
 
 def beside(mask: Path, ending: str = ENDING) -> Path:
     """A file that belongs to a mask; the record, where nothing else is asked for."""

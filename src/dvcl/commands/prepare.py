@@ -104,4 +104,4 @@ def growth(before: Project, after: Project) -> str:
 
 
 def _tell(line: str) -> None:
-    console.print(line, markup=False)
+    console.warn(line)

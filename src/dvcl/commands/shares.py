@@ -116,7 +116,7 @@ def prepare_share(folder: Path, workers: int | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    console.print(text, markup=False)
+    console.note(text)
 
 
 def _tell(job: Job, reason: str) -> None:

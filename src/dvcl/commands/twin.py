@@ -67,12 +67,12 @@ def train_and_tell(
         check_twin(method)
         methods += baselines(method)
         _check_folders(project, recipe, methods, split, options)
-        console.print(f"To be trained: {', '.join(methods)}.")
+        console.note(f"To be trained: {', '.join(methods)}.")
     runs: dict[str, Run] = {}
     for each in methods:
         with training_bar(f"Training {each}", recipe.training.iterations) as observe:
             runs[each] = train_run(
-                project, recipe, each, split, observe=observe, tell=console.print, **options
+                project, recipe, each, split, observe=observe, tell=console.warn, **options
             )
     if twin:
         with bars() as bar:

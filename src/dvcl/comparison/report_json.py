@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from dvcl.comparison.records import RunRecord
 from dvcl.comparison.setting_curves import setting_curves
 from dvcl.evaluation.statistics import Comparison
 from dvcl.evaluation.summary import Spread, Summary, spread
-from dvcl.files import sha256_of_json, write_json
+from dvcl.files import defined, sha256_of_json, write_json
 
 # Of `Summary`: fractions, and mm.
 MEANS = ("mean_dice", "mean_jaccard", "mean_nsd", "mean_hd95_mm", "mean_assd_mm")
@@ -63,7 +62,7 @@ def write_report_json(
         for curve in labels
     ]
     told = {"dvcl": __version__, "groups": groups, "labels": gains, "runs": runs}
-    write_json(path, _finite(told))
+    write_json(path, defined(told))
 
 
 def _rows(found: Findings) -> list[dict[str, Any]]:
@@ -121,16 +120,3 @@ def _run(record: RunRecord) -> dict[str, Any]:
         "hash": record.hash, "settings_sha256": sha256_of_json(record.settings),
         "data": record.settings["data"], "made_with": dict(record.made_with),
     }  # fmt: skip
-
-
-def _finite(value: Any) -> Any:
-    """The same in what JSON has: NaN and infinity as None, sets as sorted lists."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, set):
-        return sorted(value)
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value

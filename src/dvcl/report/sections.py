@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
@@ -37,6 +38,13 @@ class SectionedTable:
     def shape(self) -> TextTable:
         """Any of the parts: its columns are those of all."""
         return next(iter(self.parts.values()))
+
+
+def sections_facts(table: SectionedTable) -> dict[str, Any]:
+    """Its cells for programs: rows by the title of their section."""
+    parts = {title: [*part.rows] for title, part in table.parts.items()}
+    columns = table.shape.columns
+    return {"title": table.title, "caption": table.caption, "columns": columns, "rows": parts}
 
 
 def sections_to_markdown(table: SectionedTable) -> str:

@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dvcl.errors import InputError
+from dvcl.studies.place import study_around
 from dvcl.studies.run import Run, open_run
 
-PROJECT, RECORD = "project.json", "run.json"
+RECORD = "run.json"
 LISTED = 20
-
-
-def study_around(path: Path) -> Path | None:
-    """The study that a path, existing or not, is or would lie in; None outside of any."""
-    return next((place for place in (path, *path.parents) if (place / PROJECT).exists()), None)
 
 
 def find_run(path: Path) -> Run:

@@ -1,0 +1,114 @@
+"""Options that all commands have, and the record of every command in its study."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dvcl
+from dvcl.volume import Volume, write_volume
+
+Run = Callable[..., tuple[int, str, str]]
+COMMANDS = (
+    *("demo", "phantom", "check", "plan", "show", "prepare", "methods", "train", "predict"),
+    *("evaluate", "compare", "tables", "report", "inspect", "doctor", "export", "card"),
+)
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Four labelled scans of one organ."""
+    label = np.zeros((16, 16, 16), np.uint8)
+    label[4:10, 4:10, 4:10] = 1
+    for seed in range(4):
+        array = np.random.default_rng(seed).integers(-1000, 1000, (16, 16, 16)).astype(np.int16)
+        affine = np.diag([-4.0, -4.0, 4.0, 1.0])
+        write_volume(tmp_path / f"few/images/p{seed}.nii.gz", Volume(array, affine))
+        write_volume(tmp_path / f"few/labels/p{seed}.nii.gz", Volume(label, affine))
+    return tmp_path / "few"
+
+
+def records(work: Path) -> list[dict]:
+    files = sorted((work / "log").iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    return [json.loads(file.read_text("utf-8")) for file in files]
+
+
+def prepare(run: Run, scans: Path, *more: str) -> tuple[int, str, str]:
+    spacing = "--set=preprocessing.spacing_mm=[4.0, 4.0, 4.0]"
+    return run("prepare", scans.parent / "work", "--labelled", scans, spacing, *more)
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version") == (0, f"dvcl {dvcl.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_the_common_options(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert all(option in out for option in ("--quiet", "-q", "--verbose", "-v", "--json"))
+
+
+def test_names_of_commands_are_completed() -> None:
+    told = {"_DVCL_COMPLETE": "complete_bash", "COMP_WORDS": "dvcl pre", "COMP_CWORD": "1"}
+    code = "import sys; from dvcl.cli import main; sys.argv = ['dvcl']; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | told
+    )
+    assert sorted(result.stdout.split()) == [
+        "predict",
+        "prepare",
+    ]
+
+
+def test_json_is_all_of_standard_output(run: Run) -> None:
+    code, out, err = run("methods", "--json")
+    assert code == 0
+    assert "supervised" in {row["method"] for row in json.loads(out)["methods"]}
+    assert "supervised" in err
+    code, out, err = run("methods", "dvcl", "--json")
+    assert json.loads(out)["settings"]["neighbours"]["default"] == "10"
+
+
+def test_json_of_wrong_input_is_its_problems(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("report", tmp_path, "--json")
+    assert code == 2
+    (problem,) = json.loads(out)["errors"]
+    assert problem in err
+
+
+def test_quiet_and_verbose_say_less_and_more(run: Run, scans: Path) -> None:
+    usual, quiet, verbose = (prepare(run, scans, *more)[1] for more in ((), ("-q",), ("-v",)))
+    assert "Next: dvcl train" in usual
+    assert "Next: dvcl train" not in quiet
+    assert "4 cases, 1 organs" in quiet
+    assert usual.count("Preparing") == 1
+    assert "Preparing" not in quiet
+    assert f"dvcl {dvcl.__version__}" in verbose
+    assert "labelled:" in verbose
+    assert "Took " in verbose
+    assert prepare(run, scans, "-q", "-v")[0] == 2
+
+
+def test_a_command_leaves_a_record_in_its_study(run: Run, scans: Path) -> None:
+    prepare(run, scans)
+    run("train", scans.parent / "work", "--method", "no-such-method")
+    first, second = records(scans.parent / "work")
+    assert first["command"][:2] == ["dvcl", "prepare"]
+    assert (first["exit_code"], first["dvcl"]) == (0, dvcl.__version__)
+    assert first["start"] <= first["end"]
+    assert "the darkest voxels are" in first["warnings"][0]
+    assert (second["command"][1], second["exit_code"]) == ("train", 2)
+
+
+def test_where_there_is_no_study_nothing_is_written(run: Run, scans: Path) -> None:
+    before = sorted(scans.parent.rglob("*"))
+    run("check", "--labelled", scans)
+    assert sorted(scans.parent.rglob("*")) == before
