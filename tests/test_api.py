@@ -6,6 +6,7 @@ import math
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 import dvcl
 from dvcl.commands.predict import predict_files
+from dvcl.commands.report import runs_table
 from dvcl.datasets import load_folders
 from dvcl.splits import make_split
 from dvcl.studies.finding import find_run
@@ -90,6 +92,21 @@ def test_a_prediction_is_that_of_the_command(work: Path, tmp_path: Path) -> None
     np.testing.assert_array_equal(found.mask("label 1"), expected.array == 1)
     with pytest.raises(dvcl.InputError, match="'liver' found, one of these expected: label 1"):
         found.mask("liver")
+
+
+def test_a_setting_is_named_as_people_write_it(work: Path) -> None:
+    run = find_run(work)
+    odd = replace(run, method="bcp", recipe=replace(run.recipe, methods={"bcp": {"box": 2.0}}))
+    with pytest.raises(dvcl.InputError, match=r"^methods\.bcp\.box: 2.0 found"):
+        odd.build_method()
+
+
+def test_a_report_counts_the_cases_that_a_run_learns_from(work: Path) -> None:
+    run = find_run(work)
+    split = replace(run.split, unlabelled=("x", "y"))
+    for method, count in (("supervised", "0"), ("cps", "2")):
+        table = runs_table({"a": replace(run, method=method, split=split)}, {"a": []})
+        assert dict(zip(table.columns, table.rows[0], strict=True))["Unlabelled"] == count
 
 
 def test_scans_unlike_those_of_the_training_are_doubted(work: Path) -> None:

@@ -18,7 +18,17 @@ from dvcl.volume import Volume, write_volume
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS = (
     *("demo", "phantom", "check", "plan", "show", "prepare", "methods", "train", "predict"),
-    *("evaluate", "compare", "tables", "report", "inspect", "doctor", "export", "card"),
+    *(
+        "evaluate",
+        "compare",
+        "tables",
+        "report",
+        "inspect",
+        "doctor",
+        "export",
+        "card",
+        "calibrate",
+    ),
 )
 
 

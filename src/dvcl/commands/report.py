@@ -62,7 +62,7 @@ def write_report(project: Project, title: str = "", about: Sequence[html.Section
         html.heading("Worst, typical and best case"),
         *case_sections(runs, summaries),
         html.heading("Training"),
-        html.table(_runs_table(runs, journals)),
+        html.table(runs_table(runs, journals)),
         html.chart(
             png_bytes(validation_curves(journals)),
             "Mean Dice of the validation cases, measured on the prepared grid.",
@@ -190,7 +190,7 @@ def _reliability(runs: Mapping[str, Run]) -> list[html.Section]:
     ]
 
 
-def _runs_table(runs: Mapping[str, Run], journals: Mapping[str, Sequence[Row]]) -> TextTable:
+def runs_table(runs: Mapping[str, Run], journals: Mapping[str, Sequence[Row]]) -> TextTable:
     """What every run was given, and its best validation."""
     rows = []
     for name, run in runs.items():
@@ -201,7 +201,9 @@ def _runs_table(runs: Mapping[str, Run], journals: Mapping[str, Sequence[Row]]) 
             if row["kind"] == "validation" and row["mean_dice"] is not None
         ]
         dice, step = max(validations, default=(float("nan"), 0))
-        parts = (run.split.labelled, run.split.unlabelled, run.split.validation)
+        learns_unlabelled = METHODS[run.method].needs_unlabelled
+        unlabelled = run.split.unlabelled if learns_unlabelled else ()
+        parts = (run.split.labelled, unlabelled, run.split.validation)
         rows.append(
             (
                 name,
@@ -224,7 +226,8 @@ def _runs_table(runs: Mapping[str, Run], journals: Mapping[str, Sequence[Row]]) 
             "at step",
         ),
         tuple(rows),
-        "Cases, training time with validation, and the best validation, whose weights predict.",
+        "Cases that a run uses, training time with validation, and the best validation, whose "
+        "weights predict.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -203,6 +204,10 @@ class Run:
                 classes,
                 **settings,
             )
+        except InputError as error:
+            # Its class does not know the name under which recipes and people have it.
+            named = [re.sub(r"^method\.", f"methods.{self.method}.", p) for p in error.problems]
+            raise InputError(named, error.heading) from error
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 raise InputError(f"{out_of_memory(what, error)} Or lower them.") from error
