@@ -544,7 +544,7 @@ def test_predicting_goes_on_where_it_stopped(study: Path, run: Run, tmp_path: Pa
     scans, out = study / "scans" / "test", tmp_path / "masks"
     words = ("predict", folder, scans, "--out", out, "--device=cpu")
     code = run(*words)[0]
-    page = out / "index.html"  # shows what the last call made, and says what it did not look at
+    page = out / "index.html"  # its viewer shows what the last call made
     made = {path: path.read_bytes() for path in out.iterdir() if path != page}
     first, second = sorted(path for path in made if path.suffix == ".gz")
     finished = first.stat().st_mtime_ns
@@ -556,7 +556,8 @@ def test_predicting_goes_on_where_it_stopped(study: Path, run: Run, tmp_path: Pa
         now = {path: path.read_bytes() for path in out.iterdir() if path != page}
         assert now == made
         assert first.stat().st_mtime_ns == finished
-        assert "Label maps of an earlier call, not in this page: 1." in page.read_text()
+        assert " of 2 scans are here to scroll through" in (text := page.read_text())
+        assert "Those of earlier calls, 1, stand in the tables alone." in text
     code, _, err = run("predict", folder, scans, "--out", scans / "images", "--skip-existing")
     assert code == 2
     assert "take its place" in err

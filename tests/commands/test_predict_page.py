@@ -8,6 +8,8 @@ import pytest
 
 from dvcl.commands.predict_page import PredictionPage
 from dvcl.datasets.dataset import LabelTable
+from dvcl.errors import InputError
+from dvcl.files import write_json
 from dvcl.inference.seen import Seen, SeenOrgan
 from dvcl.volume import Volume
 
@@ -47,7 +49,7 @@ def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(pa
     assert SCENE.findall(text) == [
         "doubtful", "all missing", "one missing", "another one missing", "whole0", "whole1",
     ]  # fmt: skip
-    assert "6 of 10 scans are in this page" in text
+    assert "6 of 10 scans are here to scroll through" in text
     row = "<td>0</td><td>2 of 3</td><td>0.2</td><td>–</td><td>0.2</td>"
     assert f'<th scope="row">one missing</th>{row}' in text
     assert text.count('<th scope="row">') == 10 + 2 + 2
@@ -57,16 +59,33 @@ def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(pa
     assert '<th scope="row">largest</th><td>2.0</td><td>–</td><td>–</td>' in text
 
 
-def test_label_maps_of_earlier_calls_are_told(page, tmp_path):
+def test_scans_of_earlier_calls_are_in_the_tables(page, tmp_path):
+    organ = {"volume_ml": 7.5, "centre_mm": [0, 0, 0], "scattered": 0.0, "at_border": False}
+    doubt = {"code": "x", "where": "", "text": "was odd.", "remedy": "", "case": None}
+    record = {
+        "doubts": [{**doubt, "numbers": {}}], "made_of": "a",
+        "organs": {"spleen": {**organ, "volume_low_ml": 7.0, "volume_high_ml": 8.0}},
+    }  # fmt: skip
+    write_json(tmp_path / "b.doubts.json", record)
     add(page, "a", [2])
-    page.write(tmp_path / "index.html", skipped=4)
-    assert "Label maps of an earlier call, not in this page: 4." in (
-        tmp_path / "index.html"
-    ).read_text(encoding="utf-8")
+    page.write(tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "1 of 2 scans are here to scroll through" in text
+    assert "Those of earlier calls, 1, stand in the tables alone." in text
+    row = "<td>1</td><td>1 of 3</td><td>–</td><td>7.5 (7.0–8.0)</td><td>–</td>"
+    assert f'<th scope="row">b</th>{row}' in text
+    assert '<th scope="row">b</th><td>was odd.</td>' in text
+
+
+def test_a_damaged_record_of_an_earlier_call_is_named(page, tmp_path):
+    (tmp_path / "b.doubts.json").write_text("{", encoding="utf-8")
+    add(page, "a", [2])
+    with pytest.raises(InputError, match=r"b\.doubts\.json"):
+        page.write(tmp_path / "index.html")
 
 
 def test_no_scan_no_page(page, tmp_path):
-    page.write(tmp_path / "index.html", skipped=4)
+    page.write(tmp_path / "index.html")
     assert not (tmp_path / "index.html").exists()
 
 

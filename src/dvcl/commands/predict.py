@@ -118,8 +118,7 @@ def predict_files(
     )
     done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
-        earlier = sum(not prediction.is_new for prediction in done)
-        page.write(next(iter(targets.values())).with_name("index.html"), earlier)
+        page.write(next(iter(targets.values())).with_name("index.html"))
     for folder in folders if tables and done else ():
         write_tables(folder, run.labels)
     if problems:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dvcl.commands.prediction_record import ENDING, REMEDY, PredictionRecord
 from dvcl.inference.seen import Seen
+from dvcl.records import read_record
 from dvcl.report import html
 from dvcl.report.tables import TextTable
 from dvcl.studies.run import Run
@@ -32,7 +35,8 @@ class PredictionPage:
         self.run, self.seen, self.members = run, seen, members
         self.volumes_ml: dict[str, np.ndarray] = {}
         self.doubts: dict[str, Sequence[str]] = {}
-        self.known: dict[str, Mapping[str, Mapping[str, float]]] = {}
+        self.known: dict[str, Mapping[str, Any]] = {}
+        self.earlier = 0
         # Most doubts first, then most missing organs, then the earlier one.
         self.kept: list[tuple[tuple[int, int, int], Scene]] = []
 
@@ -68,18 +72,21 @@ class PredictionPage:
         self.kept = sorted([*self.kept, (rank, scene)], key=itemgetter(0), reverse=True)
         del self.kept[MOST_SCENES:]
 
-    def write(self, path: Path, skipped: int = 0) -> None:
-        """Write the page, where there is a scan to show.
+    def write(self, path: Path) -> None:
+        """Write the page, where there is a scan to show; its tables have earlier calls' too.
 
         Args:
-            path: The .html file.
-            skipped: How many label maps of an earlier call are not looked at.
+            path: The .html file, beside the label maps.
+
+        Raises:
+            InputError: When the record beside a label map is damaged.
         """
         if not self.kept:
             return
+        self._add_earlier(path.parent)
         scenes = [scene for _, scene in self.kept]
         sections = [
-            html.text(self._about(len(scenes), skipped)),
+            html.text(self._about(len(scenes))),
             viewer(scenes),
             *self._doubts(),
             html.heading("Volumes"),
@@ -91,18 +98,37 @@ class PredictionPage:
         count = len(self.volumes_ml)
         html.write_page(path, f"Label maps of {count} scans", sections, f"by {self.run.method}")
 
-    def _about(self, shown: int, skipped: int) -> str:
+    def _add_earlier(self, folder: Path) -> None:
+        """Take what is written of scans that this call has not segmented."""
+        for path in sorted(folder.glob(f"*{ENDING}")):
+            name = path.name.removesuffix(ENDING)
+            if name in self.volumes_ml:
+                continue
+            with read_record(path, PredictionRecord, REMEDY) as record:
+                found = record.get("organs", {})
+                volumes = [found[o]["volume_ml"] if o in found else 0 for o in self.organs]
+                self.volumes_ml[name] = np.array(volumes, dtype=float)
+                self.doubts[name] = [doubt["text"] for doubt in record["doubts"]]
+                self.known[name] = found
+                self.earlier += 1
+
+    def _about(self, shown: int) -> str:
         about = (
-            f"{shown} of {len(self.volumes_ml)} scans are in this page, those first with most "
-            "doubts, then with most organs missing. There is no reference here: look before you "
-            "use a label map."
+            f"{shown} of {len(self.volumes_ml)} scans are here to scroll through, those first with "
+            "most doubts, then with most organs missing. There is no reference here: look before "
+            "you use a label map."
         )
-        if not skipped:
+        if not self.earlier:
             return about
-        return f"{about} Label maps of an earlier call, not in this page: {skipped}."
+        return f"{about} Those of earlier calls, {self.earlier}, stand in the tables alone."
+
+    @property
+    def organs(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.run.labels.organs
 
     def _table(self) -> TextTable:
-        organs = self.run.labels.organs
+        organs = self.organs
         rows = tuple(
             (
                 name,
@@ -113,7 +139,7 @@ class PredictionPage:
                     for organ, volume in zip(organs, volumes.tolist(), strict=True)
                 ),
             )
-            for name, volumes in self.volumes_ml.items()
+            for name, volumes in sorted(self.volumes_ml.items())
         )
         caption = "Volumes in ml. –: no voxel was found."
         organs_known = (organ for known in self.known.values() for organ in known.values())
