@@ -184,6 +184,16 @@ def test_all_missing_predictions_are_listed(folders):
     assert all(f"{name}.nii.gz" in str(error.value) for name in "ac")
 
 
+def test_some_cases_may_be_chosen(folders):
+    (folders[0] / "a.nii.gz").unlink()
+    everything = evaluate_folders(*folders, LABELS, cases=["c", "b"])
+    assert [score.case for score in everything[::3]] == ["b", "c"]
+    with pytest.raises(InputError) as error:
+        evaluate_folders(*folders, LABELS, cases=["b", "x", "y"])
+    assert [problem[:2] for problem in error.value.problems] == ["x:", "y:"]
+    assert "['a', 'b', 'c']" in str(error.value)
+
+
 def test_all_faulty_cases_are_listed(folders):
     write_volume(folders[0] / "a.nii.gz", volume({}, shape=(6, 10, 9)))
     write_volume(folders[1] / "c.nii.gz", volume({5: slice(0, 1)}))

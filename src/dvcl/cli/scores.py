@@ -37,6 +37,9 @@ def evaluate(
         float, typer.Option(min=0, help="Of the normalised surface Dice.")
     ] = 2.0,
     label_values: LabelValues = False,
+    cases: Annotated[
+        str | None, typer.Option(help="Names of references, with commas; all without it.")
+    ] = None,
     last: Annotated[
         bool, typer.Option("--last", help="Of a run: also score the last weights.")
     ] = False,
@@ -60,14 +63,15 @@ def evaluate(
     from dvcl.studies.run import usable_device
     from dvcl.studies.scored import SCORES
 
-    check_options(predictions, reference, bool(labels or out or label_values), last)
+    check_options(predictions, reference, bool(labels or out or label_values or cases), last)
     with bars() as bar:
         progress = bar("Scoring")
         if reference:
             target = out or predictions / SCORES
             scores = score_folder(
-                predictions, reference, labels, target, progress, tolerance_mm, label_values
-            )
+                predictions, reference, labels, target, progress, tolerance_mm, label_values,
+                cases.split(",") if cases else (),
+            )  # fmt: skip
         else:
             run = find_run(predictions)
             if unfinished := run.unfinished():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -60,8 +60,8 @@ def check_options(predictions: Path, reference: Path | None, of_folder: bool, la
         )
     if not reference and of_folder:
         raise InputError(
-            "evaluate: --labels, --label-values and --out go with --reference DIR; a run brings "
-            "its own names, and its scores are written into its folder."
+            "evaluate: --labels, --label-values, --cases and --out go with --reference DIR; a run "
+            "brings its own names, and its scores are written into its folder."
         )
     if not reference and predictions.is_dir() and any(map(is_volume, predictions.iterdir())):
         raise InputError(
@@ -184,6 +184,7 @@ def score_folder(
     progress: Progress | None = None,
     tolerance_mm: float = TOLERANCE_MM,
     label_values: bool = False,
+    cases: Sequence[str] = (),
 ) -> list[CaseScore]:
     """Score label maps against references of the same names, into a CSV file.
 
@@ -196,6 +197,7 @@ def score_folder(
         progress: Called with cases done, cases in all, case.
         tolerance_mm: Of the normalised surface Dice.
         label_values: Trust the integers on both sides, also where files name their segments.
+        cases: Names of the references to score; all of them if there is none.
 
     Raises:
         InputError: When cases are missing or do not fit.
@@ -204,7 +206,9 @@ def score_folder(
     around = folder.parent if folder.name == "labels" else folder
     named = labels or label_file_near(around)
     table = read_label_table(named) if named else _table_of(folder, label_values)
-    scores = evaluate_folders(predictions, folder, table, progress, tolerance_mm, label_values)
+    scores = evaluate_folders(
+        predictions, folder, table, progress, tolerance_mm, label_values, cases
+    )
     write_scores(out, scores)
     return scores
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import holds_masks, masks_of, read_case_label
 from dvcl.datasets.pairing import CHANNEL_SUFFIX, volumes_by_stem
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances
 from dvcl.volume import Geometry, Volume
@@ -175,11 +175,13 @@ def evaluate_folders(
     progress: Callable[[int, int, str], None] | None = None,
     tolerance_mm: float = TOLERANCE_MM,
     label_values: bool = False,
+    cases: Sequence[str] = (),
 ) -> list[CaseScore]:
     """Score a folder of predictions against a folder of references, matched by name.
 
-    Every reference needs its prediction; predictions without a reference cannot be scored and
-    are left alone. An organ that a folder of masks lacks was not looked for: it has no scores.
+    Every reference needs its prediction, or every one that is chosen; predictions without a
+    reference cannot be scored and are left alone. An organ that a folder of masks lacks was not
+    looked for: it has no scores.
 
     Args:
         predictions: Folder with X.nii.gz or X.nii.
@@ -188,14 +190,16 @@ def evaluate_folders(
         progress: Called with (cases done, cases in all, case id) after each case.
         tolerance_mm: Of the normalised surface Dice.
         label_values: Trust the integers on both sides, also where files name their segments.
+        cases: Names of the references to score; all of them if there is none.
 
     Returns:
         One row per case and organ; cases in the order of their names.
 
     Raises:
-        InputError: Lists every missing prediction, or else every case that cannot be scored.
+        InputError: Lists every case that there is no reference of, every missing prediction, or
+            else every case that cannot be scored.
     """
-    pairs = _match(predictions, references)
+    pairs = _match(predictions, references, cases)
     scores: list[CaseScore] = []
     problems: list[str] = []
     for done, (case_id, reference, prediction) in enumerate(pairs, start=1):
@@ -222,10 +226,19 @@ def _case(
     return Case(case_id, prediction, reference, unannotated=unannotated, label_values=label_values)
 
 
-def _match(predictions: Path, references: Path) -> list[tuple[str, Path, Path]]:
+def _match(
+    predictions: Path, references: Path, cases: Sequence[str]
+) -> list[tuple[str, Path, Path]]:
     problems: list[str] = []
     expected = volumes_by_stem(references, problems, masks=True)
     found = volumes_by_stem(predictions, problems)
+    if cases:
+        problems += [
+            f"{case}: no reference of this name in {references}; it has {shown(sorted(expected))}."
+            for case in cases
+            if case not in expected
+        ]
+        expected = {case: path for case, path in expected.items() if case in cases}
     if problems:
         raise InputError(problems)
     # As images and labels of a training: "X_0000" may belong to "X".
