@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dvcl.commands.results import study_page, update, with_tables
+from dvcl.commands.results import shared_tables, study_page, update, with_tables
 from dvcl.comparison.records import RUNS, read_records
 from dvcl.errors import InputError
 from dvcl.evaluation.statistics import Trainings, compare_pairs
@@ -29,6 +29,16 @@ def test_a_page_says_what_was_run_and_every_number_of_it() -> None:
     for heading in ("## What was run", "### Differences", "### Dice by organ", "### Cost"):
         assert heading in page
     assert "/recorded/headneck)" in page
+
+
+@pytest.mark.parametrize("runs", RECORDED, ids=lambda path: path.parent.name)
+def test_other_pages_may_show_the_tables_of_a_study(runs: Path) -> None:
+    study, groups = runs.parent, {record.entry.group for record in read_records(runs.parent)}
+    tables = shared_tables(study)
+    expected = {"means", "organs", "differences", "runs"} if len(groups) == 1 else {"runs"}
+    assert {name for _, name in tables} >= expected
+    for table in tables.values():
+        assert table.strip() in study_page(study)
 
 
 def test_tables_are_put_between_their_markers() -> None:

@@ -128,12 +128,18 @@ def with_tables(page: str, tables: Mapping[tuple[str, str], str]) -> str:
 
 
 def shared_tables(recorded: Path) -> dict[tuple[str, str], str]:
-    """Tables of one study that other pages may show, by study and name."""
+    """Tables of one study that other pages may show, by study and name.
+
+    Those that hold all groups of runs, or those of its only group.
+    """
     findings = collect(read_records(recorded))
-    across = across_groups(findings).tables
-    return {(recorded.name, name): to_markdown(titled[0][1]) for name, titled in across.items()} | {
-        (recorded.name, "runs"): to_markdown(runs_table(findings))
-    }
+    tables = {name: titled[0][1] for name, titled in across_groups(findings).tables.items()}
+    if len(findings) == 1:
+        tables |= {"means": findings[0].means, "organs": findings[0].organs}
+        if findings[0].differences:
+            tables["differences"] = findings[0].differences
+    tables["runs"] = runs_table(findings)
+    return {(recorded.name, name): to_markdown(table) for name, table in tables.items()}
 
 
 def update(docs: Path) -> dict[Path, str]:

@@ -58,7 +58,7 @@ class Window:
     def fast(self) -> Window:
         """The same windows, barely overlapping, shrunk to small volumes, air left out.
 
-        Windows twice as large took more time than they saved on a CPU (docs/results.md).
+        Windows twice as large took more time than they saved on a CPU (docs/experiments.md).
         """
         depth, height, width = (side - side // 8 for side in self.size)
         return Window(self.size, (depth, height, width), skip_air=True, fit=True)

@@ -44,7 +44,7 @@ class BaCon(Method):
     that learns from as many voxels of every class; and, later, contrast that draws confident voxels
     to the centre of their class and pushes them from voxels that are surely of another one.
     Predicts with the auxiliary classifier of a moving average. Made for test images with as many of
-    every class, it finds far too much of what is rare in a volume (docs/results.md).
+    every class, it finds far too much of what is rare in a volume (docs/experiments.md).
 
     The original classifies images; voxels ask for these deviations. A class's centre is the mean of
     its last anchors, this step's included, instead of one feature per training image; its frequency

@@ -38,7 +38,7 @@ class Effort:
 
 # The paper's step on a GPU: 4 + 4 patches of 64 x 128 x 128 voxels.
 GPU = Effort(voxels=64 * 128 * 128, channels=16, patches=4, is_short=False)
-# What learned best in minutes on a CPU: 2 + 2 patches of 32 x 32 x 32 voxels (docs/results.md).
+# What learned best in minutes on a CPU: 2 + 2 patches of 32 x 32 x 32 voxels (docs/experiments.md).
 CPU = Effort(voxels=32 * 32 * 32, channels=16, patches=2, is_short=True)
 LEAST_VOXELS = 16 * 16 * 16
 
