@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
+from dvcl.evaluation.overlap import agreement, confusion_matrix, dice, jaccard
 
 pairs = st.integers(1, 5).flatmap(
     lambda side: st.tuples(
@@ -97,3 +97,9 @@ def test_indices_outside_the_classes_are_refused(wrong):
 def test_different_shapes_are_refused():
     with pytest.raises(ValueError, match="shapes differ"):
         confusion_matrix(np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), 2)
+
+
+def test_agreement_counts_what_one_map_alone_shows_as_0() -> None:
+    one, other = np.array([[[0, 1, 1, 2]]]), np.array([[[0, 1, 3, 3]]])
+    for confusion in (confusion_matrix(one, other, 5), confusion_matrix(other, one, 5)):
+        assert agreement(confusion) == pytest.approx([1, 2 / 3, 0, 0, np.nan], nan_ok=True)

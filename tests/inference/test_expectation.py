@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dvcl.inference.expectation import RARE, USUAL_COUNTS_AS, expected_range
+from dvcl.inference.expectation import RARE, USUAL_COUNTS_AS, expected_range, z_score
 
 
 def test_many_values_give_the_prediction_interval_of_a_normal_distribution() -> None:
@@ -32,3 +32,11 @@ def test_what_was_seen_is_expected() -> None:
     low, high = expected_range([0.0] * 99 + [1000.0], 1.0)
     assert low < 0
     assert high == 1000
+
+
+@pytest.mark.parametrize("count", [1, 4, 50])
+def test_z_counts_the_spreads_of_the_expected_range(count: int) -> None:
+    values, freedom = [7.0] * count, USUAL_COUNTS_AS + count - 1
+    _, high = expected_range(values, 0.3)
+    assert z_score(high, values, 0.3) == pytest.approx(stats.t.ppf(1 - RARE / 2, freedom))
+    assert z_score(7.0, values, 0.3) == 0

@@ -11,12 +11,12 @@ from typing import Any
 import typer
 
 # Commands stand in the help in the order in which these are loaded: that of the work.
-from dvcl.cli import data, learning, scores, jobs, outward  # isort: skip
+from dvcl.cli import data, learning, unlabelled, scores, jobs, outward  # isort: skip
 from dvcl.cli.app import app
 from dvcl.resources import is_out_of_memory, launch, out_of_memory
 from dvcl.training.interruption import SIGNALS, Interrupted
 
-__all__ = ["app", "data", "jobs", "learning", "main", "outward", "scores"]
+__all__ = ["app", "data", "jobs", "learning", "main", "outward", "scores", "unlabelled"]
 
 
 def main() -> None:

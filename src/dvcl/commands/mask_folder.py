@@ -62,16 +62,21 @@ def check_names(folder: Path, labels: LabelTable) -> None:
 
 
 def write_tables(folder: Path, labels: LabelTable) -> None:
-    """Write what the integers of the masks mean, for people, ITK-SNAP and 3D Slicer; and volumes.
+    """Write names as `write_names`, and the organs' volumes.
 
     Raises:
         InputError: When the record beside a mask is damaged.
     """
+    write_names(folder, labels)
+    _write_volumes(folder, labels.organs)
+
+
+def write_names(folder: Path, labels: LabelTable) -> None:
+    """Write what the integers of the masks mean, for people, ITK-SNAP and 3D Slicer."""
     segments = segments_of(labels)
     write_json(folder / LABEL_FILE, _names(labels))
     write_text(folder / SNAP_FILE, snap_table(segments))
     write_text(folder / SLICER_FILE, slicer_table(segments))
-    _write_volumes(folder, labels.organs)
 
 
 def _names(labels: LabelTable) -> dict[str, str]:

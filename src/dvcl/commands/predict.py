@@ -16,7 +16,13 @@ from dvcl.commands.mask_folder import check_names, missing_codes, read_mask, wri
 from dvcl.commands.predict_limits import organ_doubts, usable_calibration
 from dvcl.commands.predict_memory import refuse_too_large
 from dvcl.commands.predict_page import PredictionPage
-from dvcl.commands.prediction_record import REMEDY, Prediction, PredictionRecord, beside
+from dvcl.commands.prediction_record import (
+    REMEDY,
+    Prediction,
+    PredictionRecord,
+    beside,
+    member_mask,
+)
 from dvcl.commands.targets import spare_sources
 from dvcl.datasets.checks import Finding
 from dvcl.datasets.organs import segments_of
@@ -34,11 +40,7 @@ from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
-from dvcl.volume import (
-    Volume,
-    read_volume,
-    volume_stem,
-)
+from dvcl.volume import Volume, read_volume, volume_stem
 from dvcl.volume.writing import require_source, write_mask, write_volume
 
 DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
@@ -209,9 +211,7 @@ class _Predictor:
         named = ["uncertainty", "disagreement"][: 1 + self.ensemble.measures_disagreement]
         files = [beside(mask, f".{name}.nii.gz") for name in named if self.maps]
         count = len(self.ensemble.members) if self.apart else 0
-        suffix = mask.name.removeprefix(volume_stem(mask))
-        endings = (f".member-{number}{suffix}" for number in range(1, count + 1))
-        return [*files, *(beside(mask, ending) for ending in endings)]
+        return [*files, *(member_mask(mask, number) for number in range(1, count + 1))]
 
     def predict(self, path: Path, mask: Path) -> Prediction:
         """Segment one image and write what belongs to it."""

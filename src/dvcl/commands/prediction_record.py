@@ -71,3 +71,8 @@ class Prediction:
 def beside(mask: Path, ending: str = ENDING) -> Path:
     """A file that belongs to a mask; the record, where nothing else is asked for."""
     return mask.with_name(f"{volume_stem(mask)}{ending}")
+
+
+def member_mask(mask: Path, number: int) -> Path:
+    """Where the label map by one of several members lies, counted from 1."""
+    return beside(mask, f".member-{number}{mask.name.removeprefix(volume_stem(mask))}")

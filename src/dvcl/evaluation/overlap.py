@@ -52,6 +52,19 @@ def dice(confusion: np.ndarray) -> np.ndarray:
     return np.where(expected > 0, 2 * shared / np.maximum(expected + found, 1), np.nan)
 
 
+def agreement(confusion: np.ndarray) -> np.ndarray:
+    """Dice coefficient of two label maps of which neither is the reference.
+
+    Args:
+        confusion: (K, K) from `confusion_matrix`.
+
+    Returns:
+        (K,) float64 in 0..1, 0 for a class that one map alone shows; NaN for one that neither does.
+    """
+    shared, one, other = _counts(confusion)
+    return np.where(one + other > 0, 2 * shared / np.maximum(one + other, 1), np.nan)
+
+
 def jaccard(confusion: np.ndarray) -> np.ndarray:
     """Jaccard index |R and P| / |R or P| of every class, R reference, P prediction.
 

@@ -27,9 +27,27 @@ def expected_range(values: Sequence[float], usual_spread: float) -> tuple[float,
     Returns:
         Least and greatest value.
     """
-    count, mean = len(values), float(np.mean(values))
-    freedom = USUAL_COUNTS_AS + count - 1
-    squares = USUAL_COUNTS_AS * usual_spread**2 + float(np.square(np.array(values) - mean).sum())
-    spread = max(usual_spread, math.sqrt(squares / freedom))
-    reach = float(stdtrit(freedom, 1 - RARE / 2)) * spread * math.sqrt(1 + 1 / count)
+    mean, spread = _spread(values, usual_spread)
+    freedom = USUAL_COUNTS_AS + len(values) - 1
+    reach = float(stdtrit(freedom, 1 - RARE / 2)) * spread
     return min(mean - reach, *values), max(mean + reach, *values)
+
+
+def z_score(value: float, values: Sequence[float], usual_spread: float) -> float:
+    """How many of the spreads that `expected_range` reckons with a value lies above the mean.
+
+    Args:
+        value: To be judged.
+        values: At least one, of sound cases.
+        usual_spread: As for `expected_range`.
+    """
+    mean, spread = _spread(values, usual_spread)
+    return (value - mean) / spread
+
+
+def _spread(values: Sequence[float], usual_spread: float) -> tuple[float, float]:
+    """Mean, and the standard deviation of one more value from it."""
+    count, mean = len(values), float(np.mean(values))
+    squares = USUAL_COUNTS_AS * usual_spread**2 + float(np.square(np.array(values) - mean).sum())
+    spread = max(usual_spread, math.sqrt(squares / (USUAL_COUNTS_AS + count - 1)))
+    return mean, spread * math.sqrt(1 + 1 / count)

@@ -1,0 +1,54 @@
+"""Commands that look through unlabelled scans. Heavy imports wait inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dvcl.cli.app import app
+from dvcl.cli.options import Device, Fast, Mirror, quoted
+
+Runs = Annotated[
+    list[Path], typer.Argument(help="A run, or several whose mean predicts (seeds, folds).")
+]
+Pile = Annotated[list[Path], typer.Option(help="Folder of scans without labels; may be repeated.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder; STUDY/unlabelled of the first run.", show_default=False),
+]
+
+
+@app.command("next")
+def next_scans(
+    runs: Runs,
+    unlabelled: Pile,
+    count: Annotated[int, typer.Option("-n", min=1, help="How many to choose.")] = 10,
+    out: Out = None,
+    fast: Fast = False,
+    mirror: Mirror = False,
+    device: Device = "auto",
+) -> None:
+    """Choose the scans to label next, and lay them out with their masks to be corrected."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.next_scans import choose_next, next_table
+    from dvcl.commands.opinions import default_folder
+    from dvcl.report.tables import to_rich
+    from dvcl.studies.members import open_members
+    from dvcl.studies.run import usable_device
+
+    members = open_members(runs, fast=fast, mirror=mirror)
+    with bars() as bar:
+        ranked, written = choose_next(
+            members, unlabelled, count, out or default_folder(members), usable_device(device),
+            bar("Looking"), lambda line: console.print(line, markup=False),
+        )  # fmt: skip
+    console.print(to_rich(next_table(ranked, count)))
+    for rank, each in enumerate(ranked[:count], start=1):
+        console.print(f"{rank}. {each.opinion.name}: {each.reason}.", markup=False)
+    console.print(
+        f"Written: {', '.join(map(str, written))}\nNext: correct the masks in "
+        f"{quoted(written[-1] / 'labels')}, then dvcl prepare WORK --add {quoted(written[-1])}",
+        markup=False,
+    )
