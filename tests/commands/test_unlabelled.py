@@ -111,12 +111,13 @@ def test_chosen_scans_lie_ready_to_be_corrected_and_prepared(
             read_label(ready / "labels" / name).array, read_label(Path(one["mask"])).array
         )
     assert (tmp_path / "out" / "next.png").exists()
-    code, _, err = run("prepare", tmp_path / "more", "--labelled", ready, "--set",
-                       "preprocessing.spacing_mm=[4, 4, 4]")  # fmt: skip
+    work = shutil.copytree(study / "work", tmp_path / "work")
+    code, _, err = run("prepare", work, "--add", ready)
     assert code == 0, err
-    dataset = open_project(tmp_path / "more").dataset
-    assert (dataset.labels.values, dataset.labels.organs) == ((0, 7), ("cube",))
-    assert len(dataset.cases) == 2
+    dataset = open_project(work).dataset
+    added = {Path(one["scan"]).name.removesuffix(".nii.gz") for one in ranked[:2]}
+    labelled = {case.id for case in dataset.with_role("labelled")}
+    assert labelled == added | {"p0", "p1", "p2"}
 
 
 def test_the_scan_unlike_the_others_comes_first(following) -> None:
