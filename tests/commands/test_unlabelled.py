@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 from dvcl.commands.train import train_run
-from dvcl.datasets import load_folders
+from dvcl.datasets import load_folders, load_nnunet
 from dvcl.splits import make_split
 from dvcl.studies.project import open_project
-from dvcl.volume import Volume, read_label, write_volume
+from dvcl.volume import Volume, read_label, read_volume, write_volume
 
 Command = Callable[..., tuple[int, str, str]]
 AFFINE = np.diag([4.0, -4.0, 4.0, 1.0])
@@ -158,3 +159,93 @@ def test_a_damaged_scan_is_named_before_any_work(run: Command, study: Path, tmp_
     assert code == 2
     assert "broken.nii.gz" in err
     assert not (tmp_path / "out" / "masks").exists()
+
+
+@pytest.fixture
+def sheet(study: Path, run: Command, tmp_path: Path):
+    """sheet(*names of runs, options) -> rows of the table by scan, what is said."""
+
+    def sheet(*words: str, code: int = 0) -> tuple[dict[str, dict[str, str]], str]:
+        names = [word for word in words if not word.startswith("-")]
+        options = [word for word in words if word.startswith("-")]
+        found, out, err = run(
+            "sheet", *runs_of(study, *names), "--unlabelled", study / "pile", "--device=cpu",
+            "--out", tmp_path / "out", *options,
+        )  # fmt: skip
+        assert found == code, err
+        path = tmp_path / "out" / "sheet.csv"
+        rows = csv.DictReader(path.read_text().splitlines()) if path.exists() else ()
+        return {row["scan"]: row for row in rows}, " ".join((out + err).split())
+
+    return sheet
+
+
+@pytest.mark.parametrize("names", [("one",), ("one", "two"), ("pair",)], ids="+".join)
+def test_a_sheet_has_a_row_for_every_scan_without_a_label(
+    names, sheet, study: Path, tmp_path: Path
+) -> None:
+    rows, told = sheet(*names, "--dice=0.05")
+    assert [*rows] == ["u10", "u11", "u12"]
+    assert "3 of 3 validation cases reach a mean Dice of 0.05" in told
+    record = json.loads((tmp_path / "out" / "masks" / "u10.doubts.json").read_text())
+    organ, row = record["organs"]["cube"], rows["u10"]
+    assert float(row["cube ml"]) == pytest.approx(organ["volume_ml"], abs=1e-4)
+    assert int(row["doubts"]) == len(record["doubts"])
+    if names == ("one",):
+        assert float(row["cube agreement"]) == pytest.approx(organ["agreement"], abs=1e-4)
+    else:
+        one, two = (
+            read_label(tmp_path / "out" / "masks" / f"u10.member-{n}.nii.gz").array == 7
+            for n in (1, 2)
+        )
+        dice = 2 * (one & two).sum() / (one.sum() + two.sum())
+        assert float(row["cube agreement"]) == pytest.approx(dice, abs=1e-4)
+    page = (tmp_path / "out" / "sheet.html").read_text()
+    assert all(name in page for name in ("u10", "u12", "v3", "Validation cases"))
+
+
+@pytest.mark.parametrize("form", ["plain", "nnunet"])
+def test_accepted_masks_are_exported_as_what_they_are(
+    form: str, sheet, study: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "Dataset001_pseudo"
+    rows, _ = sheet("pair", "--dice=0.05", f"--export={folder}", f"--form={form}")
+    accepted = {name for name, row in rows.items() if row["verdict"] == "accept"}
+    assert accepted
+    assert all(rows[name]["doubts"] == "0" for name in accepted)
+    loaded = load_folders(folder) if form == "plain" else load_nnunet(folder)
+    assert {case.id for case in loaded.cases} == accepted
+    assert loaded.modality == "CT"
+    for case in loaded.cases:
+        assert case.label
+        found, mask = (
+            read_label(path).array
+            for path in (case.label, tmp_path / f"out/masks/{case.id}.nii.gz")
+        )
+        value = 7 if form == "plain" else 1
+        assert np.array_equal(found == value, mask == 7)
+        image = read_volume(study / "pile" / f"{case.id}.nii.gz")
+        assert np.array_equal(read_volume(case.image).array, image.array)
+    record = json.loads((folder / "pseudo-labels.json").read_text())
+    assert record["pseudo_labels"] is True
+    assert {*record["scans"]} == accepted
+    assert "nobody has drawn" in (folder / "README.md").read_text()
+    _, told = sheet("pair", "--dice=0.05", f"--export={folder}", code=2)
+    assert "is there already" in told
+
+
+def test_without_a_good_validation_case_nothing_is_accepted(sheet, tmp_path: Path) -> None:
+    rows, told = sheet("one", "--dice=1", f"--export={tmp_path / 'new'}", code=2)
+    assert {row["verdict"] for row in rows.values()} == {"reject"}
+    assert "0 of 3 validation cases reach a mean Dice of 1.00, none of them" in told
+    assert "none of 3 masks is accepted" in told
+    assert not (tmp_path / "new").exists()
+
+
+def test_next_takes_the_masks_of_a_sheet(sheet, following, tmp_path: Path) -> None:
+    sheet("pair")
+    made = [path.stat().st_mtime_ns for path in (tmp_path / "out" / "masks").glob("u*.nii.gz")]
+    following("pair", "-n1")
+    assert made == [
+        path.stat().st_mtime_ns for path in (tmp_path / "out" / "masks").glob("u*.nii.gz")
+    ]

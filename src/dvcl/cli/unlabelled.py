@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -52,3 +52,51 @@ def next_scans(
         f"{quoted(written[-1] / 'labels')}, then dvcl prepare WORK --add {quoted(written[-1])}",
         markup=False,
     )
+
+
+@app.command()
+def sheet(
+    runs: Runs,
+    unlabelled: Pile,
+    dice: Annotated[
+        float, typer.Option(min=0, max=1, help="Mean Dice of a mask that is good enough.")
+    ] = 0.8,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="New folder for scans with accepted masks.", show_default=False),
+    ] = None,
+    form: Annotated[
+        Literal["plain", "nnunet"], typer.Option(help="Of --export: folders, or nnU-Net's raw.")
+    ] = "plain",
+    out: Out = None,
+    fast: Fast = False,
+    mirror: Mirror = False,
+    device: Device = "auto",
+) -> None:
+    """Judge the masks of unlabelled scans: accept, look or reject; one page and a table."""
+    from dvcl.commands.console import bars, console
+    from dvcl.commands.opinions import default_folder
+    from dvcl.commands.pair_folder import require_new
+    from dvcl.commands.pseudo_labels import IN_USE, export_accepted
+    from dvcl.commands.sheet import PAGE, TABLE, make_sheet
+    from dvcl.commands.sheet_page import write_sheet_page
+    from dvcl.studies.members import open_members
+    from dvcl.studies.run import usable_device
+
+    if export:
+        require_new(export, IN_USE)
+    members = open_members(runs, fast=fast, mirror=mirror)
+    folder = out or default_folder(members)
+    with bars() as bar:
+        made = make_sheet(
+            members, unlabelled, dice, folder, usable_device(device), bar("Looking"),
+            lambda line: console.print(line, markup=False),
+        )  # fmt: skip
+    write_sheet_page(folder / PAGE, made)
+    console.print(
+        f"{made.about}\nEvery scan: {folder / TABLE}; open {folder / PAGE} in a browser.",
+        markup=False,
+    )
+    if export:
+        count = export_accepted(made, export, form)
+        console.print(f"Pseudo-labels of {count} scans: {export}", markup=False)

@@ -1,0 +1,79 @@
+"""Accepted masks as a folder for other trainings, marked as what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from dvcl.commands.pair_folder import new_folder, write_nnunet, write_plain
+from dvcl.commands.sheet import Sheet
+from dvcl.errors import InputError
+from dvcl.files import write_json, write_text
+
+Form = Literal["plain", "nnunet"]
+
+RECORD = "pseudo-labels.json"
+IN_USE = "Choose another folder with --export."
+
+README = """# Pseudo-labels
+
+The label maps here were predicted by networks; nobody has drawn or corrected them. They were
+accepted because the networks agree as on validation cases whose masks are good, which is a guess.
+Do not validate, test or report on them.
+
+{about}
+
+What made them, and the agreement of each: {record}.
+"""
+
+
+def export_accepted(sheet: Sheet, folder: Path, form: Form) -> int:
+    """Write the accepted masks with their scans, and beside them that they are pseudo-labels.
+
+    Args:
+        sheet: With verdicts.
+        folder: To be made.
+        form: "plain" folders, or the raw layout of "nnunet".
+
+    Returns:
+        How many there are.
+
+    Raises:
+        InputError: When no mask is accepted, or the folder cannot be written.
+    """
+    run, accepted = sheet.members.first, sheet.accepted
+    if not accepted:
+        raise InputError(
+            f"--export {folder}: none of {len(sheet.rows)} masks is accepted, so nothing is "
+            f"written. {sheet.about}"
+        )
+    pairs = {row.opinion.scan: row.opinion.mask for row in accepted}
+    with new_folder(folder) as partial:
+        if form == "plain":
+            write_plain(partial, pairs, run.labels)
+        else:
+            write_nnunet(partial, pairs, run.labels, run.modality)
+        write_json(partial / RECORD, _record(sheet))
+        write_text(partial / "README.md", README.format(about=sheet.about, record=RECORD))
+    return len(accepted)
+
+
+def _record(sheet: Sheet) -> dict[str, object]:
+    return {
+        "pseudo_labels": True,
+        "runs": [str(run.folder.absolute()) for run in sheet.members.runs],
+        "weights": sheet.members.weights,
+        "wanted_dice": sheet.limits.wanted,
+        "accept_from": sheet.limits.accept_from,
+        "validation": [
+            {"case": case, "agreement": agreed, "dice": dice}
+            for case, agreed, dice in sheet.validation
+        ],
+        "scans": {
+            row.opinion.name: {
+                "scan": str(row.opinion.scan.absolute()),
+                "agreement": row.opinion.mean_agreement,
+            }
+            for row in sheet.accepted
+        },
+    }
