@@ -98,13 +98,12 @@ def _validation(sheet: Sheet) -> list[html.Section]:
 
 
 def _doubts(rows: Sequence[Judged]) -> list[html.Section]:
-    told = tuple(
-        (row.opinion.name, doubt.code, doubt.text) for row in rows for doubt in row.opinion.doubts
-    )
-    if not told:
-        return []
-    table = TextTable(("Scan", "Kind", "Doubt"), told, "Also in NAME.doubts.json.", names=3)
-    return [html.heading("Doubts"), html.table(table)]
+    told = {
+        row.opinion.name: " ".join(doubt.text for doubt in row.opinion.doubts)
+        for row in rows
+        if row.opinion.doubts
+    }
+    return [html.heading("Doubts"), html.facts(told)] if told else []
 
 
 def _pictures(sheet: Sheet) -> Iterator[html.Section]:
@@ -118,6 +117,6 @@ def _pictures(sheet: Sheet) -> Iterator[html.Section]:
         subject = subject_of_dataset(Dataset(verdict, run.modality, cases, run.labels))
         tiles = [tile_of(subject.read(case.id)) for case in cases]
         yield html.heading(verdict.capitalize())
-        about = f"{len(shown)} of {len(rows)}, those with the least agreement."
+        about = f"{len(shown)} of {len(rows)}, the least agreement first."
         for figure in montages(tiles, run.labels.organs, f"{verdict}; {subject.about}"):
             yield html.picture(small_png_bytes(figure), about)
