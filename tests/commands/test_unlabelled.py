@@ -228,7 +228,7 @@ def test_accepted_masks_are_exported_as_what_they_are(
         assert np.array_equal(read_volume(case.image).array, image.array)
     record = json.loads((folder / "pseudo-labels.json").read_text())
     assert record["pseudo_labels"] is True
-    assert {*record["scans"]} == accepted
+    assert {Path(one["scan"]).name.removesuffix(".nii.gz") for one in record["scans"]} == accepted
     assert "nobody has drawn" in (folder / "README.md").read_text()
     _, told = sheet("pair", "--dice=0.05", f"--export={folder}", code=2)
     assert "is there already" in told
@@ -240,6 +240,19 @@ def test_without_a_good_validation_case_nothing_is_accepted(sheet, tmp_path: Pat
     assert "0 of 3 validation cases reach a mean Dice of 1.00, none of them" in told
     assert "none of 3 masks is accepted" in told
     assert not (tmp_path / "new").exists()
+
+
+def test_results_are_told_as_json(run: Command, study: Path, tmp_path: Path) -> None:
+    words = (*runs_of(study, "one"), "--unlabelled", study / "pile", "--device=cpu", "--json",
+             "--out", tmp_path / "out")  # fmt: skip
+    code, out, err = run("next", *words, "-n2")
+    assert code == 0, err
+    assert json.loads(out)["scans"] == json.loads((tmp_path / "out/next.json").read_text())["scans"]
+    code, out, err = run("sheet", *words, "--dice=1")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [one["verdict"] for one in found["scans"]] == ["reject"] * 3
+    assert found["limits"]["accept_from"] is None
 
 
 def test_next_takes_the_masks_of_a_sheet(sheet, following, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dvcl.cli.app import app
+from dvcl.cli.app import Result, app
 from dvcl.cli.options import Device, Fast, Mirror, quoted
 
 Runs = Annotated[
@@ -29,10 +29,10 @@ def next_scans(
     fast: Fast = False,
     mirror: Mirror = False,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Choose the scans to label next, and lay them out with their masks to be corrected."""
     from dvcl.commands.console import bars, console
-    from dvcl.commands.next_scans import choose_next, next_table
+    from dvcl.commands.next_scans import choose_next, next_record, next_table
     from dvcl.commands.opinions import default_folder
     from dvcl.report.tables import to_rich
     from dvcl.studies.members import open_members
@@ -42,16 +42,18 @@ def next_scans(
     with bars() as bar:
         ranked, written = choose_next(
             members, unlabelled, count, out or default_folder(members), usable_device(device),
-            bar("Looking"), lambda line: console.print(line, markup=False),
+            bar("Looking"), console.warn,
         )  # fmt: skip
     console.print(to_rich(next_table(ranked, count)))
     for rank, each in enumerate(ranked[:count], start=1):
         console.print(f"{rank}. {each.opinion.name}: {each.reason}.", markup=False)
-    console.print(
-        f"Written: {', '.join(map(str, written))}\nNext: correct the masks in "
-        f"{quoted(written[-1] / 'labels')}, then dvcl prepare WORK --add {quoted(written[-1])}",
-        markup=False,
+    ready = written[-1]
+    console.print(f"Written: {', '.join(map(str, written))}", markup=False)
+    console.note(
+        f"Next: correct the masks in {quoted(ready / 'labels')}, then dvcl prepare WORK --add "
+        f"{quoted(ready)} takes them."
     )
+    return Result({"to_correct": ready, **next_record(members, ranked, count)})
 
 
 @app.command()
@@ -72,7 +74,7 @@ def sheet(
     fast: Fast = False,
     mirror: Mirror = False,
     device: Device = "auto",
-) -> None:
+) -> Result:
     """Judge the masks of unlabelled scans: accept, look or reject; one page and a table."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.opinions import default_folder
@@ -90,7 +92,7 @@ def sheet(
     with bars() as bar:
         made = make_sheet(
             members, unlabelled, dice, folder, usable_device(device), bar("Looking"),
-            lambda line: console.print(line, markup=False),
+            console.warn,
         )  # fmt: skip
     write_sheet_page(folder / PAGE, made)
     console.print(
@@ -100,3 +102,4 @@ def sheet(
     if export:
         count = export_accepted(made, export, form)
         console.print(f"Pseudo-labels of {count} scans: {export}", markup=False)
+    return Result({"table": folder / TABLE, "page": folder / PAGE, **made.to_json()})

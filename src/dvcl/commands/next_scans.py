@@ -113,7 +113,7 @@ def choose_next(
     chosen = ranked[:count]
     labels, pairs = members.first.labels, {each.opinion.scan: each.opinion.mask for each in chosen}
     pictures = _draw(members.first, chosen, out / PICTURE)
-    write_json(out / RECORD, _record(members, ranked, count))
+    write_json(out / RECORD, next_record(members, ranked, count))
     with new_folder(out / TO_CORRECT) as folder:
         write_plain(folder, pairs, labels)
     return ranked, [out / RECORD, *pictures, out / TO_CORRECT]
@@ -164,7 +164,8 @@ def _draw(run: Run, chosen: Sequence[Ranked], path: Path) -> list[Path]:
     return show(subject_of_dataset(dataset), path)
 
 
-def _record(members: Members, ranked: Sequence[Ranked], count: int) -> dict[str, object]:
+def next_record(members: Members, ranked: Sequence[Ranked], count: int) -> dict[str, object]:
+    """All scans by rank, as plain values."""
     return {
         "runs": [str(run.folder.absolute()) for run in members.runs],
         "weights": members.weights,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -53,27 +54,7 @@ def export_accepted(sheet: Sheet, folder: Path, form: Form) -> int:
             write_plain(partial, pairs, run.labels)
         else:
             write_nnunet(partial, pairs, run.labels, run.modality)
-        write_json(partial / RECORD, _record(sheet))
+        facts = replace(sheet, rows=tuple(accepted)).to_json()
+        write_json(partial / RECORD, {"pseudo_labels": True, **facts})
         write_text(partial / "README.md", README.format(about=sheet.about, record=RECORD))
     return len(accepted)
-
-
-def _record(sheet: Sheet) -> dict[str, object]:
-    return {
-        "pseudo_labels": True,
-        "runs": [str(run.folder.absolute()) for run in sheet.members.runs],
-        "weights": sheet.members.weights,
-        "wanted_dice": sheet.limits.wanted,
-        "accept_from": sheet.limits.accept_from,
-        "validation": [
-            {"case": case, "agreement": agreed, "dice": dice}
-            for case, agreed, dice in sheet.validation
-        ],
-        "scans": {
-            row.opinion.name: {
-                "scan": str(row.opinion.scan.absolute()),
-                "agreement": row.opinion.mean_agreement,
-            }
-            for row in sheet.accepted
-        },
-    }

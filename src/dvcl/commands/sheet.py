@@ -7,8 +7,9 @@ import io
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -71,6 +72,28 @@ class Sheet:
     def accepted(self) -> list[Judged]:
         """Whose masks may be taken as labels."""
         return [row for row in self.rows if row.verdict == "accept"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdicts and what they rest on, as plain values."""
+        return {
+            "runs": [str(run.folder.absolute()) for run in self.members.runs],
+            "weights": self.members.weights,
+            "limits": asdict(self.limits),
+            "validation": [
+                {"case": case, "agreement": agreed, "dice": dice}
+                for case, agreed, dice in self.validation
+            ],
+            "scans": [
+                {
+                    "scan": str(row.opinion.scan.absolute()),
+                    "mask": str(row.opinion.mask.absolute()),
+                    "verdict": row.verdict,
+                    "why": row.why,
+                    "agreement": row.opinion.mean_agreement,
+                }
+                for row in self.rows
+            ],
+        }
 
     @property
     def about(self) -> str:
