@@ -39,6 +39,8 @@ def next_scans(
     from dvcl.studies.run import usable_device
 
     members = open_members(runs, fast=fast, mirror=mirror)
+    for unfinished in filter(None, (run.unfinished() for run in members.runs)):
+        console.warn(unfinished)
     with bars() as bar:
         ranked, written = choose_next(
             members, unlabelled, count, out or default_folder(members), usable_device(device),
@@ -88,6 +90,8 @@ def sheet(
     if export:
         require_new(export, IN_USE)
     members = open_members(runs, fast=fast, mirror=mirror)
+    for unfinished in filter(None, (run.unfinished() for run in members.runs)):
+        console.warn(unfinished)
     folder = out or default_folder(members)
     with bars() as bar:
         made = make_sheet(
