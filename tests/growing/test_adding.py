@@ -52,11 +52,13 @@ def roles(project: Project) -> dict[str, str | None]:
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Of all that a study is, apart from its locks."""
+    """Of all that a study is, apart from its locks and the records of commands."""
     return {
         str(path.relative_to(folder)): sha256_of_bytes(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith((".lock", "lock.json"))
+        if path.is_file()
+        and not path.name.startswith((".lock", "lock.json"))
+        and path.parent.name != "log"
     }
 
 

@@ -34,11 +34,15 @@ def open_runs(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Run]:
             ]
         )
     titles = [run.method for run in runs]
-    parts = [run.folder.absolute().parents[1].name.split(", ") for run in runs]
+    parts = [run.folder.absolute().parents[1].name.split("_") for run in runs]
     # What the names of all groups begin with tells no run from another.
     alike = takewhile(lambda part: len(set(part)) == 1, zip(*parts, strict=False))
     shared = len(list(alike))
-    groups = [", ".join([run.method, *own[shared:]]) for run, own in zip(runs, parts, strict=True)]
+    tails = ["_".join(own[shared:]) for own in parts]
+    groups = [
+        f"{run.method}, {tail}" if tail else run.method
+        for run, tail in zip(runs, tails, strict=True)
+    ]
     seeds = [f"{group}, seed {run.seed}" for group, run in zip(groups, runs, strict=True)]
     for longer in (groups, seeds):
         titles = [
