@@ -40,9 +40,15 @@ def test_of_a_method_stays_what_predicts(name: str) -> None:
 
 
 @pytest.mark.parametrize("skip_air", [False, True])
+def test_programs_are_tried_with_air_only_where_no_network_sees_it(skip_air: bool) -> None:
+    patches = trial_patches(Window(WINDOW.size, WINDOW.stride, skip_air=skip_air))
+    assert [bool(patch.any()) for patch in patches] == [True, True, *[False] * skip_air]
+
+
+@pytest.mark.parametrize("skip_air", [False, True])
 def test_air_is_background_where_the_windows_leave_it_out(skip_air: bool) -> None:
     window = Window(WINDOW.size, WINDOW.stride, skip_air=skip_air)
-    *_, air = Predictor(make_method("supervised"), window)(trial_patches(window))
+    *_, air = Predictor(make_method("supervised"), window)(torch.zeros(1, 1, *WINDOW.size))
     assert bool((air[0] == 1).all()) == skip_air
 
 
