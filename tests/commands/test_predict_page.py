@@ -54,7 +54,7 @@ def test_doubtful_scans_and_missing_organs_come_first_and_the_page_is_bounded(pa
     assert f'<th scope="row">one missing</th>{row}' in text
     assert text.count('<th scope="row">') == 10 + 2 + 2
     for doubt in ("is odd.", "is very odd."):
-        assert f'<th scope="row">doubtful</th><td>{doubt}</td>' in text
+        assert f'<th scope="row">doubtful</th><td class="name">{doubt}</td>' in text
     assert '<th scope="row">least</th><td>1.0</td><td>–</td><td>–</td>' in text
     assert '<th scope="row">largest</th><td>2.0</td><td>–</td><td>–</td>' in text
 
@@ -74,7 +74,7 @@ def test_scans_of_earlier_calls_are_in_the_tables(page, tmp_path):
     assert "Those of earlier calls, 1, stand in the tables alone." in text
     row = "<td>1</td><td>1 of 3</td><td>–</td><td>7.5 (7.0–8.0)</td><td>–</td>"
     assert f'<th scope="row">b</th>{row}' in text
-    assert '<th scope="row">b</th><td>was odd.</td>' in text
+    assert '<th scope="row">b</th><td class="name">was odd.</td>' in text
 
 
 def test_a_damaged_record_of_an_earlier_call_is_named(page, tmp_path):

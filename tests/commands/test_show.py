@@ -95,7 +95,7 @@ def test_a_page_has_the_picture_and_scans_to_scroll_through(place, tmp_path):
     text = page.read_text()
     labelled_first = ["phantom_0001", "phantom_0004", "phantom_0005", "phantom_0002"]
     assert SCENE.findall(text) == [*labelled_first, "phantom_0003"]
-    assert '<th scope="row">phantom_0002</th><td>unlabelled</td>' in text
+    assert '<th scope="row">phantom_0002</th><td class="name">unlabelled</td>' in text
 
 
 def test_a_page_holds_some_scans_of_many(place, tmp_path, monkeypatch):

@@ -69,6 +69,14 @@ def test_everything_is_escaped(tmp_path, png):
     assert ("alt", NASTY) in outline.attributes
 
 
+def test_columns_of_words_stand_to_the_left_and_those_of_numbers_do_not(tmp_path):
+    table = TextTable(("Part", "Purpose", "Scans"), (("test", "only scored", "3"),), names=2)
+    outline = page(tmp_path, html.table(table))
+    assert outline.attributes.count(("class", "name")) == 2
+    shown = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<td class="name">only scored</td><td>3</td>' in shown
+
+
 def test_nothing_is_loaded_from_elsewhere(tmp_path, png):
     page(tmp_path, html.picture(png, "A picture"))
     text = (tmp_path / "page.html").read_text(encoding="utf-8")

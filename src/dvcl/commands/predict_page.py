@@ -155,7 +155,10 @@ class PredictionPage:
             "Where scan or label map are unlike those of the training; also in NAME.doubts.json. A "
             "scan without doubts is not therefore right."
         )
-        return [html.heading("Doubts"), html.table(TextTable(("Scan", "Doubt"), rows, about))]
+        return [
+            html.heading("Doubts"),
+            html.table(TextTable(("Scan", "Doubt"), rows, about, names=2)),
+        ]
 
     def _trained(self) -> list[html.Section]:
         """The volumes that the run has learned from, to hold the others against."""

@@ -64,4 +64,5 @@ def _table(tiles: Sequence[Tile]) -> TextTable:
     rows = [
         (tile.id, tile.role or "", tile.caption, "; ".join(tile.problems) or "–") for tile in tiles
     ]
-    return TextTable(("Scan", "Role", "Spacing, size, orientation", "To look at"), tuple(rows))
+    columns = ("Scan", "Role", "Spacing, size, orientation", "To look at")
+    return TextTable(columns, tuple(rows), names=len(columns))

@@ -70,14 +70,21 @@ def text(paragraphs: str) -> Section:
 def table(table: TextTable) -> Section:
     """A table with its caption: names to the left, numbers aligned, best values in bold."""
     first_mean = len(table.rows) - table.means
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    more_names = range(1, table.names)  # the first are headings of their rows
+    kinds = [' class="name"' if at in more_names else "" for at in range(len(table.columns))]
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(column)}</th>'
+        for kind, column in zip(kinds, table.columns, strict=True)
+    )
     rows = []
     for index, (name, *cells) in enumerate(table.rows):
         values = (
             f"<b>{escape(cell)}</b>" if (index, column) in table.strong else escape(cell)
             for column, cell in enumerate(cells, start=1)
         )
-        inner = f'<th scope="row">{escape(name)}</th>' + "".join(f"<td>{v}</td>" for v in values)
+        inner = f'<th scope="row">{escape(name)}</th>' + "".join(
+            f"<td{kind}>{value}</td>" for kind, value in zip(kinds[1:], values, strict=True)
+        )
         kind = ' class="means"' if index == first_mean else ""
         rows.append(f"<tr{kind}>{inner}</tr>")
     caption = f"<figcaption>{escape(table.caption)}</figcaption>" if table.caption else ""
