@@ -45,6 +45,7 @@ def test_an_offset_is_seen_with_air_and_tissue(offset: int) -> None:
     (finding,) = unit_findings(PATH, measure_intensities(ct() + offset), "CT")
     assert finding.code == "hu-offset"
     assert f"If {offset} was added" in finding.remedy
+    assert "--modality MR" in finding.remedy, "an MR without negative values may look so too"
 
 
 def test_a_ct_that_looks_like_mr_or_eight_bits() -> None:

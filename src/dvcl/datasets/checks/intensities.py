@@ -94,15 +94,16 @@ def unit_findings(path: Path, found: Intensities, modality: Modality) -> Iterato
             str(path),
             f"the darkest voxels are near {found.low:.0f} and soft tissue near {found.tissue:.0f}; "
             "HU have air near -1000 and soft tissue near 40.",
-            f"If {offset:g} was added, subtract it; the header's intercept may have been lost.",
+            f"If {offset:g} was added, subtract it; the header's intercept may have been lost. "
+            "If it is MR, give --modality MR.",
             numbers=numbers,
         )
     elif found.low > -BIN_HU:
         yield Finding(
             "not-hu",
             str(path),
-            f"has no negative values (from {found.low:.4g} to {found.high:.4g}); a CT in HU has "
-            "air near -1000 and fat near -100.",
+            f"has no negative values (nearly all from {found.low:.4g} to {found.high:.4g}); a CT "
+            "in HU has air near -1000 and fat near -100.",
             "Export it in HU; if it is MR, give --modality MR.",
             numbers=numbers,
         )
