@@ -24,7 +24,8 @@ from dvcl.cli.options import (
 @app.command()
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(help="A run (its test cases are scored), or a folder of label maps.")
+        Path,
+        typer.Argument(help="A run: its test cases, else its validation cases. Or label maps."),
     ],
     reference: Annotated[
         Path | None, typer.Option(help="Folder of reference label maps or masks, for a folder.")
@@ -61,7 +62,7 @@ def evaluate(
     from dvcl.report.tables import percent, summary_table, to_rich
     from dvcl.studies.finding import find_run
     from dvcl.studies.run import usable_device
-    from dvcl.studies.scored import SCORES
+    from dvcl.studies.scored import SCORES, warning_of
 
     check_options(predictions, reference, bool(labels or out or label_values or cases), last)
     with bars() as bar:
@@ -74,8 +75,8 @@ def evaluate(
             )  # fmt: skip
         else:
             run = find_run(predictions)
-            if unfinished := run.unfinished():
-                console.warn(unfinished)
+            for doubt in filter(None, (run.unfinished(), warning_of(run))):
+                console.warn(doubt)
             target = run.folder / SCORES
             window = run.recipe.window.fast() if fast else None
             how: dict[str, Any] = {

@@ -156,6 +156,21 @@ def test_cases(run: Run) -> list[Case]:
     )
 
 
+def warning_of(run: Run) -> str:
+    """Why scores of the run are too high; empty where it has test cases.
+
+    Raises:
+        InputError: As `held_out_cases`.
+    """
+    if held_out_cases(run, "test"):
+        return ""
+    return (
+        f"{run.folder}: the run has no test cases, so its validation cases are scored. They chose "
+        "the weights: expect less on new scans. Train with --test-share or --folds to hold some "
+        "back, or score masks of other scans with --reference DIR."
+    )
+
+
 def held_out_cases(run: Run, role: str) -> list[Case]:
     """The "test" or "validation" cases of a run that have a reference.
 
