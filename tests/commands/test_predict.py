@@ -291,7 +291,9 @@ def test_dicom_in_dicom_out(
     assert (out / "p7.doubts.json").exists()
     opened = open_run(trained)
     assert np.array_equal(read_mask(out / f"p7{suffix}", series, opened).array, cube())
-    assert "Label maps written: 0," in run(*words, "--skip-existing")[1]
+    said = run(*words, "--skip-existing")[1]
+    assert "Label maps written: 0," in said
+    assert ("index.html" in said) == ("--no-pictures" not in words), "where to look at them"
     (out / f"p7{suffix}").write_bytes((out / f"p7{suffix}").read_bytes()[:700])
     assert "Label maps written: 1," in run(*words, "--skip-existing")[1]
     if form == "dicom-seg":

@@ -175,6 +175,8 @@ def predict(
     console.print(
         f"Label maps written: {sum(made.is_new for made in done)}, in {out}", markup=False
     )
+    if pictures and (page := out / "index.html").exists():
+        console.print(f"Look at them in a browser: {page}", markup=False)
     if doubtful:
         console.print(
             f"Doubts about {doubtful} of {len(done)}: see *.doubts.json beside them.", markup=False
