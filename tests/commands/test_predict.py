@@ -119,6 +119,35 @@ def test_what_was_made_of_something_else_is_made_again(
     assert [written("--fast"), written("--fast")] == ["1", "0"]
 
 
+def test_what_was_replaced_is_never_taken_for_its_successor(
+    trained: Path, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan_file, out = tmp_path / "p [1].nii.gz", tmp_path / "masks"
+    write_volume(scan_file, Volume(scan(0), AFFINE))
+    words = ("predict", trained, scan_file, "--out", out, "--device=cpu", "--trust")
+
+    def names() -> set[str]:
+        return {path.name for path in out.glob("p*")}
+
+    assert run(*words, "--uncertainty")[0] == 0
+    assert names() > {"p [1].png", "p [1].uncertainty.nii.gz"}
+    assert run(*words, "--fast", "--no-pictures")[0] == 0
+    assert names() == {"p [1].nii.gz", "p [1].doubts.json"}, "map and picture are of other windows"
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dvcl.commands.predict.write_mask", kill)
+        assert run(*words)[0] == 130
+    assert "Label maps written: 1," in run(*words, "--skip-existing")[1], "stopped before its mask"
+
+    assert run(*words, "--fast", "--format=seg.nrrd")[0] == 0
+    again = run(*words, "--fast", "--skip-existing")[1]
+    assert "Label maps written: 1," in again, "the record is of the mask in the other format"
+
+
+def kill(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_masks_named_by_either_convention_are_scored(
     trained: Path, run: Command, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from dvcl.commands.prediction_record import (
     Prediction,
     PredictionRecord,
     beside,
+    forget,
     member_mask,
 )
 from dvcl.commands.targets import spare_sources
@@ -190,7 +191,7 @@ class _Predictor:
             return None
         with read_record(record_file, PredictionRecord, REMEDY) as record:
             doubts = tuple(Finding.from_json(doubt) for doubt in record["doubts"])
-            if record["made_of"] != self._made_of(path):
+            if record["made_of"] != self._made_of(path, mask):
                 return None
         with suppress(InputError):  # one that is damaged is made again
             result = read_mask(mask, path, self.run)
@@ -199,12 +200,15 @@ class _Predictor:
             return Prediction(mask, doubts, is_new=False)
         return None
 
-    def _made_of(self, path: Path) -> str:
-        """Hash of what decides a label map and what is said of it: scan, runs and their errors."""
+    def _made_of(self, path: Path, mask: Path) -> str:
+        """Hash of what decides a label map and what is said of it: scan, runs and their errors.
+
+        And of its name, as label maps of one scan in several formats share a record.
+        """
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         by, known = self.members, asdict(self.calibration) if self.calibration else {}
-        return sha256_of_json([facts, by.identity, by.folders, self.clean, known])
+        return sha256_of_json([facts, by.identity, by.folders, self.clean, known, mask.name])
 
     def _extra_files(self, mask: Path) -> list[Path]:
         """What is written beside a label map: the maps, then the members' label maps."""
@@ -236,7 +240,7 @@ class _Predictor:
             "image": str(path.absolute()),
             "run": str(self.run.folder.absolute()),
             "members": self.members.folders,
-            "made_of": self._made_of(path),
+            "made_of": self._made_of(path, mask),
             "doubts": [doubt.to_json() for doubt in doubts],
             "scan": dict(scan.numbers),
             "organs": {
@@ -244,6 +248,7 @@ class _Predictor:
                 for organ, facts in organs_json(organs).items()
             },
         }
+        forget(mask)
         # Before the label map: where that is, nothing is missing.
         write_json(beside(mask), record)
         self._write_extra(path, mask, found, own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -76,3 +77,20 @@ def beside(mask: Path, ending: str = ENDING) -> Path:
 def member_mask(mask: Path, number: int) -> Path:
     """Where the label map by one of several members lies, counted from 1."""
     return beside(mask, f".member-{number}{mask.name.removeprefix(volume_stem(mask))}")
+
+
+def forget(mask: Path) -> None:
+    """Remove a label map of an earlier call and what belongs to it, if there is any.
+
+    The label map goes first: stopped at any time, nothing is left that looks whole, and no map,
+    picture or member's label map lies beside one that it is not of.
+    """
+    if not beside(mask).exists():
+        return
+    name, suffix = volume_stem(mask), mask.name.removeprefix(volume_stem(mask))
+    maps = [beside(mask, f".{kind}.nii.gz") for kind in ("uncertainty", "disagreement")]
+    members = mask.parent.glob(f"{escape(name)}.member-*{suffix}")
+    # A scan may be called so too; then a record tells.
+    apart = [path for path in (*maps, *members) if not beside(path).exists()]
+    for path in (mask, beside(mask, ".png"), *apart):
+        path.unlink(missing_ok=True)
