@@ -58,6 +58,15 @@ def test_a_split_must_fit_its_data_set() -> None:
     ]
 
 
+@pytest.mark.parametrize("role", ["validation", "test"])
+def test_predicted_labels_teach_but_judge_nothing(role: str) -> None:
+    data = dataset(cases("l", 1), [Case("p", FILE, FILE, "labelled", pseudo_label=True)])
+    check_cases(Split(("l000", "p"), (), (), (), seed=0), data)
+    parts = {"unlabelled": (), "validation": (), "test": (), role: ("p",)}
+    with pytest.raises(InputError, match=rf"p \({role}\): its label is predicted"):
+        check_cases(Split(("l000",), **parts, seed=0), data)
+
+
 def test_the_seed_of_a_split_is_a_number(tmp_path: Path) -> None:
     parts = {"labelled": ["a"], "unlabelled": [], "validation": [], "test": []}
     write_json(tmp_path / "split.json", {**parts, "seed": "x"})

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from dvcl.cli.app import Result, app
-from dvcl.cli.options import Device, Fast, Mirror, quoted
+from dvcl.cli.options import Changes, Device, Fast, Mirror, Work, quoted
 
 Runs = Annotated[
     list[Path], typer.Argument(help="A run, or several whose mean predicts (seeds, folds).")
 ]
 Pile = Annotated[list[Path], typer.Option(help="Folder of scans without labels; may be repeated.")]
+Dice = Annotated[float, typer.Option(min=0, max=1, help="Mean Dice of a mask that is good enough.")]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder; STUDY/unlabelled of the first run.", show_default=False),
@@ -62,9 +63,7 @@ def next_scans(
 def sheet(
     runs: Runs,
     unlabelled: Pile,
-    dice: Annotated[
-        float, typer.Option(min=0, max=1, help="Mean Dice of a mask that is good enough.")
-    ] = 0.8,
+    dice: Dice = 0.8,
     export: Annotated[
         Path | None,
         typer.Option(help="New folder for scans with accepted masks.", show_default=False),
@@ -107,3 +106,52 @@ def sheet(
         count = export_accepted(made, export, form)
         console.print(f"Pseudo-labels of {count} scans: {export}", markup=False)
     return Result({"table": folder / TABLE, "page": folder / PAGE, **made.to_json()})
+
+
+@app.command()
+def selftrain(
+    work: Work,
+    method: Annotated[str, typer.Option(help="A name that `dvcl methods` lists.")] = "dvcl",
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often masks are judged and a run is trained anew.")
+    ] = 1,
+    dice: Dice = 0.8,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="As for `dvcl train`.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Folder under runs/; the recipe's name.")] = None,
+    device: Device = "auto",
+    changes: Changes = [],  # noqa: B006
+) -> Result:
+    """Train, take accepted masks of the study's unlabelled scans as labels, train anew."""
+    from dvcl.commands.console import console
+    from dvcl.commands.self_training import self_train
+    from dvcl.studies.divide import divide
+    from dvcl.studies.project import open_project
+
+    project = open_project(work)
+    recipe = project.load_recipe(None, changes)
+    division = divide(project, recipe)
+    if division.note:
+        console.note(division.note)
+    done = self_train(
+        project, recipe, method, division,
+        rounds=rounds, wanted=dice, changes=changes, seed=seed, name=name, device=device,
+    )  # fmt: skip
+    for run in done.runs:
+        told = f", {len(run.pseudo_labelled)} of them pseudo-labels" if run.pseudo_labelled else ""
+        console.print(
+            f"Trained: {run.folder}, with {len(run.split.labelled)} labels{told}", markup=False
+        )
+    if done.ended:
+        console.print(done.ended, markup=False)
+    first, last = done.runs[0].folder, done.runs[-1].folder
+    console.note(
+        f"Next: dvcl evaluate {quoted(last)}, and the same of {quoted(first)}: did it help?"
+    )
+    return Result(
+        {
+            "runs": [
+                {"run": run.folder, "pseudo_labelled": [*run.pseudo_labelled]} for run in done.runs
+            ],
+            "ended": done.ended,
+        }
+    )

@@ -276,6 +276,12 @@ def _limits_known(known: _Known) -> list[str]:
         "predict` doubts scans and masks that are unlike what it learned from; what it does not "
         "doubt may be wrong too."
     )
+    if predicted := len(known.run.pseudo_labelled):
+        told.append(
+            f"The labels of {predicted} of these scans are pseudo-labels: another run has "
+            "predicted them, nobody has drawn or corrected them. It may have learned that run's "
+            "errors."
+        )
     if not split.test:
         told.append(
             "It has no test scans: scores are of the validation scans, which chose the weights, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dvcl.commands.pair_folder import new_folder, write_nnunet, write_plain
 from dvcl.commands.sheet import Sheet
@@ -54,7 +54,12 @@ def export_accepted(sheet: Sheet, folder: Path, form: Form) -> int:
             write_plain(partial, pairs, run.labels)
         else:
             write_nnunet(partial, pairs, run.labels, run.modality)
-        facts = replace(sheet, rows=tuple(accepted)).to_json()
-        write_json(partial / RECORD, {"pseudo_labels": True, **facts})
+        write_json(partial / RECORD, pseudo_record(sheet))
         write_text(partial / "README.md", README.format(about=sheet.about, record=RECORD))
     return len(accepted)
+
+
+def pseudo_record(sheet: Sheet) -> dict[str, Any]:
+    """What made the accepted masks, with which limits, as plain values."""
+    facts = replace(sheet, rows=tuple(sheet.accepted)).to_json()
+    return {"pseudo_labels": True, **facts}

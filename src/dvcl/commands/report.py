@@ -108,6 +108,8 @@ def _reserve(run: Run) -> str:
     """What is to be said of runs that others cannot be held against as they are."""
     reserve = "" if run.start is None else f", begun with {Path(run.start['run']).parent.name}"
     reserve += f", extended at step {run.extended_at[-1]}" if run.extended_at else ""
+    if run.pseudo_labelled:
+        reserve += f", {len(run.pseudo_labelled)} of {len(run.split.labelled)} labels predicted"
     if is_scored(run):
         return reserve
     return f"{reserve}, {'unfinished' if run.unfinished() else 'scores of earlier weights'}"

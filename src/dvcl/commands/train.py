@@ -204,6 +204,7 @@ def make_run(
         data=_data_hash(store, split),
         label_maps=_label_hash(store, split),
         edition=project.edition,
+        pseudo_labelled=_pseudo_labelled(project, split),
     )
     return with_start(run, source) if source else run
 
@@ -233,6 +234,11 @@ def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
     unlabelled = [store.case(case) for case in run.split.unlabelled]
     map_classes = run.labels.classes if method.needs_distance_maps else None
     return Sampler(labelled, unlabelled, settings, run.seed, map_classes)
+
+
+def _pseudo_labelled(project: Project, split: Split) -> tuple[str, ...]:
+    predicted = {case.id for case in project.dataset.cases if case.pseudo_label}
+    return tuple(case for case in split.labelled if case in predicted)
 
 
 def _data_hash(store: Store, split: Split) -> str:

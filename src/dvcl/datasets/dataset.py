@@ -167,6 +167,7 @@ class Case:
             background, wherever they lie.
         later_mask_wins: Where masks overlap, the later organ of the label table is taken.
         label_values: The integers of the label map count, even where it names its segments.
+        pseudo_label: The label map was predicted; nobody has drawn or corrected it.
     """
 
     id: str
@@ -176,6 +177,7 @@ class Case:
     unannotated: tuple[str, ...] = ()
     later_mask_wins: bool = False
     label_values: bool = False
+    pseudo_label: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, with absolute paths."""
@@ -187,6 +189,7 @@ class Case:
             **({"unannotated": list(self.unannotated)} if self.unannotated else {}),
             **({"later_mask_wins": True} if self.later_mask_wins else {}),
             **({"label_values": True} if self.label_values else {}),
+            **({"pseudo_label": True} if self.pseudo_label else {}),
         }
 
     @classmethod
@@ -200,6 +203,7 @@ class Case:
             tuple(value.get("unannotated", ())),
             value.get("later_mask_wins", False),
             value.get("label_values", False),
+            value.get("pseudo_label", False),
         )
 
 

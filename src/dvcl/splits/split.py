@@ -41,10 +41,12 @@ def check_cases(split: Split, dataset: Dataset) -> None:
 
     Raises:
         InputError: When there is no labelled case, or an id is unknown, occurs twice in one part,
-            or is to be trained on or validated with but has no label; lists them all.
+            is to be trained on or validated with but has no label, or to be validated with or
+            tested on with a predicted one; lists them all.
     """
     known = {case.id for case in dataset.cases}
     with_label = {case.id for case in dataset.cases if case.label and case.role != "unlabelled"}
+    predicted = {case.id for case in dataset.cases if case.pseudo_label}
     problems = [] if split.labelled else ["labelled: no case; at least one was expected."]
     for role, ids in split.parts().items():
         for case_id, times in Counter(ids).items():
@@ -52,6 +54,10 @@ def check_cases(split: Split, dataset: Dataset) -> None:
                 problems.append(f"{case_id} ({role}): no such case in the data set.")
             elif role in ("labelled", "validation") and case_id not in with_label:
                 problems.append(f"{case_id} ({role}): has no label.")
+            if role in ("validation", "test") and case_id in predicted:
+                problems.append(
+                    f"{case_id} ({role}): its label is predicted, and says nothing there."
+                )
             if times > 1:
                 problems.append(f"{case_id} ({role}): occurs {times} times.")
     if problems:

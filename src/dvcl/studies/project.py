@@ -32,6 +32,7 @@ class CaseRecord(TypedDict):
     role: Role | None
     unannotated: NotRequired[list[str]]
     later_mask_wins: NotRequired[bool]
+    pseudo_label: NotRequired[bool]
 
 
 class DatasetRecord(TypedDict):
@@ -180,10 +181,12 @@ def prepare(
     compared: Progress | None = None,
     tell: Callable[[str], None] | None = None,
     edition: int = 1,
+    earlier: Store | None = None,
 ) -> Store:
     """Check a data set and prepare all its cases; an interrupted preparation continues.
 
-    ``edition`` is that of the data set, where it is one that has grown.
+    ``edition`` is that of the data set, where it is one that has grown. What the store ``earlier``
+    has of the same files is taken from there.
 
     ``tell`` is called, before any work, when the recipe cannot divide the cases; and then with what
     the check warns of.
@@ -200,8 +203,9 @@ def prepare(
     if tell:
         tell_warnings(warnings, tell)
     store = build_store(
-        dataset, recipe.preprocessing, folder / "store", workers, prepared, edition=edition
-    )
+        dataset, recipe.preprocessing, folder / "store", workers, prepared,
+        edition=edition, earlier=earlier,
+    )  # fmt: skip
     # Training looks for one scan in two parts; found now, it need not wait for that.
     stored_twins(store, compared)
     write_project(Project(folder, dataset, recipe_name, changes, edition))

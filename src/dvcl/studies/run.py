@@ -47,6 +47,7 @@ class Run:
         label_maps: Hash of the label maps that it learns from and is validated by.
         edition: Of the study's data set.
         extended_at: Steps at which a schedule had ended and a longer one took its place.
+        pseudo_labelled: Labelled cases whose label maps are predictions.
         weights: Which of them predict: those of the best validation, or the last ones.
     """
 
@@ -63,6 +64,7 @@ class Run:
     edition: int = 1
     start: StartRecord | None = None
     extended_at: tuple[int, ...] = ()
+    pseudo_labelled: tuple[str, ...] = ()
     weights: Literal["best", "last"] = "best"
 
     @property
@@ -81,6 +83,7 @@ class Run:
             **({"edition": self.edition} if self.edition > 1 else {}),
             **({"start": self.start["weights"]} if self.start else {}),
             **({"extended_at": list(self.extended_at)} if self.extended_at else {}),
+            **({"pseudo_labelled": [*self.pseudo_labelled]} if self.pseudo_labelled else {}),
         }
 
     @property
@@ -279,6 +282,7 @@ def open_run(folder: Path) -> Run:
             edition=settings.get("edition", 1),
             start=record.get("start"),
             extended_at=tuple(settings.get("extended_at", ())),
+            pseudo_labelled=tuple(settings.get("pseudo_labelled", ())),
         )
 
 

@@ -32,6 +32,7 @@ class SettingsRecord(TypedDict):
     edition: NotRequired[Count]
     start: NotRequired[Name]
     extended_at: NotRequired[list[Count]]
+    pseudo_labelled: NotRequired[list[Name]]
 
 
 class RunRecord(TypedDict):

@@ -1,0 +1,133 @@
+"""`dvcl selftrain` on a tiny study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dvcl.datasets import load_folders
+from dvcl.studies.project import open_project
+from dvcl.studies.run import open_run
+from dvcl.volume import Volume, write_volume
+
+Command = Callable[..., tuple[int, str, str]]
+AFFINE = np.diag([4.0, -4.0, 4.0, 1.0])
+LEARNS = ("training.iterations=30", "training.rate=0.3", "training.warmup=5",
+          "training.validate_every=30", "network.base_channels=4")  # fmt: skip
+SETTINGS = [f"--set={change}" for change in LEARNS]
+ROUND = "selftrain/small-ct/supervised/seed-0/round-{}"
+RUN = "runs/small-ct/supervised/seed-0"
+
+
+def write_scan(folder: Path, name: str, seed: int, label: bool = True) -> None:
+    """A bright cube in the body, and the cube."""
+    array = np.full((16, 16, 16), -1000, np.int16)
+    array[1:15, 1:15, 1:15] = np.random.default_rng(seed).integers(0, 40, (14, 14, 14))
+    cube = np.zeros(array.shape, np.uint8)
+    cube[4:11, 4:11, 4:11] = 7
+    array[cube > 0] += 200
+    write_volume(folder / "images" / f"{name}.nii.gz", Volume(array, AFFINE))
+    if label:
+        write_volume(folder / "labels" / f"{name}.nii.gz", Volume(cube, AFFINE))
+
+
+@pytest.fixture
+def work(tmp_path: Path, prepare_tiny) -> Path:
+    for seed in range(3):
+        write_scan(tmp_path / "train", f"p{seed}", seed)
+        write_scan(tmp_path / "val", f"v{seed}", 10 + seed)
+        write_scan(tmp_path / "test", f"t{seed}", 20 + seed)
+        write_scan(tmp_path / "pile", f"u{seed}", 30 + seed, label=False)
+    (tmp_path / "train" / "labels.json").write_text('{"7": "cube"}')
+    parts = {part: tmp_path / name for part, name in (("validation", "val"), ("test", "test"))}
+    dataset = load_folders(tmp_path / "train", [tmp_path / "pile" / "images"], **parts)
+    return prepare_tiny(tmp_path / "work", dataset).folder
+
+
+@pytest.fixture
+def training(work: Path, run: Command):
+    """training(options) -> what `dvcl selftrain` says."""
+
+    def training(*options: str, code: int = 0) -> str:
+        found, out, err = run(
+            "selftrain", work, "--method=supervised", "--device=cpu", *SETTINGS, *options
+        )
+        assert found == code, err
+        return " ".join((out + err).split())
+
+    return training
+
+
+def times(folder: Path) -> dict[Path, int]:
+    names = ("run.json", "last.safetensors", "case.json", "sheet.csv", "pseudo-labels.json")
+    return {path: path.stat().st_mtime_ns for name in names for path in folder.rglob(name)}
+
+
+def test_accepted_masks_are_labels_of_the_next_run_and_said_to_be(
+    training, work: Path, run: Command
+) -> None:
+    told = training("--dice=0.05")
+    first, folder = open_run(work / RUN), work / ROUND.format(1)
+    second, study = open_run(folder / RUN), open_project(folder)
+    pseudo = {*second.pseudo_labelled}
+    assert pseudo
+    assert pseudo <= {"u0", "u1", "u2"}
+    assert {*second.split.labelled} == {*first.split.labelled} | pseudo
+    assert {*second.split.unlabelled} == {*first.split.unlabelled} - pseudo
+    assert second.split.validation == first.split.validation
+    assert second.split.test == first.split.test
+    assert {case.id for case in study.dataset.cases if case.pseudo_label} == pseudo
+    assert (second.recipe.training, first.pseudo_labelled) == (first.recipe.training, ())
+    assert f"with {3 + len(pseudo)} labels, {len(pseudo)} of them pseudo-labels" in told
+    record = json.loads((folder / "pseudo-labels.json").read_text())
+    assert {Path(one["scan"]).name.removesuffix(".nii.gz") for one in record["scans"]} == pseudo
+    for words in (("card", folder / RUN), ("evaluate", folder / RUN), ("report", folder)):
+        code, _, err = run(*words)
+        assert code == 0, err
+    assert f"of {len(pseudo)} of these scans are pseudo" in (
+        folder / RUN / "model-card.md"
+    ).read_text().replace("\n", " ")
+    page = (folder / "report" / "index.html").read_text()
+    assert f"{len(pseudo)} of {3 + len(pseudo)} labels predicted" in page
+
+
+def test_what_is_done_is_not_repeated(training, work: Path) -> None:
+    training("--dice=0.05")
+    before = times(work)
+    training("--dice=0.05")
+    assert times(work) == before
+    told = training("--dice=0.06", code=2)
+    assert "dice: 0.05 there, 0.06 asked for" in told
+    assert times(work) == before
+
+
+def test_a_round_that_was_stopped_goes_on(
+    training, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dvcl.commands.self_training.prepare", stop)
+        training("--dice=0.05", code=130)
+    assert not (work / ROUND.format(1) / "project.json").exists()
+    masks = {path: path.stat().st_mtime_ns for path in work.rglob("masks/u*.nii.gz")}
+    assert masks
+    training("--dice=0.05")
+    assert masks == {path: path.stat().st_mtime_ns for path in masks}
+    assert open_run(work / ROUND.format(1) / RUN).pseudo_labelled
+
+
+def test_rounds_end_where_nothing_is_accepted_or_left(training, work: Path) -> None:
+    told = training("--dice=1", "--rounds=2")
+    assert "Round 1 is not trained. None of 3 masks is accepted." in told
+    assert "0 of 3 validation cases reach a mean Dice of 1.00, none of them" in told
+    assert not (work / ROUND.format(1) / "project.json").exists()
+    told = training("--dice=0", "--rounds=9")
+    assert "is not trained." in told
+    last = open_run(sorted(work.glob(f"selftrain/**/{RUN}"))[-1])
+    assert ("no unlabelled scan left" in told) == (not last.split.unlabelled)
