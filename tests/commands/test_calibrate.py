@@ -111,6 +111,14 @@ def test_predictions_carry_the_limits_of_held_out_cases(runs, run: Command, tmp_
     assert "agreement" in organ
 
 
+def test_a_calibrated_run_is_scored_as_any_other(runs, run: Command) -> None:
+    """Its scores have references and no clean-up, so nobody is to calibrate it otherwise."""
+    assert run("calibrate", runs["one"], "--level=0.8", "--device=cpu")[0] == 0
+    code, said, err = run("evaluate", runs["one"], "--device=cpu")
+    assert code == 0, err
+    assert "calibration.json" not in said
+
+
 def test_masks_of_before_a_calibration_get_its_limits(runs, run: Command, tmp_path: Path) -> None:
     words = (runs["two"], "--skip-existing")
     assert "limits_hold" not in predict(run, tmp_path, *words)[0]

@@ -76,7 +76,8 @@ def predict_files(
         apart: Also write each member's label map, ``<name>.member-1.nii.gz`` and so on.
         pictures: Also write ``<name>.png``, the organs over three planes, and a page to scroll
             through scans, ``index.html``.
-        tables: Also write what the integers mean, and ``volumes.csv``.
+        tables: Also write what the integers mean, and ``volumes.csv``, with limits where the runs
+            are calibrated.
         keep_largest: Organs of which only the largest part is kept; None for those that are in one
             part in every label map of the training.
         skip_existing: Leave out images whose label map is there, with the doubts about it; a
@@ -107,7 +108,7 @@ def predict_files(
     if note := missing_codes(targets.values(), run.labels):
         tell(note)
     clean = to_clean(run, seen, keep_largest, tell)
-    calibration = usable_calibration(members, clean, tell)
+    calibration = usable_calibration(members, clean, tell) if tables else None
     kept = apart or (calibration is not None and calibration.is_cross)
     ensemble = members.ensemble(device, apart=kept, disagreement=maps)
     if apart and len(ensemble.members) == 1:
