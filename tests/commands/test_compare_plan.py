@@ -3,14 +3,18 @@
 from collections import Counter
 
 import pytest
+import torch
 
 from dvcl.commands.compare import compare_studies
 from dvcl.commands.compare_options import Options
+from dvcl.commands.train import make_run
 from dvcl.datasets.dataset import Dataset
 from dvcl.datasets.phantom import make_phantom
 from dvcl.errors import InputError
 from dvcl.recipe import files
 from dvcl.store.reading import StoredCase
+from dvcl.studies.divide import divide
+from dvcl.studies.project import open_project
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +77,16 @@ def test_everything_that_would_stop_a_run_is_told(study):
     with pytest.raises(InputError) as caught:
         compare_studies([study], Options("supervised", [3, 4]), dry=True)
     assert [str(folder) in "".join(caught.value.problems) for folder in damaged] == [True, True]
+
+
+def test_a_run_with_other_settings_is_named_with_what_to_do(study):
+    project = open_project(study)
+    recipe = project.load_recipe(None, ["training.iterations=7"])
+    run = make_run(project, recipe, "cps", divide(project, recipe), seed=5)
+    run.save(torch.device("cpu"))
+    with pytest.raises(InputError) as caught:
+        compare_studies([study], Options("cps", [5]), dry=True)
+    (problem,) = caught.value.problems
+    assert str(run.folder) in problem
+    assert "another --name" in problem
+    assert "iterations: 7 there" in problem

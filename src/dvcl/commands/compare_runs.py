@@ -86,7 +86,9 @@ def _noted(problems: dict[str, None]) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        problems |= dict.fromkeys(error.problems)
+        # A heading says which folder is meant and what to do.
+        told = [f"{error.heading} {'; '.join(error.problems)}"] if error.heading else error.problems
+        problems |= dict.fromkeys(told)
 
 
 def _refuse(problems: Mapping[str, None]) -> None:
