@@ -101,7 +101,7 @@ def test_preparations_killed_at_random_moments_end_as_one_that_was_not(
     [
         ("SIGTERM", "dvcl.files.os.fsync", "evaluate {run}"),
         ("SIGUSR1", "dvcl.files.os.fsync", "evaluate {run}"),
-        ("SIGTERM", "dvcl.commands.predict.segment",
+        ("SIGTERM", "dvcl.commands.predictor.segment",
          "predict {run} {scans}/test/images --out {out}"),
         ("SIGTERM", "dvcl.store.writing.prepare_image",
          "prepare {out} --labelled {scans}/few --workers=1"),

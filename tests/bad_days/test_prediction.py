@@ -35,7 +35,7 @@ def test_a_scan_too_large_does_not_stop_the_others(
             raise error
         return segment(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("dvcl.commands.predict.segment", first_fails)
+    monkeypatch.setattr("dvcl.commands.predictor.segment", first_fails)
     code, told = predict(study, run)
     assert code == 2
     assert "1 of 2 images are segmented; not so:" in told
@@ -55,7 +55,7 @@ def test_only_what_is_missing_is_made(study: Path, run, monkeypatch: pytest.Monk
     assert "Label maps written: 1" in told
     assert (study / "out" / "s.nii.gz").stat().st_mtime_ns == before
     assert len([*(study / "out").glob("*.png")]) == 2
-    monkeypatch.setattr("dvcl.commands.predict.read_volume", pytest.fail)
+    monkeypatch.setattr("dvcl.commands.predictor.read_volume", pytest.fail)
     assert "Label maps written: 0" in predict(study, run, "--skip-existing")[1]
 
 
@@ -63,7 +63,7 @@ def test_a_mask_is_written_last(study: Path, run, monkeypatch: pytest.MonkeyPatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dvcl.commands.predict.save_png", full)
+    monkeypatch.setattr("dvcl.commands.predictor.save_png", full)
     assert predict(study, run)[0] == 2
     assert not [*(study / "out").glob("*.nii.gz")]
 

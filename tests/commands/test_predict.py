@@ -135,7 +135,7 @@ def test_what_was_replaced_is_never_taken_for_its_successor(
     assert names() == {"p [1].nii.gz", "p [1].doubts.json"}, "map and picture are of other windows"
 
     with monkeypatch.context() as patched:
-        patched.setattr("dvcl.commands.predict.write_mask", kill)
+        patched.setattr("dvcl.commands.predictor.write_mask", kill)
         assert run(*words)[0] == 130
     assert "Label maps written: 1," in run(*words, "--skip-existing")[1], "stopped before its mask"
 
@@ -188,7 +188,7 @@ def strayed(start: int = 4) -> np.ndarray:
 def finds_a_stray(monkeypatch: pytest.MonkeyPatch) -> None:
     """The network finds a cube and a voxel far away from it."""
     monkeypatch.setattr(
-        "dvcl.commands.predict.segment",
+        "dvcl.commands.predictor.segment",
         lambda image, *rest: Segmentation(replace(image, array=strayed()), {}, {}, ()),
     )
 
@@ -288,7 +288,7 @@ def test_masks_of_several_calls_are_in_one_table(
     images, out = trained.parents[4] / "train" / "images", tmp_path / "masks"
     for name, array in (("p0", cube()), ("p1", 0 * cube())):
         monkeypatch.setattr(
-            "dvcl.commands.predict.segment",
+            "dvcl.commands.predictor.segment",
             lambda image, *rest, found=array: Segmentation(replace(image, array=found), {}, {}, ()),
         )
         run("predict", trained, images / f"{name}_0000.nii.gz", "--out", out, *USUAL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
@@ -78,22 +78,10 @@ def calibrate(
     if (count := sum(map(len, cases)) if is_cross else len(cases[0])) < needed:
         raise InputError(_too_few(members, held_out, f"{count} {held_out} cases", level))
     clean = to_clean(members.first, read_seen(members.first), keep_largest, tell)
-    found: dict[str, list[CalibrationCase]] = {}
-    not_found = dict.fromkeys(members.first.labels.organs, 0)
     groups = list(enumerate(cases)) if is_cross else [(0, cases[0])]
-    for done, (member, case, rows, sure) in enumerate(
-        _predicted(members, groups, is_cross, clean, device)
-    ):
-        if progress:
-            progress(done + 1, count, case.id)
-        for row in rows:
-            if row.organ in sure and row.predicted_ml > 0 and row.reference_ml >= 0:
-                found.setdefault(row.organ, []).append(_case(row, member, sure))
-            not_found[row.organ] += row.predicted_ml == 0 and row.reference_ml > 0
-    organs = {
-        name: OrganCalibration(tuple(found.get(name, ())), missed)
-        for name, missed in not_found.items()
-    }
+    organs = _held_against(
+        _predicted(members, groups, is_cross, clean, device), members, count, progress
+    )
     most = max(len(organ.cases) for organ in organs.values())
     if most < needed:
         shown = f"no organ found in more than {most} {held_out} cases"
@@ -107,6 +95,28 @@ def calibrate(
         level, held_out, is_cross, tuple(members.weights), made_of(members, clean), organs
     )  # fmt: skip
     return write_calibration(members, made), made
+
+
+def _held_against(
+    predicted: Iterable[tuple[int, Case, list[CaseScore], Sure]],
+    members: Members,
+    count: int,
+    progress: Progress | None,
+) -> dict[str, OrganCalibration]:
+    """What the cases say of every organ: where it was found, and how often it was missed."""
+    found: dict[str, list[CalibrationCase]] = {}
+    not_found = dict.fromkeys(members.first.labels.organs, 0)
+    for done, (member, case, rows, sure) in enumerate(predicted, start=1):
+        if progress:
+            progress(done, count, case.id)
+        for row in rows:
+            if row.organ in sure and row.predicted_ml > 0 and row.reference_ml >= 0:
+                found.setdefault(row.organ, []).append(_case(row, member, sure))
+            not_found[row.organ] += row.predicted_ml == 0 and row.reference_ml > 0
+    return {
+        name: OrganCalibration(tuple(found.get(name, ())), missed)
+        for name, missed in not_found.items()
+    }
 
 
 def _is_cross(members: Members, cases: Sequence[Sequence[Case]], held_out: HeldOut) -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from dvcl.commands.opinions import Opinion, choose_pile, opinions
 from dvcl.commands.pair_folder import new_folder, require_new, write_plain
-from dvcl.commands.predict import Tell
+from dvcl.commands.predictor import Tell
 from dvcl.commands.show import show, subject_of_dataset
 from dvcl.commands.validation import normalised
 from dvcl.datasets.dataset import Case, Dataset

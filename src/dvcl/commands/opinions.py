@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dvcl.commands.mask_folder import read_mask
-from dvcl.commands.predict import Tell, predict_files
+from dvcl.commands.predict import predict_files
 from dvcl.commands.prediction_record import (
     REMEDY,
     PredictedOrgan,
@@ -20,6 +20,7 @@ from dvcl.commands.prediction_record import (
     beside,
     member_mask,
 )
+from dvcl.commands.predictor import Tell
 from dvcl.commands.targets import choose_targets
 from dvcl.datasets.checks import Finding
 from dvcl.errors import InputError

@@ -15,7 +15,7 @@ import torch
 
 from dvcl.commands.mask_folder import read_mask
 from dvcl.commands.opinions import Opinion, choose_pile, opinions
-from dvcl.commands.predict import Tell
+from dvcl.commands.predictor import Tell
 from dvcl.datasets.dataset import Case
 from dvcl.datasets.masks import read_case_label
 from dvcl.evaluation.cases import evaluate_case

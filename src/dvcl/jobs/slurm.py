@@ -92,6 +92,7 @@ class _Submitted(Handle):
         self.gone_since: float | None = None
 
     def poll(self) -> int | None:
+        """The exit code; None while the job is at work, or has been gone for a moment only."""
         before, found = self.state, self.queue.find(self.place)
         self.state = found or before
         if found and found.is_at_work:
