@@ -14,6 +14,7 @@ from dvcl.comparison.records import (
     RunRecord,
     located,
     read_records,
+    seconds_per_step,
     together,
     write_records,
 )
@@ -33,6 +34,12 @@ def record(method: str = "dvcl", seed: int = 0, rate: float = 0.1, dice: float =
         validation=[{"kind": "validation", "iteration": 5, "mean_dice": None, "dice": {"x": 0.5}}],
         scores=[CaseScore("a", "x", dice, 1 / 7, 1.0, 2.0), CaseScore("a", "y", *[math.nan] * 4)],
     )
+
+
+def test_a_step_costs_what_it_takes_on_average_of_the_processor_where_it_trains() -> None:
+    cheap = {"seconds": 9.0, "processor": 1.0}
+    assert seconds_per_step([cheap, cheap, {"seconds": 9.0, "processor": 4.0}]) == 2
+    assert seconds_per_step([{"seconds": 1.0}, {"seconds": 1.0}, {"seconds": 7.0}]) == 3
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

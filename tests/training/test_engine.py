@@ -32,7 +32,8 @@ def run(folder, method, sampler, validate=None, observe=None, **changes):
 def untimed(folder) -> list[dict]:
     rows = read_journal(folder / "journal.jsonl")
     return [
-        {k: v for k, v in row.items() if k not in ("seconds", "waited", "peak_mib")} for row in rows
+        {k: v for k, v in row.items() if k not in ("seconds", "waited", "processor", "peak_mib")}
+        for row in rows
     ]
 
 

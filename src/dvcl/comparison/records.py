@@ -19,7 +19,7 @@ from dvcl.records import Amount, Count, Name, read_record
 from dvcl.studies.run import open_run
 from dvcl.studies.run_record import RunRecord as WrittenRun
 from dvcl.studies.scored import SCORES, is_scored, scores_file
-from dvcl.training.journal import read_journal
+from dvcl.training.journal import Row, read_journal
 
 RUNS, CASES, LAST_CASES = "runs.json", "scores.csv", "scores-last.csv"
 KEY = ("study", "group", "method", "seed")
@@ -69,7 +69,7 @@ class RunRecord:
         hash: Of all its settings, as in its run.json.
         settings: All that decides the result, but for the method and the seed.
         made_with: Versions, device, threads.
-        seconds_per_step: Median.
+        seconds_per_step: See the function.
         minutes: Of training with validation.
         peak_mib: Most memory, of the GPU if there was one; None where the run did not tell.
         validation: Journal rows of the validations, without what only the method's author reads.
@@ -110,7 +110,7 @@ def finished(entry: Entry) -> RunRecord | None:
         made_with = run.get("made_with", {})
     return RunRecord(
         entry, run["hash"], settings, made_with,
-        statistics.median(row["seconds"] for row in steps),
+        seconds_per_step(steps),
         sum(row["seconds"] for row in rows) / 60,
         max((row["peak_mib"] for row in steps if row.get("peak_mib")), default=None),
         [
@@ -120,6 +120,14 @@ def finished(entry: Entry) -> RunRecord | None:
         read_scores(entry.folder / SCORES),
         read_scores(scores_file(final)) if is_scored(final, as_usual=True) else (),
     )  # fmt: skip
+
+
+def seconds_per_step(steps: Sequence[Row]) -> float:
+    """The mean, as steps become dearer when unlabelled terms set in.
+
+    Of the processor where it trained, which other work there hardly changes, else on the clock.
+    """
+    return statistics.fmean(row["processor" if "processor" in row else "seconds"] for row in steps)
 
 
 def write_records(folder: Path, records: Sequence[RunRecord]) -> None:

@@ -17,7 +17,7 @@ class Cost:
         runs: That count.
         steps: Of a run.
         minutes: Of a run, with validation; the median.
-        seconds_per_step: The median.
+        seconds_per_step: The median over runs of their means.
         relative: The same over the baseline's.
         peak_mib: Most memory of any run; NaN where none tells.
         machines: Device and threads, each once.
@@ -50,9 +50,10 @@ def cost_table(costs: Mapping[str, Cost], reference: str) -> TextTable:
             )
             for name, cost in costs.items()
         ),
-        "Medians over runs and steps; minutes with validation. Peak MiB: most memory that a run "
-        f"has held, of the GPU where there is one; {UNDEFINED} where it did not tell. Runs that "
-        "shared a machine with others are slower than alone."
+        "Medians over runs; minutes on the clock, with validation. s/step: mean over the steps, of "
+        "the processor where it trained, all threads together, else on the clock. Peak MiB: most "
+        "memory that a run has held, of the GPU where there is one; "
+        f"{UNDEFINED} where it did not tell."
         + (f" {UNEVEN}" if is_uneven(costs) else ""),
     )  # fmt: skip
 

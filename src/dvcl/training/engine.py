@@ -164,7 +164,7 @@ def _draw_and_step(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One iteration (from 0); returns what the journal tells of it, and the sampler's state."""
     device = method.random.device
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     progress, unlabelled = _asked(method, settings, iteration)
     batch, sampled = next(batches)
     batch = batch.to(device)
@@ -177,6 +177,8 @@ def _draw_and_step(
     )
     seconds = time.perf_counter() - began
     facts: dict[str, Any] = {"peak_mib": peak_memory_mib(device), **norms} if measure else {}
+    if device.type == "cpu":
+        facts["processor"] = time.process_time() - worked
     if unlabelled and method.worked_on:
         facts["worked_on"] = method.worked_on
     told = {"terms": terms, "rate": rate, "seconds": seconds, "waited": waited, **facts}

@@ -16,13 +16,20 @@ Row = dict[str, Any]
 
 
 class StepRow(TypedDict):
-    """A row of kind "step"."""
+    """A row of kind "step".
+
+    Attributes:
+        seconds: On the clock.
+        processor: Seconds of all its threads, where the processor trains: other work on the machine
+            hardly changes them.
+    """
 
     iteration: Count
     terms: dict[str, float | None]
     rate: float
     seconds: Amount
     waited: NotRequired[Amount]
+    processor: NotRequired[Amount]
     peak_mib: NotRequired[Amount | None]
     gradient_norms: NotRequired[dict[str, float | None]]
     worked_on: NotRequired[dict[str, Count]]
