@@ -70,6 +70,17 @@ def test_a_run_so_begun_is_made_again_and_resumed_bit_for_bit_without_the_donor(
     assert "no such run" not in train(other, "--name=one", code=2)
 
 
+def test_the_other_run_may_be_named_in_short(study: Path, other: Path, train) -> None:
+    train(study / "work", "--name=second")
+    train(other, "--from", study / "work" / "donor", "--name=short")
+    assert open_run(runs(other, "short")).start["run"] == str(runs(study / "work", "donor"))
+    shutil.rmtree(runs(study / "work", "donor"))
+    train(other, "--from", study / "work" / "donor", "--name=short")
+    assert "fits none" in train(other, "--from", study / "work" / "donor", "--name=new", code=2)
+    said = train(other, "--from", other / "short", "--name=short", code=2)
+    assert "is the run that is to be trained" in said
+
+
 def test_what_does_not_fit_is_refused(study: Path, other: Path, train) -> None:
     donor = runs(study / "work", "donor")
     said = train(other, "--from", donor, "--set=network.base_channels=4", code=2)

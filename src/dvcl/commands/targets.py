@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dvcl.datasets.folders import image_folder
 from dvcl.datasets.pairing import channel_suffix, folders_without_slices
 from dvcl.errors import InputError
 from dvcl.store import open_store
+from dvcl.studies.finding import names_some_run
 from dvcl.studies.run import Run
 from dvcl.volume import is_volume, volume_stem
 from dvcl.volume.names import DICOM_SUFFIXES, MASK_SUFFIXES, files_below, is_dicom, mask_suffix
@@ -54,12 +56,12 @@ def _check_form(form: str, images: Sequence[Path]) -> None:
 
 
 def tell_apart(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Runs' folders, which hold a run.json, and all else: scans.
+    """What names a run as the first argument does, and all else: scans.
 
     Raises:
         InputError: When there are no scans.
     """
-    runs = [path for path in paths if (path / "run.json").is_file()]
+    runs = [path for path in paths if names_some_run(path) and not _scans_at(path)]
     scans = [path for path in paths if path not in runs]
     if not scans:
         raise InputError(
@@ -79,8 +81,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     problems = []
     for path in paths:
-        folder = path / "images" if (path / "images").is_dir() else path
-        inside = _volumes_in(folder)
+        folder, inside = image_folder(path), _scans_at(path)
         if not path.exists():
             problems.append(f"{path}: no such file or folder; a scan or a folder was expected.")
         elif not inside:
@@ -104,10 +105,14 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _volumes_in(path: Path) -> list[Path]:
-    if not path.is_dir() or any(is_dicom(entry) for entry in path.iterdir()):
-        return [path]
-    return sorted(filter(is_volume, path.iterdir()))
+def _scans_at(path: Path) -> list[Path]:
+    """A file or folder of slices as it is, of another folder its volumes; none where none is."""
+    folder = image_folder(path)
+    if not folder.is_dir():
+        return [folder] if folder.exists() else []
+    if any(is_dicom(entry) for entry in folder.iterdir()):
+        return [folder]
+    return sorted(filter(is_volume, folder.iterdir()))
 
 
 def spare_sources(run: Run, targets: Mapping[Path, Path]) -> None:

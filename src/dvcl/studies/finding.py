@@ -24,9 +24,8 @@ def find_run(path: Path) -> Run:
     study = None if (path / RECORD).exists() else study_around(path)
     if study is None:
         return open_run(path)
-    runs = sorted(record.parent for record in study.glob(f"runs/*/*/seed-*/{RECORD}"))
-    words = [word for word in path.relative_to(study).parts if word != "runs"]
-    fitting = [run for run in runs if _has(run.relative_to(study).parts[1:], words)]
+    runs = _runs(study)
+    fitting = [run for run in runs if names(path, run)]
     if len(fitting) == 1:
         return open_run(fitting[0])
     if not runs:
@@ -36,6 +35,27 @@ def find_run(path: Path) -> Run:
         f"{path}: {problem}, one was expected. Name one of these, or WORK and enough of "
         f"<name>/<method>/seed-<n> to tell it from the others:\n{_listed(fitting or runs)}"
     )
+
+
+def names(path: Path, run: Path) -> bool:
+    """Whether a path is the folder of a run, there or not, or a study and words of it."""
+    path, run = path.absolute(), run.absolute()
+    study = study_around(path)
+    if study is None or study != study_around(run):
+        return path == run
+    words = [word for word in path.relative_to(study).parts if word != "runs"]
+    return _has(run.relative_to(study).parts[1:], words)
+
+
+def names_some_run(path: Path) -> bool:
+    """Whether a path names a run, or is too short to tell it from others."""
+    study = study_around(path)
+    runs = _runs(study) if study else []
+    return (path / RECORD).exists() or any(names(path, run) for run in runs)
+
+
+def _runs(study: Path) -> list[Path]:
+    return sorted(record.parent for record in study.glob(f"runs/*/*/seed-*/{RECORD}"))
 
 
 def _has(parts: Sequence[str], words: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from dvcl.leaks.fingerprint import ScanFingerprint
 from dvcl.leaks.overlap import check_split, find_twins
 from dvcl.methods import METHODS, Method
 from dvcl.store import Store, open_store
+from dvcl.studies.finding import find_run, names
 from dvcl.studies.run import Run, open_run
 from dvcl.studies.run_record import StartRecord, differences
 from dvcl.training.checkpoint import load_weights, weights_hash
@@ -22,26 +23,27 @@ SHAPING = ("name", "base_channels", "levels")
 
 
 def with_start(run: Run, donor: Path) -> Run:
-    """The run, beginning with the weights that predict in the folder ``donor``.
+    """The run, beginning with the weights that predict in the run that ``donor`` names.
 
     A run that has saved its state no longer needs the donor, which may have changed or gone.
 
     Raises:
         InputError: When there is no run with weights, or it is the run itself.
     """
-    folder = donor.absolute()
-    if folder.resolve() == run.folder.resolve():
+    if (run.folder / "run.json").exists() and not _is_to_begin(run):
+        recorded = open_run(run.folder).start
+        if recorded and names(donor, Path(recorded["run"])):
+            return replace(run, start=recorded)
+    found = find_run(donor)
+    if found.folder.resolve() == run.folder.resolve():
         raise InputError(
             f"--from {donor}: is the run that is to be trained; another one was expected. Without "
             "--from the same command continues it."
         )
-    if (run.folder / "run.json").exists() and not _is_to_begin(run):
-        recorded = open_run(run.folder).start
-        if recorded and recorded["run"] == str(folder):
-            return replace(run, start=recorded)
-    checkpoint = open_run(donor).checkpoint
-    weights = weights_hash(checkpoint) or sha256_of_bytes(checkpoint)
-    return replace(run, start=StartRecord(run=str(folder), weights=weights, taken=""))
+    weights = weights_hash(found.checkpoint) or sha256_of_bytes(found.checkpoint)
+    return replace(
+        run, start=StartRecord(run=str(found.folder.absolute()), weights=weights, taken="")
+    )
 
 
 def begin(
