@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from dvcl.commands.predict import predict_files
+from dvcl.commands.targets import tell_apart
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.splits import make_split
+from dvcl.studies.members import Members
+from dvcl.studies.run import open_run
 from dvcl.volume import Volume, read_label, read_volume, write_volume
 
 LEARNS = ("training.rate=0.3", "training.warmup=5", "network.base_channels=4")
@@ -79,9 +85,13 @@ def label(folder: Path, name: str = "a") -> np.ndarray:
     return read_label(folder / f"{name}.nii.gz").array
 
 
-def test_an_ensemble_of_twice_the_same_run_is_the_run(runs, predict) -> None:
+def test_an_ensemble_of_twice_the_same_run_is_the_run(runs, predict, tmp_path: Path) -> None:
     alone = predict("alone", runs["one"], "--uncertainty", "--no-pictures")
-    twice = predict("twice", runs["one"], runs["one"], "--uncertainty", "--no-pictures")
+    twice, opened = tmp_path / "twice", open_run(runs["one"])
+    targets = {tmp_path / "a.nii.gz": twice / "a.nii.gz"}
+    # `open_members` refuses it.
+    members = Members((opened, opened), opened.recipe.window)
+    predict_files(members, targets, device=torch.device("cpu"), maps=True)
     assert np.array_equal(label(alone), label(twice))
     maps = [read_volume(folder / "a.uncertainty.nii.gz").array for folder in (alone, twice)]
     assert np.array_equal(*maps)
@@ -134,6 +144,44 @@ def test_mirrored_passes_only_where_training_had_them(runs, predict) -> None:
     told = predict("no", runs["mirrored"], runs["one"], "--mirror", code=2)
     assert f"{runs['one']}: --mirror found, but it was trained without mirrored patches" in told
     assert str(runs["mirrored"]) not in told
+
+
+@pytest.mark.parametrize("form", ["itself", "alias", "short", "copy"])
+def test_a_run_counts_once_in_a_mean(form: str, runs, predict, tmp_path: Path) -> None:
+    one, study = runs["one"], runs["one"].parents[3]
+    again = {"itself": one, "short": study / one.parents[1].name}.get(form, tmp_path / form)
+    if form == "alias":
+        again.symlink_to(one)
+    if form == "copy":
+        shutil.copytree(one, again)
+    told = predict("no", one, runs["other"], again, code=2)
+    assert "in which each is to count once" in told
+    assert ("has the same weights as" if form == "copy" else "once more") in told
+    assert str(runs["other"]) not in told
+    assert not (tmp_path / "no").exists()
+
+
+def test_every_run_may_be_named_in_short(runs, predict) -> None:
+    study = runs["one"].parents[3]
+    long = predict("long", runs["one"], runs["other"], "--no-pictures")
+    short = predict(
+        "short", *(study / runs[name].parents[1].name for name in ("one", "other")), "--no-pictures"
+    )
+    assert np.array_equal(label(long), label(short))
+    told = predict("no", runs["one"], study, code=2)
+    assert f"{study}: fits {len(runs)} runs, one was expected" in told
+
+
+def test_scans_in_a_study_are_scans(runs, tmp_path: Path) -> None:
+    study = runs["one"].parents[3]
+    write_volume(tmp_path / "a.nii.gz", Volume(scan(9), AFFINE))
+    shutil.copytree(study, tmp_path / "study")
+    (tmp_path / "study" / "supervised").mkdir()
+    shutil.move(tmp_path / "a.nii.gz", tmp_path / "study" / "supervised" / "a.nii.gz")
+    paths = [
+        tmp_path / "study" / name for name in ("supervised", runs["one"].parents[1].name, "gone")
+    ]
+    assert tell_apart(paths) == ([paths[1]], [paths[0], paths[2]])
 
 
 def test_runs_that_cannot_predict_together_are_refused(runs, predict, run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Members:
     @cached_property
     def weights(self) -> list[str]:
         """A hash per run; weights of earlier versions have none, and their folder stands for it."""
-        return [weights_hash(run.checkpoint) or str(run.folder.absolute()) for run in self.runs]
+        return [*map(_weights, self.runs)]
 
     @property
     def weights_in_short(self) -> str:
@@ -96,15 +97,22 @@ def open_members(folders: Sequence[Path], *, fast: bool = False, mirror: bool = 
         mirror: Also look at mirrored windows.
 
     Raises:
-        InputError: When a folder holds no run, the runs differ in what they must share, or one has
-            not learned from mirrored patches and is to look at them; lists every such run.
+        InputError: When a folder holds no run, one is named twice, the runs differ in what they
+            must share, or one has not learned from mirrored patches and is to look at them; lists
+            every such run.
     """
     runs = tuple(map(find_run, folders))
+    if problems := [*_repeated(runs)]:
+        raise InputError(
+            problems,
+            "The mean of runs was asked for, in which each is to count once. Name each of them "
+            "once, and leave out copies:",
+        )
     if problems := [problem for run in runs[1:] for problem in _differences(runs[0], run)]:
         raise InputError(
             problems,
-            "predict: the mean of runs was asked for, which must share organs, preprocessing and "
-            "windows. Leave out those that differ:",
+            "The mean of runs was asked for, which must share organs, preprocessing and windows. "
+            "Leave out those that differ:",
         )
     unmirrored = [run for run in runs if mirror and not run.recipe.sampling.flips]
     if unmirrored:
@@ -120,6 +128,15 @@ def open_members(folders: Sequence[Path], *, fast: bool = False, mirror: bool = 
     return Members(runs, window.fast() if fast else window, mirror)
 
 
+def _repeated(runs: Sequence[Run]) -> Iterator[str]:
+    """What counts twice in a mean: a run under whatever path, and a copy of its weights."""
+    for one, other in combinations(runs, 2):
+        if one.folder.resolve() == other.folder.resolve():
+            yield f"{other.folder}: is the run {one.folder} once more."
+        elif _weights(one) == _weights(other):
+            yield f"{other.folder}: has the same weights as {one.folder}, of which it is a copy."
+
+
 def _differences(first: Run, other: Run) -> Iterator[str]:
     expected = _shared(first)
     for name, found in _shared(other).items():
@@ -128,6 +145,10 @@ def _differences(first: Run, other: Run) -> Iterator[str]:
                 f"{other.folder}: {name} {shown(found)} found, {shown(expected[name])} as in "
                 f"{first.folder} expected."
             )
+
+
+def _weights(run: Run) -> str:
+    return weights_hash(run.checkpoint) or str(run.folder.absolute())
 
 
 def _shared(run: Run) -> dict[str, Any]:
