@@ -14,11 +14,14 @@ import pytest
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.splits import Division, make_split
+from dvcl.studies.project import Project
 from dvcl.volume import Volume, write_volume
 
 Command = Callable[..., tuple[int, str, str]]
 AFFINE = np.diag([4.0, -4.0, 4.0, 1.0])
 CASES = 10
+LEARNS = ("training.iterations=40", "training.rate=0.3", "training.warmup=5",
+          "training.validate_every=20", "network.base_channels=4")  # fmt: skip
 
 
 def scan(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,35 +35,47 @@ def scan(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return array, label
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> dict[str, Path]:
-    """Two seeds with five test cases, two folds of a cross-validation, one run without test."""
-    folder = tmp_path_factory.mktemp("calibrate")
-    for seed in range(CASES):
-        image, label = (Volume(array, AFFINE) for array in scan(seed))
-        write_volume(folder / "train" / "images" / f"p{seed}.nii.gz", image)
-        write_volume(folder / "train" / "labels" / f"p{seed}.nii.gz", label)
+def study(folder: Path, prepare_tiny, prefix: str, first: int) -> Project:
+    """Of ten scans, whose cases are called <prefix>0 and so on."""
+    for number in range(CASES):
+        image, label = (Volume(array, AFFINE) for array in scan(first + number))
+        write_volume(folder / "train" / "images" / f"{prefix}{number}.nii.gz", image)
+        write_volume(folder / "train" / "labels" / f"{prefix}{number}.nii.gz", label)
     dataset = load_folders(folder / "train")
     # As in a data set that leaves open which case is for what.
     dataset = replace(dataset, cases=tuple(replace(case, role=None) for case in dataset.cases))
-    project = prepare_tiny(folder / "work", dataset)
-    changes = (
-        *("training.iterations=40", "training.rate=0.3", "training.warmup=5"),
-        *("training.validate_every=20", "network.base_channels=4"),
-    )
-    recipe = project.load_recipe(None, changes)
+    return prepare_tiny(folder / "work", dataset)
 
-    def train(name: str, seed: int, **division: float) -> Path:
-        split = make_split(dataset, Division(validation_share=0.2, **division))
-        run = train_run(project, recipe, "supervised", split, seed=seed, name=name, device="cpu")
-        return run.folder
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> dict[str, Path]:
+    """Two seeds with five test cases, two folds of a cross-validation, one run without test.
+
+    And two of other studies: the scans under other ids, and other scans under the same ids.
+    """
+    project, renamed, strange = (
+        study(tmp_path_factory.mktemp("calibrate"), prepare_tiny, *own)
+        for own in (("p", 0), ("q", 0), ("p", 100))
+    )
+    usual = Division(validation_share=0.2, test_share=0.5)
+
+    def train(name: str, seed: int, division: Division = usual, of: Project = project) -> Path:
+        split = make_split(project.dataset, division)
+        prefix = of.dataset.cases[0].id[0]
+        ids = {role: tuple(prefix + id[1:] for id in part) for role, part in split.parts().items()}
+        recipe = of.load_recipe(None, LEARNS)
+        return train_run(
+            of, recipe, "supervised", replace(split, **ids), seed=seed, name=name, device="cpu"
+        ).folder
 
     return {
-        "one": train("usual", 0, test_share=0.5),
-        "two": train("usual", 1, test_share=0.5),
-        "fold 0": train("fold-0", 0, folds=2, fold=0),
-        "fold 1": train("fold-1", 0, folds=2, fold=1),
-        "untested": train("untested", 0),
+        "one": train("usual", 0),
+        "two": train("usual", 1),
+        "fold 0": train("fold-0", 0, Division(validation_share=0.2, folds=2, fold=0)),
+        "fold 1": train("fold-1", 0, Division(validation_share=0.2, folds=2, fold=1)),
+        "untested": train("untested", 0, Division(validation_share=0.2)),
+        "same scans": train("renamed", 2, of=renamed),
+        "same ids": train("strange", 0, of=strange),
     }
 
 
@@ -163,6 +178,19 @@ def test_folds_are_calibrated_on_all_cases(runs, run: Command, tmp_path: Path) -
     )
     assert organ["volume_low_ml"] == pytest.approx(max(0, low))
     assert organ["volume_high_ml"] == pytest.approx(high)
+
+
+@pytest.mark.parametrize(("other", "is_cross"), [("same scans", False), ("same ids", True)])
+def test_cases_of_two_studies_are_told_apart_by_their_scans(
+    other: str, is_cross: bool, runs, run: Command
+) -> None:
+    before = {*runs["one"].glob("calibration-*.json")}
+    code, _, err = run("calibrate", runs["one"], runs[other], "--level=0.8", "--device=cpu")
+    assert code == 0, err
+    (path,) = {*runs["one"].glob("calibration-*.json")} - before
+    record = json.loads(path.read_text())
+    assert record["is_cross"] is is_cross
+    assert len(record["organs"]["label 1"]["cases"]) == (CASES if is_cross else CASES // 2)
 
 
 def test_evaluation_counts_how_often_probabilities_are_right(runs, run: Command) -> None:

@@ -63,6 +63,23 @@ def study(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def elsewhere(study: Path, prepare_tiny) -> Path:
+    """A run of another study, which has the validation scans under other names, one as a label."""
+    write_pair(study / "train2", "first", 20)
+    write_pair(study / "train2", "v4", 3)
+    for name, seed in (("v3", 4), ("v5", 5)):
+        write_pair(study / "val2", name, seed)
+    shutil.copy(study / "train" / "labels.json", study / "train2")
+    project = prepare_tiny(
+        study / "work2", load_folders(study / "train2", validation=study / "val2")
+    )
+    return train_run(
+        project, project.load_recipe(None, LEARNS), "supervised", make_split(project.dataset),
+        seed=2, name="other", device="cpu",
+    ).folder  # fmt: skip
+
+
 def runs_of(study: Path, *names: str) -> list[Path]:
     return [next((study / "work" / "runs" / name).glob("*/seed-*")) for name in names]
 
@@ -159,6 +176,18 @@ def test_a_damaged_scan_is_named_before_any_work(run: Command, study: Path, tmp_
     assert code == 2
     assert "broken.nii.gz" in err
     assert not (tmp_path / "out" / "masks").exists()
+
+
+def test_limits_are_of_scans_that_no_run_has_learned_from(
+    study: Path, elsewhere: Path, run: Command, tmp_path: Path
+) -> None:
+    """Scan 3 is a label of the other run; 4 and 5 are validation of both, one under other ids."""
+    code, out, err = run(
+        "sheet", *runs_of(study, "one"), elsewhere, "--unlabelled", study / "pile", "--device=cpu",
+        "--out", tmp_path, "--dice=0", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert {row["case"] for row in json.loads(out)["validation"]} == {"v4", "v5"}
 
 
 @pytest.fixture

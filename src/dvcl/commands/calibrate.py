@@ -29,6 +29,7 @@ from dvcl.studies.calibration import (
 )
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
+from dvcl.studies.scans import scans_of
 from dvcl.studies.scored import held_out_cases
 from dvcl.studies.seen import read_seen
 from dvcl.volume import read_volume
@@ -120,16 +121,21 @@ def _held_against(
 
 
 def _is_cross(members: Members, cases: Sequence[Sequence[Case]], held_out: HeldOut) -> bool:
-    ids = [{case.id for case in own} for own in cases]
-    if not all(ids):
-        bare = ", ".join(str(r.folder) for r, own in zip(members.runs, ids, strict=True) if not own)
+    pairs = [*zip(members.runs, cases, strict=True)]
+    if not all(cases):
+        bare = ", ".join(str(run.folder) for run, own in pairs if not own)
         raise InputError(
             f"{bare}: has no {held_out} case with a label, on which limits could be learned. Train "
             f"with --test-share or --folds, or take other cases with --cases. {WHY_TEST}"
         )
-    if all(own == ids[0] for own in ids):
+    if len(pairs) == 1:
         return False
-    shared = set().union(*(one & other for one, other in combinations(ids, 2)))
+    scans = [scans_of(run, [case.id for case in own]) for run, own in pairs]
+    if all(own.keys() == scans[0].keys() for own in scans):
+        return False
+    shared = {
+        one[scan].id for one, other in combinations(scans, 2) for scan in one.keys() & other.keys()
+    }
     if shared:
         raise InputError(
             f"calibrate: {', '.join(sorted(shared)[:5])} are {held_out} cases of some of the runs "

@@ -21,10 +21,11 @@ from dvcl.files import require_writable, write_json
 from dvcl.inference.signature import signature
 from dvcl.preprocessing.prepare import prepare_image
 from dvcl.report.tables import TextTable, percent
-from dvcl.store import open_store
+from dvcl.store import StoredCase
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
+from dvcl.studies.scans import scans_of
 from dvcl.volume import read_volume
 
 RECORD, PICTURE, TO_CORRECT = "next.json", "next.png", "to-correct"
@@ -109,7 +110,7 @@ def choose_next(
     if count < 1 or count > len(targets):
         raise InputError(f"-n {count}: 1 to {len(targets)} expected, as there are scans.")
     found = opinions(members, targets, device, progress, tell)
-    ranked = _rank(found, *_signatures(members.first, found, device, progress))
+    ranked = _rank(found, *_signatures(members, found, device, progress))
     chosen = ranked[:count]
     labels, pairs = members.first.labels, {each.opinion.scan: each.opinion.mask for each in chosen}
     pictures = _draw(members.first, chosen, out / PICTURE)
@@ -120,11 +121,15 @@ def choose_next(
 
 
 def _signatures(
-    run: Run, found: Sequence[Opinion], device: torch.device, progress: Progress | None
+    members: Members, found: Sequence[Opinion], device: torch.device, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Of the unlabelled scans (N, d) and of those that the run learns from (M, d)."""
-    method, store = run.trained_method(device), open_store(run.store)
-    labelled = [store.case(case) for case in run.split.labelled]
+    """Of the unlabelled scans (N, d) and of those that some run learns from (M, d)."""
+    run = members.first
+    method = run.trained_method(device)
+    learned: dict[str, StoredCase] = {}
+    for each in members.runs:
+        learned |= scans_of(each, each.split.labelled)
+    labelled = [*learned.values()]
     total = len(found) + len(labelled)
     rows: list[np.ndarray] = []
 

@@ -28,9 +28,9 @@ from dvcl.evaluation.overlap import agreement, confusion_matrix
 from dvcl.inference.seen import Seen
 from dvcl.leaks.fingerprint import voxels_sha256
 from dvcl.records import read_record
-from dvcl.store import open_store
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
+from dvcl.studies.scans import scans_of
 from dvcl.studies.seen import read_seen
 from dvcl.volume import read_volume, volume_stem
 
@@ -133,12 +133,11 @@ def choose_pile(
 
 def _known(members: Members) -> set[str]:
     """Hashes of the scans that some run learns from, chooses by or is tested on with a label."""
-    found = set()
-    for run in members.runs:
-        store = open_store(run.store)
-        ids = (*run.split.labelled, *run.split.validation, *run.split.test)
-        found |= {store.case(case).fingerprint.voxels_sha256 for case in ids}
-    return found
+    return {
+        scan
+        for run in members.runs
+        for scan in scans_of(run, (*run.split.labelled, *run.split.validation, *run.split.test))
+    }
 
 
 def opinions(

@@ -28,6 +28,7 @@ from dvcl.inference.seen import Seen
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
+from dvcl.studies.scans import scans_of
 from dvcl.studies.scored import held_out_cases
 from dvcl.studies.seen import read_seen
 
@@ -162,9 +163,14 @@ def _validation(
 ) -> list[tuple[str, float, float]]:
     """Cases that all runs were validated on and none has learned from, with agreement and Dice."""
     held_out = [held_out_cases(run, "validation") for run in members.runs]
-    shared = set.intersection(*({case.id for case in cases} for cases in held_out))
-    shared -= {case for run in members.runs for case in run.split.labelled}
-    cases = {case.image: case for case in held_out[0] if case.id in shared}
+    scans = [
+        scans_of(run, [case.id for case in cases])
+        for run, cases in zip(members.runs, held_out, strict=True)
+    ]
+    shared = set.intersection(*map(set, scans))
+    shared -= {scan for run in members.runs for scan in scans_of(run, run.split.labelled)}
+    ids = {scans[0][scan].id for scan in shared}
+    cases = {case.image: case for case in held_out[0] if case.id in ids}
     targets = {image: out / VALIDATION / f"{case.id}.nii.gz" for image, case in cases.items()}
     found = opinions(members, targets, device, progress) if targets else []
     scored = [
