@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 
 import dvcl
+from dvcl.errors import InputError
+from dvcl.training.interruption import Interrupted
 from dvcl.volume import Volume, write_volume
 
 Run = Callable[..., tuple[int, str, str]]
@@ -94,11 +98,70 @@ def test_json_of_wrong_input_is_its_problems(run: Run, tmp_path: Path) -> None:
     assert problem in err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (InputError(["one", "two"]), 2, ["one", "two"]),
+        (OSError(errno.ENOSPC, "No space left on device", "a.png"), 2, ["a.png: no space left"]),
+        (PermissionError(errno.EACCES, "Permission denied", "b"), 2, ["b: cannot be read or"]),
+        (MemoryError(), 2, ["the command needs more memory than there is"]),
+        (Interrupted(signal.SIGTERM, 7), 143, ["stopped by SIGTERM after iteration 7; run"]),
+        (SystemExit(143), 143, ["stopped by SIGTERM; run the same command again"]),
+        (KeyboardInterrupt(), 130, ["interrupted"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_json_of_every_failure_is_its_problems(
+    error: BaseException, code: int, told: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("dvcl.commands.methods.method_facts", fail)
+    plain, out, _ = run("methods")
+    assert plain == code
+    assert not out.lstrip().startswith("{")
+    found, out, _ = run("methods", "--json")
+    assert found == code
+    problems = json.loads(out)["errors"]
+    assert len(problems) == len(told)
+    assert all(map(str.startswith, problems, told))
+
+
+def test_json_of_a_fault_of_the_program_stands_beside_its_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr("dvcl.commands.methods.method_facts")
+    with pytest.raises(ImportError):
+        run("methods", "--json")
+    (problem,) = json.loads(capsys.readouterr().out)["errors"]
+    assert problem.startswith("ImportError: cannot import name 'method_facts'")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["methods", "--no-such"], "No such option: --no-such"),
+        (["predict"], "Missing argument"),
+        (["evaluate", "x", "--tolerance-mm=far"], "Invalid value for '--tolerance-mm'"),
+        (["no-such-command"], "No such command 'no-such-command'"),
+        (["methods", "-q", "-v"], "--quiet and --verbose: one of both was expected."),
+    ],
+)
+def test_json_of_a_wrong_command_line_is_its_problem(words: list[str], told: str, run: Run) -> None:
+    assert run(*words)[0] == 2
+    code, out, err = run(*words, "--json")
+    assert code == 2
+    (problem,) = json.loads(out)["errors"]
+    assert told in problem
+    assert told in err
+
+
 def test_quiet_and_verbose_say_less_and_more(run: Run, scans: Path) -> None:
     usual, quiet, verbose = (prepare(run, scans, *more)[1] for more in ((), ("-q",), ("-v",)))
     assert "Next: dvcl train" in usual
     assert "Next: dvcl train" not in quiet
-    assert "4 cases, 1 organs" in quiet
+    assert "4 cases, 1 organ, " in quiet
     assert usual.count("Preparing") == 1
     assert "Preparing" not in quiet
     assert f"dvcl {dvcl.__version__}" in verbose

@@ -12,9 +12,9 @@ import typer
 
 # Commands stand in the help in the order in which these are loaded: that of the work.
 from dvcl.cli import data, learning, unlabelled, scores, jobs, outward  # isort: skip
-from dvcl.cli.app import app
-from dvcl.resources import is_out_of_memory, launch, out_of_memory
-from dvcl.training.interruption import SIGNALS, Interrupted
+from dvcl.cli.app import UsageError, app
+from dvcl.resources import launch
+from dvcl.training.interruption import SIGNALS
 
 __all__ = ["app", "data", "jobs", "learning", "main", "outward", "scores", "unlabelled"]
 
@@ -28,7 +28,9 @@ def main() -> None:
     for number in set(SIGNALS) - {signal.SIGINT}:
         signal.signal(number, _end)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except UsageError as error:
+        sys.exit(_wrong_usage(error))
     except Exception as error:
         sys.exit(_exit_code(error))
     except KeyboardInterrupt:
@@ -45,24 +47,23 @@ def _end(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
 
 
+def _wrong_usage(error: Any) -> int:
+    """Tell what is wrong with the command line itself, which no command has seen."""
+    error.show()
+    if "--json" in sys.argv:
+        from dvcl.commands.session import print_json
+
+        print_json({"errors": [error.format_message()]})
+    return int(error.exit_code)
+
+
 def _exit_code(error: Exception) -> int:
-    files: Any = sys.modules.get("dvcl.files")
-    if files and isinstance(error, OSError) and error.errno in files.REFUSALS:
-        # A full disk or missing permission is for the user to mend; it is not reported as a bug.
-        error = files.refusal(error.errno, error.filename)
-    kind: Any = sys.modules.get("dvcl.errors")
-    if kind and is_out_of_memory(error):
-        error = kind.InputError(out_of_memory("the command", error))
-    if kind and isinstance(error, kind.InputError):
-        _tell(f"error: {error}")
-        return 2
-    if isinstance(error, Interrupted):
-        _tell(f"{error}; run the same command again to continue.")
-        return 128 + int(error.signal)
-    raise error
+    from dvcl.commands.failure import failure_of
 
-
-def _tell(message: str) -> None:
+    failure = failure_of(error)
+    if not failure.text:
+        raise error
     # Of several processes that train one run the first one speaks; it hears of the others' errors.
     if launch().rank == 0:
-        typer.echo(message, err=True)
+        typer.echo(failure.text, err=True)
+    return failure.code

@@ -12,6 +12,9 @@ import typer
 
 from dvcl import __version__
 
+# Wrong words on the command line; typer gives a name to some kinds of it alone.
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
 
 class Result(NamedTuple):
     """What a command has found: for `--json`, and the code with which it ends.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dvcl import __version__
 from dvcl.commands.console import console
+from dvcl.commands.failure import failure_of
 from dvcl.errors import InputError
 from dvcl.files import defined, write_json
 from dvcl.resources import launch
@@ -70,22 +71,22 @@ def run_command(
     Raises:
         InputError: With --quiet and --verbose together, and as the command.
     """
-    if manner.quiet and manner.verbose:
-        raise InputError("--quiet and --verbose: one of both was expected.")
     console.begin(manner.quiet, manner.verbose, manner.as_json)
     record = _Record(words)
     record.write(study_of(given))
     _tell_settings(given, study_of(given))
     code = 1
     try:
+        if manner.quiet and manner.verbose:
+            raise InputError("--quiet and --verbose: one of both was expected.")
         found = work()
         code = found.exit_code if found else 0
         if manner.as_json:
-            _print_json(found.facts if found else {})
+            print_json(found.facts if found else {})
     except BaseException as error:
-        code = _code(error)
-        if manner.as_json and isinstance(error, InputError):
-            _print_json({"errors": error.problems})
+        code, problems, _ = failure_of(error)
+        if manner.as_json:
+            print_json({"errors": problems})
         raise
     finally:
         # Once more: what was prepared just now is a study since.
@@ -144,18 +145,8 @@ def _tell_times(record: _Record) -> None:
     console.detail(f"Took {took:.1f} s, {processor:.1f} s of them at work on a processor.")
 
 
-def _print_json(facts: Mapping[str, Any]) -> None:
+def print_json(facts: Mapping[str, Any]) -> None:
+    """Write a document to standard output; of several processes the first one does."""
     if launch().rank == 0:
         text = json.dumps(defined(facts), indent=1, ensure_ascii=False, allow_nan=False)
         sys.stdout.write(f"{text}\n")
-
-
-def _code(error: BaseException) -> int:
-    """The exit code that the command line gives an error."""
-    if isinstance(error, SystemExit) and isinstance(error.code, int):
-        return error.code
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    if number := getattr(error, "signal", None):
-        return 128 + int(number)
-    return 2 if isinstance(error, InputError | OSError) else 1
