@@ -134,11 +134,8 @@ def predict(
         bool, typer.Option(help="Also a picture of every case, and a page to scroll through some.")
     ] = True,
     form: Annotated[
-        str, typer.Option("--format", help="nifti, own, seg.nrrd, dicom-seg or rtstruct.")
+        str, typer.Option("--format", help="nifti, own (the scan's), seg.nrrd, dicom-seg or rtstruct.")
     ] = "nifti",
-    own_format: Annotated[
-        bool, typer.Option("--own-format", help="--format own: NRRD or MHA for scans that are.")
-    ] = False,
     keep_largest: KeepLargest = [],  # noqa: B006
     no_keep_largest: NoKeepLargest = False,
     skip_existing: Annotated[
@@ -153,19 +150,16 @@ def predict(
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
     from dvcl.commands.targets import choose_targets, tell_apart
-    from dvcl.errors import InputError
     from dvcl.studies.members import open_members
     from dvcl.studies.run import usable_device
 
-    if own_format and form not in ("nifti", "own"):
-        raise InputError(f"--own-format and --format {form}: one of both was expected.")
     more, scans = tell_apart(images)
     opened = open_members([run, *more], fast=fast, mirror=mirror)
     for unfinished in filter(None, (each.unfinished() for each in opened.runs)):
         console.warn(unfinished)
     with bars() as bar:
         done = predict_files(
-            opened, choose_targets(scans, out, "own" if own_format else form),
+            opened, choose_targets(scans, out, form),
             device=usable_device(device), maps=uncertainty, apart=members, pictures=pictures,
             tables=True, keep_largest=kept_parts(keep_largest, no_keep_largest),
             skip_existing=skip_existing, progress=bar("Predicting"),
