@@ -177,6 +177,41 @@ def test_a_run_without_a_record_says_so(trained: Path, run: Command, tmp_path: P
     (trained / "seen.json").write_text(record)
 
 
+def test_a_channel_in_a_name_is_left_out_of_every_mask(
+    trained: Path, run: Command, tmp_path: Path
+) -> None:
+    """As nnU-Net does, also where one scan of several is so named; and in the run's own masks."""
+    for name in ("a_0000", "b"):
+        write_volume(tmp_path / "scans" / f"{name}.nii.gz", Volume(scan(0), AFFINE))
+    words = ("predict", trained, tmp_path / "scans", "--out", tmp_path / "masks", *USUAL, "--trust")
+    assert run(*words)[0] == 0
+    assert {path.name for path in (tmp_path / "masks").glob("*.nii.gz")} == {"a.nii.gz", "b.nii.gz"}
+    write_volume(tmp_path / "scans" / "a.nii.gz", Volume(scan(1), AFFINE))
+    code, _, err = run(*words)
+    assert code == 2
+    assert "another image is called 'a' too" in err
+    assert run("evaluate", trained, "--device=cpu")[0] == 0
+    (tested,) = json.loads((trained / "run.json").read_text())["settings"]["split"]["validation"]
+    assert [path.name for path in (trained / "predictions").glob("*.nii.gz")] == [
+        f"{tested}.nii.gz"
+    ]
+
+
+def test_masks_that_were_deleted_leave_no_rows(trained: Path, run: Command, tmp_path: Path) -> None:
+    for name in "ab":
+        write_volume(tmp_path / "scans" / f"{name}.nii.gz", Volume(scan(0), AFFINE))
+    out = tmp_path / "masks"
+    more = ("--out", out, "--device=cpu", "--trust")
+    assert run("predict", trained, tmp_path / "scans", *more)[0] == 0
+    (out / "b.nii.gz").unlink()
+    for option in ("--format=seg.nrrd", "--skip-existing"):
+        assert run("predict", trained, tmp_path / "scans" / "a.nii.gz", *more, option)[0] == 0
+        assert [row[0] for row in volumes(out)] == ["a"]
+        rows = (out / "index.html").read_text().partition("<h2>Volumes</h2>")[2]
+        assert ">a<" in rows
+        assert ">b<" not in rows
+
+
 def strayed(start: int = 4) -> np.ndarray:
     """A cube, and a voxel in the first corner of the scan."""
     label = cube(start)

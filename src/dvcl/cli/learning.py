@@ -134,7 +134,8 @@ def predict(
         bool, typer.Option(help="Also a picture of every case, and a page to scroll through some.")
     ] = True,
     form: Annotated[
-        str, typer.Option("--format", help="nifti, own (the scan's), seg.nrrd, dicom-seg or rtstruct.")
+        str,
+        typer.Option("--format", help="nifti, own (as scans), seg.nrrd, dicom-seg or rtstruct."),
     ] = "nifti",
     keep_largest: KeepLargest = [],  # noqa: B006
     no_keep_largest: NoKeepLargest = False,

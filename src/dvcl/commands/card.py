@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dvcl.commands.card_claim import BY_YOU, claim_table
-from dvcl.commands.prediction_record import PredictionRecord
+from dvcl.commands.prediction_record import PredictionRecord, records_in
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import read_scores
@@ -103,7 +103,8 @@ def _gather(run: Run) -> _Known:
 
 
 def _doubts_told(run: Run) -> Counter[str] | None:
-    files = [*predictions_folder(run).glob("*.doubts.json")]
+    folder = predictions_folder(run)
+    files = [*records_in(folder).values()] if folder.is_dir() else []
     told: Counter[str] = Counter()
     for path in files:
         with read_record(path, PredictionRecord, "Delete it and evaluate the run again.") as record:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from dvcl.commands.prediction_record import ENDING, REMEDY, PredictedOrgan, PredictionRecord
+from dvcl.commands.prediction_record import REMEDY, PredictedOrgan, PredictionRecord, records_in
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.folders import LABEL_FILE
 from dvcl.datasets.masks import read_case_label
@@ -125,11 +125,11 @@ def _write_volumes(folder: Path, organs: Sequence[str]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("scan", "organ", *COLUMNS))
-    for path in sorted(folder.glob(f"*{ENDING}")):
+    for scan, path in records_in(folder).items():
         with read_record(path, PredictionRecord, REMEDY) as record:
             found = record.get("organs", {})
             for name in dict.fromkeys((*organs, *found)):
-                table.writerow((path.name.removesuffix(ENDING), name, *_cells(found.get(name))))
+                table.writerow((scan, name, *_cells(found.get(name))))
     write_text(folder / VOLUMES_FILE, text.getvalue())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dvcl.commands.prediction_record import ENDING, REMEDY, PredictionRecord
+from dvcl.commands.prediction_record import REMEDY, PredictionRecord, records_in
 from dvcl.inference.seen import Seen
 from dvcl.records import read_record
 from dvcl.report import html
@@ -100,8 +100,7 @@ class PredictionPage:
 
     def _add_earlier(self, folder: Path) -> None:
         """Take what is written of scans that this call has not segmented."""
-        for path in sorted(folder.glob(f"*{ENDING}")):
-            name = path.name.removesuffix(ENDING)
+        for name, path in records_in(folder).items():
             if name in self.volumes_ml:
                 continue
             with read_record(path, PredictionRecord, REMEDY) as record:

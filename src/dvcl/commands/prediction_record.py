@@ -10,9 +10,11 @@ from typing import Any, NotRequired, TypedDict
 from dvcl.datasets.checks import Finding
 from dvcl.records import Amount, Name
 from dvcl.studies.seen import OrganRecord
-from dvcl.volume import volume_stem
+from dvcl.volume import VOLUME_SUFFIXES, volume_stem
+from dvcl.volume.names import SEGMENTATION_SUFFIX, STRUCTURES_SUFFIX
 
 ENDING = ".doubts.json"
+MASK_ENDINGS = (*VOLUME_SUFFIXES, SEGMENTATION_SUFFIX, STRUCTURES_SUFFIX)
 REMEDY = "Delete it and predict again."
 
 
@@ -67,6 +69,16 @@ class Prediction:
         """Plain values."""
         doubts = [doubt.to_json() for doubt in self.doubts]
         return {"mask": str(self.mask), "doubts": doubts, "is_new": self.is_new}
+
+
+def records_in(folder: Path) -> dict[str, Path]:
+    """{name of the scan: record} of the masks that are in a folder, sorted."""
+    masks = {
+        volume_stem(path) for path in folder.iterdir() if path.name.lower().endswith(MASK_ENDINGS)
+    }
+    records = sorted(folder.glob(f"*{ENDING}"))
+    named = {path.name.removesuffix(ENDING): path for path in records}
+    return {name: path for name, path in named.items() if name in masks}
 
 
 def beside(mask: Path, ending: str = ENDING) -> Path:
