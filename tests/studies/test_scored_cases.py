@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from dvcl.datasets.dataset import Case
 from dvcl.studies import scored
 
 
@@ -24,3 +26,14 @@ def test_a_run_without_test_cases_is_scored_on_others_and_warned_of(
     run = SimpleNamespace(folder=Path("run"), split=split)
     assert [case.id for case in scored.test_cases(run)] == ["b" if warns else "a"]
     assert ("validation cases are scored" in scored.warning_of(run)) == warns
+
+
+def test_masks_of_a_run_are_called_as_its_cases_are(tmp_path: Path) -> None:
+    """Images may all have one name (CASE/ct.nii.gz); masks of earlier versions are found."""
+    run: Any = SimpleNamespace(folder=tmp_path, weights="best")
+    cases = [Case(id, tmp_path / id / "ct.nii.gz") for id in ("a", "b")]
+    assert [scored.prediction_of(run, case).name for case in cases] == ["a.nii.gz", "b.nii.gz"]
+    earlier = tmp_path / "predictions" / "a_0000.nii.gz"
+    earlier.parent.mkdir()
+    earlier.touch()
+    assert [scored.prediction_of(run, case) for case in cases[:1]] == [earlier]

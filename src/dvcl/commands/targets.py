@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dvcl.datasets.folders import image_folder
-from dvcl.datasets.pairing import channel_suffix, folders_without_slices
+from dvcl.datasets.pairing import CHANNEL_SUFFIX, folders_without_slices
 from dvcl.errors import InputError
 from dvcl.store import open_store
 from dvcl.studies.finding import names_some_run
@@ -20,7 +20,7 @@ from dvcl.volume.names import DICOM_SUFFIXES, MASK_SUFFIXES, files_below, is_dic
 def choose_targets(images: Sequence[Path], out: Path, form: str = "nifti") -> dict[Path, Path]:
     """{image: ``out/<name>.nii.gz``}, or with the suffix of the form.
 
-    Where all names end with "_0000", the results leave it out.
+    The results leave out nnU-Net's "_0000" at the end of a name.
 
     Args:
         images: Files or folders of DICOM slices, or folders of these (their images/ where they have
@@ -34,11 +34,11 @@ def choose_targets(images: Sequence[Path], out: Path, form: str = "nifti") -> di
     """
     found = find_images(images)
     _check_form(form, found)
-    suffix = channel_suffix([volume_stem(path) for path in found])
-    return {
-        path: out / f"{volume_stem(path).removesuffix(suffix)}{mask_suffix(path, form)}"
-        for path in found
-    }
+    return {path: out / f"{_mask_name(path)}{mask_suffix(path, form)}" for path in found}
+
+
+def _mask_name(image: Path) -> str:
+    return volume_stem(image).removesuffix(CHANNEL_SUFFIX)
 
 
 def _check_form(form: str, images: Sequence[Path]) -> None:
@@ -92,10 +92,10 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
             found += inside
             problems += folders_without_slices(folder) if inside != [folder] else []
     # Not every disk tells upper from lower case.
-    names = [volume_stem(path).casefold() for path in found]
+    names = [_mask_name(path).casefold() for path in found]
     counts = Counter(names)
     problems += [
-        f"{path}: another image is called {volume_stem(path)!r} too, so their results would "
+        f"{path}: another image is called {_mask_name(path)!r} too, so their results would "
         "overwrite each other. Predict them into different folders."
         for path, name in zip(found, names, strict=True)
         if counts[name] > 1

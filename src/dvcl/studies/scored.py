@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from dvcl.datasets.dataset import Case
+from dvcl.datasets.pairing import CHANNEL_SUFFIX
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore
 from dvcl.evaluation.score_file import read_scores, write_scores
@@ -18,7 +19,6 @@ from dvcl.records import read_record
 from dvcl.studies.project import Project, open_project
 from dvcl.studies.run import Run
 from dvcl.training.checkpoint import weights_hash
-from dvcl.volume import volume_stem
 
 SCORES = "cases.csv"
 ORIGIN = "scores.json"
@@ -194,5 +194,8 @@ def predictions_folder(run: Run) -> Path:
 
 
 def prediction_of(run: Run, case: Case) -> Path:
-    """The label map that `evaluate_run` wrote for a case."""
-    return predictions_folder(run) / f"{volume_stem(case.image)}.nii.gz"
+    """The label map that `evaluate_run` writes for a case, called as the case is."""
+    folder = predictions_folder(run)
+    # Earlier versions kept the channel of the image's name.
+    earlier = folder / f"{case.id}{CHANNEL_SUFFIX}.nii.gz"
+    return earlier if earlier.exists() else folder / f"{case.id}.nii.gz"
