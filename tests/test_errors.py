@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted, counted_are
 
 
 def test_one_problem_is_its_own_message() -> None:
@@ -21,3 +21,15 @@ def test_an_error_survives_the_way_out_of_a_worker_process(problems: str | list[
     error = InputError(problems, heading="data:")
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.problems, copy.heading, str(copy)) == (error.problems, "data:", str(error))
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "0 scans"), (1, "1 scan"), ("1", "1 scan"), (2, "2 scans")]
+)
+def test_what_is_counted_is_in_its_number(count: int | str, told: str) -> None:
+    assert counted(count, "scan") == told
+
+
+def test_what_is_counted_has_its_plural_and_its_verb() -> None:
+    assert [counted(n, "body", "bodies") for n in (1, 2)] == ["1 body", "2 bodies"]
+    assert [counted_are(n, "scan") for n in (1, 2)] == ["1 scan is", "2 scans are"]

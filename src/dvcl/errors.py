@@ -37,6 +37,16 @@ class InputError(Exception):
         return type(self), (self.problems, self.heading)
 
 
+def counted(count: int | str, thing: str, things: str = "") -> str:
+    """A number and what it counts: "1 scan", "2 scans"; the plural where it is not with an s."""
+    return f"{count} {thing if str(count) == '1' else things or f'{thing}s'}"
+
+
+def counted_are(count: int, thing: str) -> str:
+    """The same with a verb: "1 scan is", "2 scans are"."""
+    return f"{counted(count, thing)} {'is' if count == 1 else 'are'}"
+
+
 def shown(value: Any) -> str:
     """A value in a message: of any size and depth in about a line, printable on any terminal."""
     try:

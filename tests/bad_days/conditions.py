@@ -203,7 +203,7 @@ CONDITIONS = [
     ),
     Condition(
         "Studies", "The same, and the data are prepared again", PREPARE,
-        "6 cases, 1 organs", flip("work/store/*/a/image.npy"), code=0,
+        "6 cases, 1 organ", flip("work/store/*/a/image.npy"), code=0,
     ),
     Condition(
         "Studies", "A prepared label map holds classes that do not exist", SUPERVISED,

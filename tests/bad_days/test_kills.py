@@ -150,7 +150,7 @@ def test_a_comparison_waits_for_the_training_of_one_that_was_killed(study: Path,
     assert "works on it already; waiting for it." in out
     steps = [r["iteration"] for r in read_journal(folder / "journal.jsonl") if r["kind"] == "step"]
     assert steps == [*range(1, 121)]
-    assert "1 of 1 runs are finished" in run(*words, "--dry")[1]
+    assert "1 of 1 run is finished" in run(*words, "--dry")[1]
 
 
 def test_a_comparison_that_is_stopped_stops_what_it_waited_for(study: Path) -> None:

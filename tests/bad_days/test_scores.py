@@ -92,11 +92,11 @@ def test_runs_are_compared_by_scores_made_alike(study: Path, run, how: list[str]
 def test_a_comparison_makes_stale_scores_again(study: Path, run) -> None:
     words = ("compare", study / "work", "--methods=supervised", "--name=done", "--seeds=0",
              "--device=cpu")  # fmt: skip
-    assert "1 of 1 runs are finished" in run(*words, "--dry")[1]
+    assert "1 of 1 run is finished" in run(*words, "--dry")[1]
     train_on(study)
-    assert "0 of 1 runs are finished" in run(*words, "--dry")[1]
+    assert "0 of 1 run is finished" in run(*words, "--dry")[1]
     assert run("evaluate", study / RUN, "--device=cpu")[0] == 0
-    assert "1 of 1 runs are finished" in run(*words, "--dry")[1]
+    assert "1 of 1 run is finished" in run(*words, "--dry")[1]
 
 
 def test_weights_that_change_while_they_are_scored_give_no_scores(

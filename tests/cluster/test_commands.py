@@ -119,7 +119,7 @@ def test_scans_are_prepared_in_shares(cluster, scans, tmp_path):
     told = output(dvcl(*words))
     assert "done: prepare study, 1 of 2" in told
     assert "done: prepare study, 2 of 2" in told
-    assert "5 cases, 1 organs" in told
+    assert "5 cases, 1 organ," in told
     again = output(dvcl(*words))
     assert "submitted" not in again
-    assert "5 cases, 1 organs" in again
+    assert "5 cases, 1 organ," in again

@@ -242,7 +242,7 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
     words = ("compare", work, "--methods=mean_teacher", "--twin", "--name=duel", "--seeds=0,1",
              "--jobs=2", "--device=cpu", "--set=training.iterations=1")  # fmt: skip
     dry = " ".join(run(*words, "--dry")[1].split())
-    assert "to do: work: duel, mean_teacher, seed 1 (1 steps)" in dry
+    assert "to do: work: duel, mean_teacher, seed 1 (1 step)" in dry
     assert "work: duel: 1 row over 2 test cases: p cannot fall below 0.500, so no verdict" in dry
     code, out, err = run(*words)
     assert code == 0, out + err
@@ -370,12 +370,12 @@ def test_recorded_runs_are_not_repeated_where_their_folders_are_gone(
     shutil.rmtree(recorded)
     code, out, err = run(*words, "--name=kept", "--labelled-cases=2", "--recorded", kept)
     assert code == 0, out + err
-    assert "1 of 1 runs are finished" in out
+    assert "1 of 1 run is finished" in out
     assert not (work / "runs" / "kept_2-labelled").exists()
     assert (recorded / "means.csv").read_text() == means
-    assert "2 (1 steps)" not in out
+    assert "2 (1 step)" not in out
     code, out, _ = run(*words, "--name=kept", "--labelled-cases=1", "--dry")
-    assert "to do: work: kept, 1 labelled, supervised, seed 0 (1 steps)" in out
+    assert "to do: work: kept, 1 labelled, supervised, seed 0 (1 step)" in out
     assert run(*words, "--name=again", "--labelled-cases=2")[0] == 0
     again = (work / "comparisons" / "again" / "scores.csv").read_text()
     assert again.replace("again", "kept") == (kept / "scores.csv").read_text(), "the same seed"

@@ -183,7 +183,7 @@ def test_runs_on_other_cases_or_voxels_are_refused(study: dict[str, Path], tmp_p
     [
         (("nowhere",), "not a run"),
         (("DVCL", "--cases=labelled"), "'labelled' is not one of"),
-        (("DVCL", "--names=a,b"), "found for 1 runs"),
+        (("DVCL", "--names=a,b"), "found for 1 run;"),
         (("DVCL", "--voxels=5"), "--voxels"),
     ],
 )

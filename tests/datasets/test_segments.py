@@ -292,5 +292,5 @@ def test_references_and_predictions_are_scored_by_name(tmp_path: Path) -> None:
     )  # fmt: skip
     assert [score.dice for score in numbers] == [0, 0]
     labels.unlink()
-    with pytest.raises(InputError, match=r"a\.seg\.nrrd: is one of 1 references that name their"):
+    with pytest.raises(InputError, match=r"a\.seg\.nrrd: is one of 1 reference that name their"):
         score_folder(tmp_path / "plain", tmp_path / "references", None, tmp_path / "cases.csv")

@@ -46,7 +46,7 @@ def test_one_step_that_teaches_is_enough_and_each_interval_counts_alone():
 
 def test_a_term_that_has_not_begun_is_not_idle():
     rows = [step({"supervised": 1.0}), step({"supervised": 1.0, "distance": 0.0}, True)]
-    assert "the term distance was 0 in every one of 1 steps" in told(rows)[-1][0]
+    assert "the term distance was 0 in every one of 1 step " in told(rows)[-1][0]
     assert told([step({"supervised": 1.0}, True)]) == [[]]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from dvcl.cli.app import Result, app
 from dvcl.cli.options import Workers
+from dvcl.errors import counted
 
 
 @app.command(hidden=True)
@@ -21,5 +22,5 @@ def prepare_share(
     from dvcl.commands.shares import prepare_share as work_on
 
     done = work_on(folder, workers)
-    console.print(f"{done} cases done.")
+    console.print(f"{counted(done, 'case')} done.")
     return Result({"cases_done": done})

@@ -9,6 +9,7 @@ import typer
 
 from dvcl.cli.app import Result, app
 from dvcl.cli.options import Changes, Device, Fast, Mirror, Work, quoted
+from dvcl.errors import counted
 
 Runs = Annotated[
     list[Path], typer.Argument(help="A run, or several whose mean predicts (seeds, folds).")
@@ -104,7 +105,7 @@ def sheet(
     )
     if export:
         count = export_accepted(made, export, form)
-        console.print(f"Pseudo-labels of {count} scans: {export}", markup=False)
+        console.print(f"Pseudo-labels of {counted(count, 'scan')}: {export}", markup=False)
     return Result({"table": folder / TABLE, "page": folder / PAGE, **made.to_json()})
 
 
@@ -139,7 +140,8 @@ def selftrain(
     for run in done.runs:
         told = f", {len(run.pseudo_labelled)} of them pseudo-labels" if run.pseudo_labelled else ""
         console.print(
-            f"Trained: {run.folder}, with {len(run.split.labelled)} labels{told}", markup=False
+            f"Trained: {run.folder}, with {counted(len(run.split.labelled), 'label')}{told}",
+            markup=False,
         )
     if done.ended:
         console.print(done.ended, markup=False)

@@ -13,7 +13,7 @@ from dvcl.commands.clean_up import cleaned, to_clean
 from dvcl.commands.predict_memory import refuse_too_large
 from dvcl.datasets.dataset import Case
 from dvcl.datasets.masks import read_case_label
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.cases import CaseScore, evaluate_case
 from dvcl.evaluation.conformal import cases_needed
 from dvcl.inference.predict import segment
@@ -77,7 +77,9 @@ def calibrate(
     is_cross = _is_cross(members, cases, held_out)
     needed = cases_needed(level)
     if (count := sum(map(len, cases)) if is_cross else len(cases[0])) < needed:
-        raise InputError(_too_few(members, held_out, f"{count} {held_out} cases", level))
+        raise InputError(
+            _too_few(members, held_out, f"{counted(count, f'{held_out} case')}", level)
+        )
     clean = to_clean(members.first, read_seen(members.first), keep_largest, tell)
     groups = list(enumerate(cases)) if is_cross else [(0, cases[0])]
     organs = _held_against(
@@ -85,12 +87,13 @@ def calibrate(
     )
     most = max(len(organ.cases) for organ in organs.values())
     if most < needed:
-        shown = f"no organ found in more than {most} {held_out} cases"
+        shown = f"no organ found in more than {counted(most, f'{held_out} case')}"
         raise InputError(_too_few(members, held_out, shown, level))
     for name, organ in organs.items():
         if not organ.holds(level):
             tell(
-                f"{name}: found in {len(organ.cases)} cases, {needed} expected; it gets no limits."
+                f"{name}: found in {counted(len(organ.cases), 'case')}, {needed} expected; it "
+                "gets no limits."
             )
     made = Calibration(
         level, held_out, is_cross, tuple(members.weights), made_of(members, clean), organs

@@ -13,7 +13,7 @@ import numpy as np
 
 from dvcl.commands.card_claim import BY_YOU, claim_table
 from dvcl.commands.prediction_record import PredictionRecord, records_in
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.statistics import Interval, mean_interval
@@ -84,7 +84,7 @@ def write_card(run: Run, folder: Path) -> Path:
         )
     known = _gather(run)
     chapters = [make(known) for make in CHAPTERS]
-    title = f"{run.labels.classes - 1} organs in {run.modality}: {run.method}"
+    title = f"{counted(run.labels.classes - 1, 'organ')} in {run.modality}: {run.method}"
     return write_document(folder / NAME, title, chapters)
 
 
@@ -174,7 +174,7 @@ def _organs(seen: Seen) -> TextTable:
     return TextTable(
         ("Organ", "Label maps", "Median ml", "Least", "Most"),
         tuple(rows),
-        f"In {len(seen.organs)} label maps that it learned from.",
+        f"In {counted(len(seen.organs), 'label map')} that it learned from.",
     )
 
 
@@ -197,7 +197,7 @@ def _training(known: _Known) -> Chapter:
         f"patches of {_by(recipe.sampling.patch)} voxels",
         "Optimiser": f"SGD, rate {recipe.training.rate:g}, momentum {recipe.training.momentum:g}",
         "Precision": run.precision(),
-        "Time": f"{known.minutes:.0f} minutes on {made.get('device', UNDEFINED)}",
+        "Time": f"{counted(f'{known.minutes:.0f}', 'minute')} on {made.get('device', UNDEFINED)}",
         "Software": ", ".join(f"{name} {made[name]}" for name in SOFTWARE if name in made),
         "Orientation, spacing": f"{prepared.orientation}, {_by(prepared.spacing_mm)} mm (z, y, x)",
         "Intensities": f"clipped to {prepared.window} HU, then " * bool(prepared.window)
@@ -244,9 +244,10 @@ def _scores(known: _Known) -> Chapter:
             TextTable(
                 ("Organ", "Dice %", "95 % interval", "NSD %", "HD95 mm", "Scans", "Missed"),
                 tuple(rows),
-                f"Of {known.scan_count} {known.tested} scans. The interval is that of the mean "
-                "over other scans like these, for this one training; another training of the same "
-                "settings differs too (docs/statistics.md). Missed: no voxel of it was found.",
+                f"Of {counted(known.scan_count, f'{known.tested} scan')}. The interval is that of "
+                "the mean over other scans like these, for this one training; another training of "
+                "the same settings differs too (docs/statistics.md). Missed: no voxel of it was "
+                "found.",
                 means=1,
             ),
         ),
@@ -272,10 +273,10 @@ def _limits_known(known: _Known) -> list[str]:
     split = known.run.split
     told = [known.run.unfinished().partition(": ")[2].capitalize()]
     told.append(
-        f"It learned from {len(split.labelled)} labelled scans. Other scanners, protocols, ages, "
-        "anatomy after surgery and disease that these do not show are unknown to it. `dvcl "
-        "predict` doubts scans and masks that are unlike what it learned from; what it does not "
-        "doubt may be wrong too."
+        f"It learned from {counted(len(split.labelled), 'labelled scan')}. Other scanners, "
+        "protocols, ages, anatomy after surgery and disease that these do not show are unknown to "
+        "it. `dvcl predict` doubts scans and masks that are unlike what it learned from; what it "
+        "does not doubt may be wrong too."
     )
     if predicted := len(known.run.pseudo_labelled):
         told.append(

@@ -19,6 +19,7 @@ from dvcl.commands.console import console
 from dvcl.commands.estimate import Estimate
 from dvcl.commands.fix import Fixed, fixed_in_words
 from dvcl.datasets.checks import Finding
+from dvcl.errors import counted
 from dvcl.volume.grid import by
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -107,8 +108,8 @@ def _scans_in_words(checked: Checked) -> str:
     assert checked.dataset is not None
     roles = Counter(report.case.role or "without a role" for report in checked.reports)
     parts = ", ".join(f"{count} {role}" for role, count in roles.items())
-    scans = "scan" if len(checked.reports) == 1 else "scans"
-    lines = [f"{len(checked.reports)} {checked.dataset.modality} {scans}: {parts}"]
+    scans = counted(len(checked.reports), f"{checked.dataset.modality} scan")
+    lines = [f"{scans}: {parts}"]
     spacings = [report.spacing_mm for report in checked.reports if report.spacing_mm]
     sizes = [report.size for report in checked.reports if report.size]
     if spacings and sizes:
@@ -150,9 +151,7 @@ def _estimate_in_words(estimate: Estimate) -> str:
 
 def _verdict(checked: Checked) -> str:
     counts = checked.counts
-    told = ", ".join(
-        f"{count} {severity}{'s' if count != 1 else ''}" for severity, count in counts.items()
-    )
+    told = ", ".join(counted(count, severity) for severity, count in counts.items())
     if counts["error"]:
         return f"\n{told}: cannot be used as it is."
     return f"\n{told}: can be prepared."

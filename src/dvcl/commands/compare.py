@@ -23,6 +23,7 @@ from dvcl.comparison.plan import Entry
 from dvcl.comparison.prospects import prospects
 from dvcl.comparison.records import RUNS, RunRecord, finished, located, read_records, together
 from dvcl.comparison.tables import build_tables, write_tables
+from dvcl.errors import counted, counted_are
 from dvcl.paper.tables import paper_table
 from dvcl.studies.divide import edition_name
 from dvcl.studies.project import open_project
@@ -52,10 +53,12 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
         entries = with_equal_time(entries, options, folder, earlier)
     runs = planned_runs(entries, options)
     steps = missing_runs(runs, {record.hash for record in earlier})
-    done = f"{len(entries) - len(steps)} of {len(entries)} runs are finished"
+    done = f"{len(entries) - len(steps)} of {counted_are(len(entries), 'run')} finished"
     limits = prospects(entries, scored_cases(runs))
     if dry:
-        lines = [f"to do: {entry.title} ({count} steps)" for entry, count in steps.items()]
+        lines = [
+            f"to do: {entry.title} ({counted(count, 'step')})" for entry, count in steps.items()
+        ]
         records = _records(entries, earlier)
         tables = build_tables(records, paper_table(options.table)) if options.table else ()
         findings = collect(records)
@@ -89,4 +92,4 @@ def _told(entries: Sequence[Entry], records: Sequence[RunRecord]) -> str:
     known = {record.entry.title for record in records}
     done = sum(entry.title in known for entry in entries)
     others = f", {len(known) - done} of earlier calls" if len(known) > done else ""
-    return f"{done} of {len(entries)} runs are finished and shown{others}"
+    return f"{done} of {counted_are(len(entries), 'run')} finished and shown{others}"

@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from dvcl.errors import counted
 from dvcl.resources import launch
 from dvcl.training.idle import IdleTerms
 from dvcl.training.journal import Row
@@ -115,7 +116,7 @@ def training_bar(title: str, iterations: int) -> Iterator[Callable[[Row], None]]
                 tasks.append(progress.add_task(title, total=iterations, note=""))
                 if not progress.console.is_terminal:
                     # In a log a bar is seen when it is full.
-                    console.note(f"{title}: {iterations} steps.")
+                    console.note(f"{title}: {counted(iterations, 'step')}.")
             for sentence in idle_terms(row):
                 console.warn(f"  iteration {row['iteration']}: {sentence}")
             if row["kind"] == "step":

@@ -18,7 +18,7 @@ from dvcl.datasets.folders import label_file_near
 from dvcl.datasets.label_file import read_label_table
 from dvcl.datasets.masks import holds_masks, read_case_label
 from dvcl.datasets.pairing import volumes_by_stem
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.calibration_error import CalibrationCounts
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
 from dvcl.evaluation.score_file import write_scores
@@ -219,16 +219,16 @@ def _table_of(folder: Path, label_values: bool) -> LabelTable:
     references = volumes_by_stem(folder, problems, masks=True)
     if masks := [path for path in references.values() if holds_masks(path)]:
         problems.append(
-            f"{masks[0]}: is one of {len(masks)} folders of masks, which have names, while label "
-            "maps to be scored have integers; a file that says which is which was expected. Give "
-            "it with --labels."
+            f"{masks[0]}: is one of {counted(len(masks), 'folder')} of masks, which have names, "
+            "while label maps to be scored have integers; a file that says which is which was "
+            "expected. Give it with --labels."
         )
     named = [path for path in references.values() if not label_values and read_segments(path)]
     if named:
         problems.append(
-            f"{named[0]}: is one of {len(named)} references that name their segments; a file that "
-            "says which integer is which organ in the predictions was expected. Give it with "
-            "--labels, or trust the integers on both sides with --label-values."
+            f"{named[0]}: is one of {counted(len(named), 'reference')} that name their segments; a "
+            "file that says which integer is which organ in the predictions was expected. Give it "
+            "with --labels, or trust the integers on both sides with --label-values."
         )
     if problems:
         raise InputError(problems)

@@ -11,7 +11,7 @@ from typing import Any
 from dvcl.commands.check import Checked
 from dvcl.datasets.checks.repair import Repair, RepairOptions, repair_case
 from dvcl.datasets.dataset import ROLES, Case
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import require_writable, write_json
 
 REPORT = "changes.json"
@@ -99,8 +99,8 @@ def fixed_in_words(fixed: Fixed) -> str:
     return "\n".join(
         [
             *lines,
-            f"{written} of {len(fixed.repairs)} cases written to {fixed.folder}, {changed} of them "
-            f"changed; every change: {fixed.folder / REPORT}",
+            f"{written} of {counted(len(fixed.repairs), 'case')} written to {fixed.folder}, "
+            f"{changed} of them changed; every change: {fixed.folder / REPORT}",
             f"Next: dvcl check {' '.join(options)}",
         ]
     )

@@ -17,7 +17,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import write_text
 from dvcl.methods import METHODS, Method
 from dvcl.networks import Network, SegmentationNetwork
@@ -103,10 +103,9 @@ def methods_table() -> Table:
     """All methods for the terminal, in lines that fit a narrow one."""
     table = _table("method", "paper, what unlabelled scans are for, what is trained and predicts")
     for name, paper, learns_by, networks, predicts_with, cost in method_rows():
-        trained = "1 network" if networks == "1" else f"{networks} networks"
         what = (
-            f"{paper}. Unlabelled scans: {learns_by}. Trains {trained}, predicts with "
-            f"{predicts_with}. Extra cost: {cost}."
+            f"{paper}. Unlabelled scans: {learns_by}. Trains {counted(networks, 'network')}, "
+            f"predicts with {predicts_with}. Extra cost: {cost}."
         )
         table.add_row(name, Text(what))
     return table

@@ -15,7 +15,7 @@ from dvcl.commands.predictor import Tell
 from dvcl.commands.show import show, subject_of_dataset
 from dvcl.commands.validation import normalised
 from dvcl.datasets.dataset import Case, Dataset
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.choosing import doubtfulness, farthest_first
 from dvcl.files import require_writable, write_json
 from dvcl.inference.signature import signature
@@ -68,7 +68,8 @@ class Ranked:
         parts.append(f"{near} what is labelled or chosen ({self.distance:.2f} of the median)")
         if doubts := self.opinion.doubts_about_scan:
             parts.append(
-                f"unlike the training scans ({doubts} doubts), see whether it belongs here"
+                f"unlike the training scans ({counted(doubts, 'doubt')}), see whether it belongs "
+                "here"
             )
         return "; ".join(parts)
 
@@ -212,6 +213,7 @@ def next_table(ranked: Sequence[Ranked], count: int) -> TextTable:
     return TextTable(
         ("Scan", "Uncertainty %", "Disagreement %", "Distance", "Doubts"),
         rows,
-        f"{count} of {len(ranked)} scans, by their rank in uncertainty and disagreement times "
-        "their distance from what is labelled or chosen before, in medians. Means over organs.",
+        f"{count} of {counted(len(ranked), 'scan')}, by their rank in uncertainty and "
+        "disagreement times their distance from what is labelled or chosen before, in medians. "
+        "Means over organs.",
     )

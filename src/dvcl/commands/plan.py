@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dvcl.datasets.dataset import Dataset
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import require_writable, write_json, write_text
 from dvcl.methods import METHODS
 from dvcl.planning.choice import Choices, by, to_recipe, to_toml, toml_value
@@ -229,7 +229,8 @@ def _store_bytes(fingerprint: Fingerprint, recipe: Recipe) -> int:
 
 def _about(plan: Plan) -> str:
     device = plan.machine.gpu or "a CPU"
-    return f"Planned for {plan.fingerprint.name} on {device}, {plan.minutes:g} minutes a training."
+    minutes = counted(f"{plan.minutes:g}", "minute")
+    return f"Planned for {plan.fingerprint.name} on {device}, {minutes} a training."
 
 
 def _heading(plan: Plan) -> str:

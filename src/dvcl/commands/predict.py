@@ -15,7 +15,7 @@ from dvcl.commands.predict_page import PredictionPage
 from dvcl.commands.prediction_record import Prediction
 from dvcl.commands.predictor import Predictor, Tell
 from dvcl.commands.targets import spare_sources
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted_are
 from dvcl.files import require_writable
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
@@ -99,5 +99,7 @@ def predict_files(
     for folder in folders if tables and done else ():
         write_tables(folder, run.labels)
     if problems:
-        raise InputError(problems, f"{len(done)} of {len(targets)} images are segmented; not so:")
+        raise InputError(
+            problems, f"{len(done)} of {counted_are(len(targets), 'image')} segmented; not so:"
+        )
     return done

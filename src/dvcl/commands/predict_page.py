@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dvcl.commands.prediction_record import REMEDY, PredictionRecord, records_in
+from dvcl.errors import counted, counted_are
 from dvcl.inference.seen import Seen
 from dvcl.records import read_record
 from dvcl.report import html
@@ -96,7 +97,9 @@ class PredictionPage:
             html.text(RESEARCH),
         ]
         count = len(self.volumes_ml)
-        html.write_page(path, f"Label maps of {count} scans", sections, f"by {self.run.method}")
+        html.write_page(
+            path, f"Label maps of {counted(count, 'scan')}", sections, f"by {self.run.method}"
+        )
 
     def _add_earlier(self, folder: Path) -> None:
         """Take what is written of scans that this call has not segmented."""
@@ -113,9 +116,9 @@ class PredictionPage:
 
     def _about(self, shown: int) -> str:
         about = (
-            f"{shown} of {len(self.volumes_ml)} scans are here to scroll through, those first with "
-            "most doubts, then with most organs missing. There is no reference here: look before "
-            "you use a label map."
+            f"{shown} of {counted_are(len(self.volumes_ml), 'scan')} here to scroll through, "
+            "those first with most doubts, then with most organs missing. There is no reference "
+            "here: look before you use a label map."
         )
         if not self.earlier:
             return about
@@ -171,7 +174,9 @@ class PredictionPage:
             (word, *(_ml(choose(volumes)) if volumes else "–" for volumes in known))
             for word, choose in (("least", min), ("largest", max))
         )
-        about = f"Volumes in ml in the {max(map(len, known))} label maps of the training."
+        about = (
+            f"Volumes in ml in the {counted(max(map(len, known)), 'label map')} of the training."
+        )
         return [html.table(TextTable(("In training", *self.run.labels.organs), rows, about))]
 
     def _made_by(self) -> dict[str, str | int]:

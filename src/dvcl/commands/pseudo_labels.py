@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dvcl.commands.pair_folder import new_folder, write_nnunet, write_plain
 from dvcl.commands.sheet import Sheet
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import write_json, write_text
 
 Form = Literal["plain", "nnunet"]
@@ -45,8 +45,8 @@ def export_accepted(sheet: Sheet, folder: Path, form: Form) -> int:
     run, accepted = sheet.members.first, sheet.accepted
     if not accepted:
         raise InputError(
-            f"--export {folder}: none of {len(sheet.rows)} masks is accepted, so nothing is "
-            f"written. {sheet.about}"
+            f"--export {folder}: none of {counted(len(sheet.rows), 'mask')} is accepted, so "
+            f"nothing is written. {sheet.about}"
         )
     pairs = {row.opinion.scan: row.opinion.mask for row in accepted}
     with new_folder(folder) as partial:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dvcl.commands.report_cases import case_sections
 from dvcl.comparison.findings import baseline, paired
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.collapse import collapsed
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.summary import Summary, summarise
@@ -126,7 +126,7 @@ def _group(run: Run) -> str:
 
 def _subtitle(project: Project, runs: Mapping[str, Run]) -> str:
     (first, *others) = (run.split for run in runs.values())
-    about = f"{len(project.dataset.labels.organs)} organs, {project.dataset.modality}"
+    about = f"{counted(len(project.dataset.labels.organs), 'organ')}, {project.dataset.modality}"
     editions = sorted({run.edition for run in runs.values()})
     if len(editions) > 1:
         return f"{about}; the runs have seen editions {', '.join(map(str, editions))} of the data"

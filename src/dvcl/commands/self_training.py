@@ -13,7 +13,7 @@ from dvcl.commands.sheet import PAGE, Judged, make_sheet
 from dvcl.commands.sheet_page import write_sheet_page
 from dvcl.commands.twin import train_and_tell
 from dvcl.datasets.dataset import ROLES, Case
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import write_json
 from dvcl.methods import METHODS
 from dvcl.recipe import Recipe
@@ -122,7 +122,7 @@ def _make_round(
         )  # fmt: skip
     write_sheet_page(folder / PAGE, sheet)
     if not sheet.accepted:
-        return f"None of {len(sheet.rows)} masks is accepted. {sheet.about}"
+        return f"None of {counted(len(sheet.rows), 'mask')} is accepted. {sheet.about}"
     if METHODS[run.method].needs_unlabelled and len(sheet.accepted) == len(images):
         return f"All {len(images)} masks are accepted, and {run.method} needs unlabelled scans too."
     console.print(f"{folder.name}: {sheet.about}", markup=False)

@@ -10,6 +10,7 @@ from dvcl.commands.opinions import MASKS
 from dvcl.commands.sheet import TABLE, Judged, Sheet
 from dvcl.commands.show import subject_of_dataset
 from dvcl.datasets.dataset import Case, Dataset
+from dvcl.errors import counted
 from dvcl.evaluation.trust import Verdict
 from dvcl.report import html
 from dvcl.report.figures import small_png_bytes
@@ -50,7 +51,9 @@ def write_sheet_page(path: Path, sheet: Sheet) -> None:
         *_pictures(sheet),
         html.settings(made_by, "What made these masks"),
     ]
-    html.write_page(path, f"{len(sheet.rows)} unlabelled scans", sections, "which masks to take")
+    html.write_page(
+        path, counted(len(sheet.rows), "unlabelled scan"), sections, "which masks to take"
+    )
 
 
 def _scans(sheet: Sheet) -> TextTable:

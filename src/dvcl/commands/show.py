@@ -15,7 +15,7 @@ from dvcl.commands.targets import find_images
 from dvcl.datasets import load_folders, load_nnunet
 from dvcl.datasets.dataset import UNKNOWN, Case, Dataset, LabelTable, Modality, Role
 from dvcl.datasets.label_file import read_label_table
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.report.contact_sheet import contact_sheet
 from dvcl.report.figures import save_png
 from dvcl.report.montage import montages
@@ -75,8 +75,8 @@ def show(
     if case is not None and case not in subject.roles:
         near = ", ".join([*subject.roles][:3])
         raise InputError(
-            f"--case {case!r}: not among the {len(subject.roles)} cases of {subject.name}; they "
-            f"are called {near} and so on."
+            f"--case {case!r}: not among the {counted(len(subject.roles), 'case')} of "
+            f"{subject.name}; they are called {near} and so on."
         )
     if subject.is_alone or case is not None:
         name = case or next(iter(subject.roles))
@@ -205,7 +205,7 @@ def _write_montage(subject: Subject, out: Path, progress: Progress | None) -> li
             tiles.append(tile)
             if progress:
                 progress(done, len(ids), tile.id)
-    title = f"{subject.name}: {len(tiles)} scans; {subject.about}"
+    title = f"{subject.name}: {counted(len(tiles), 'scan')}; {subject.about}"
     organs = subject.organs if any(role != "unlabelled" for role in subject.roles.values()) else ()
     tiles = mark_odd(tiles)
     sheets = montages(tiles, organs, title)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dvcl.errors import counted_are
 from dvcl.report import html
 from dvcl.report.contact_sheet import contact_sheet
 from dvcl.report.figures import small_png_bytes
@@ -44,7 +45,7 @@ def write_montage_page(
     sections = [
         html.table(_table(tiles)),
         html.heading("Scroll through scans"),
-        html.text(f"{len(shown)} of {len(tiles)} scans are in this page: {scans}."),
+        html.text(f"{len(shown)} of {counted_are(len(tiles), 'scan')} in this page: {scans}."),
         viewer([scan_scene(read(tile.id)) for tile in shown]),
         html.heading("Montage"),
         *(html.picture(small_png_bytes(sheet), "One scale for all scans.") for sheet in sheets),

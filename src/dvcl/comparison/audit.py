@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from dvcl.comparison.records import RunRecord
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.cases import CaseScore
 from dvcl.files import read_json
 from dvcl.recipe import parse_recipe
@@ -134,7 +134,8 @@ def _in_study(record: RunRecord) -> tuple[list[str], str]:
         split = Split(**record.settings["split"], seed=0)
         _, told = guard_split(split, store, allow_overlap=True)
         count = sum(map(len, split.parts().values()))
-        clean = f"None: all pairs of the {count} cases were compared, by their voxels and by look."
+        pairs = f"all pairs of the {counted(count, 'case')}"
+        clean = f"None: {pairs} were compared, by their voxels and by look."
         return told or [clean], _grids(store, dict.fromkeys(s.case for s in record.scores))
     except InputError:
         return [NOT_THERE], ""

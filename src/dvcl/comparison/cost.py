@@ -8,6 +8,7 @@ from statistics import median
 
 from dvcl.comparison.findings import Findings
 from dvcl.comparison.records import RunRecord
+from dvcl.errors import counted
 from dvcl.report.costs import Cost
 
 
@@ -24,7 +25,9 @@ def cost_reference(found: Findings) -> str:
 
 def _cost(records: Sequence[RunRecord], against: float) -> Cost:
     seconds = _seconds(records)
-    machines = (f"{r.made_with['device']}, {_threads(r.made_with['threads'])}" for r in records)
+    machines = (
+        f"{r.made_with['device']}, {counted(r.made_with['threads'], 'thread')}" for r in records
+    )
     return Cost(
         len(records),
         records[0].settings["recipe"]["training"]["iterations"],
@@ -38,7 +41,3 @@ def _cost(records: Sequence[RunRecord], against: float) -> Cost:
 
 def _seconds(records: Sequence[RunRecord]) -> float:
     return median(record.seconds_per_step for record in records)
-
-
-def _threads(count: str) -> str:
-    return "1 thread" if count == "1" else f"{count} threads"

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 
 Role = Literal["labelled", "unlabelled", "validation", "test"]
 Modality = Literal["CT", "MR"]
@@ -45,7 +45,8 @@ class LabelTable:
             )
         if not 2 <= self.classes <= 255:
             raise InputError(
-                f"label table: {self.classes - 1} organs; between 1 and 254 were expected."
+                f"label table: {counted(self.classes - 1, 'organ')}; between 1 and 254 were "
+                "expected."
             )
 
         every = (*self.values, *strays)
@@ -92,7 +93,7 @@ class LabelTable:
 
     def _refuse(self, values: np.ndarray, counts: np.ndarray, source: Path | str) -> None:
         listed = ", ".join(
-            f"{value} ({count} voxel{'s' if count > 1 else ''})"
+            f"{value} ({counted(count, 'voxel')})"
             for value, count in zip(values[:LISTED], counts[:LISTED], strict=True)
         )
         more = f" and {len(values) - LISTED} more" if len(values) > LISTED else ""

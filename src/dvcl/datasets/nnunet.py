@@ -15,7 +15,7 @@ from dvcl.datasets.pairing import (
     paired_cases,
     unlabelled_cases,
 )
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import read_json
 from dvcl.volume import VOLUME_SUFFIXES, volume_stem
 
@@ -107,8 +107,9 @@ def _count_problem(description: dict[str, Any], found: int, folder: Path) -> lis
     if not found or expected == found:
         return []
     return [
-        f"{folder / 'imagesTr'}: {found} images have labels; {expected} were expected "
-        "(numTraining in dataset.json). Copy the missing files, or correct the number."
+        f"{folder / 'imagesTr'}: {counted(found, 'image')} {'has' if found == 1 else 'have'} "
+        f"labels; {expected} were expected (numTraining in dataset.json). Copy the missing files, "
+        "or correct the number."
     ]
 
 

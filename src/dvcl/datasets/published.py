@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality
 from dvcl.datasets.pairing import archive_notes, contents, duplicate_ids, is_archive
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.volume import is_volume, volume_stem
 
 LISTED = 5  # missing numbers written out in one message
@@ -178,6 +178,7 @@ def _count_problem(
     more = f" and {len(lacking) - LISTED} more" if len(lacking) > LISTED else ""
     missing = f"; missing: {numbers}{more}" if lacking else ""
     return [
-        f"{where}: {len(there)} cases with image and label found, {wanted} expected{missing}. Copy "
-        "the missing files, or use a part of the data as plain folders (--labelled)."
+        f"{where}: {counted(len(there), 'case')} with image and label found, {wanted} "
+        f"expected{missing}. Copy the missing files, or use a part of the data as plain folders "
+        "(--labelled)."
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import holds_masks, masks_of, read_case_label
 from dvcl.datasets.pairing import CHANNEL_SUFFIX, volumes_by_stem
-from dvcl.errors import InputError, shown
+from dvcl.errors import InputError, counted, shown
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances
 from dvcl.volume import Geometry, Volume
@@ -254,5 +254,7 @@ def _match(
         else:
             pairs.append((case_id, path, prediction))
     if missing:
-        raise InputError(missing, heading=f"{len(missing)} of {len(expected)} predictions missing:")
+        raise InputError(
+            missing, heading=f"{len(missing)} of {counted(len(expected), 'prediction')} missing:"
+        )
     return pairs

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import dvcl
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.export.description import describe
 from dvcl.export.predictor import Predictor
 from dvcl.export.programs import write_torch
@@ -214,7 +214,7 @@ def _metadata(run: Run) -> dict[str, Any]:
             "fire": "0.7",
             "scikit-image": "0.25",
         },
-        "name": f"{run.labels.classes - 1} organs in {run.modality}",
+        "name": f"{counted(run.labels.classes - 1, 'organ')} in {run.modality}",
         "task": f"Segmentation of {', '.join(run.labels.organs)} in {run.modality}",
         "description": f"Trained with {run.method} by dvcl; models/model.json has the details",
         "authors": "to be filled in by you",
@@ -251,7 +251,7 @@ def _readme(run: Run) -> str:
         f"- {value}: {name}"
         for value, name in zip(run.labels.values[1:], run.labels.organs, strict=True)
     )
-    return f"""# {run.labels.classes - 1} organs in {run.modality}
+    return f"""# {counted(run.labels.classes - 1, "organ")} in {run.modality}
 
 In this folder, with `monai[fire,ignite,skimage]` of version {WRITTEN_FOR} or newer, nibabel, and
 torch {torch.__version__.partition("+")[0]} or newer:

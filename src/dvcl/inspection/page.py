@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from dvcl.errors import counted
 from dvcl.evaluation.embedding import perplexity
 from dvcl.evaluation.summary import spread
 from dvcl.files import write_json, write_text
@@ -63,8 +64,8 @@ def write_inspection(folder: Path, found: Inspection) -> Path:
 
 def _subtitle(found: Inspection) -> str:
     return (
-        f"{len(found.runs)} runs, {len(found.cases)} {found.role} cases, {found.per_class} voxels "
-        "of every class"
+        f"{counted(len(found.runs), 'run')}, {counted(len(found.cases), f'{found.role} case')}, "
+        f"{found.per_class} voxels of every class"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.evaluation.feature_space import NOBODY
 from dvcl.store import StoredCase, open_store
 from dvcl.studies.finding import find_run
@@ -52,9 +52,9 @@ def open_runs(folders: Sequence[Path], names: Sequence[str]) -> dict[str, Run]:
     titles = list(names) or titles
     if len(titles) != len(runs) or len(set(titles)) != len(titles) or "" in titles:
         raise InputError(
-            f"inspect: the names {titles} found for {len(runs)} runs; as many different ones were "
-            "expected. Name each run once, and give --names, with commas, where runs of several "
-            "studies are called the same."
+            f"inspect: the names {titles} found for {counted(len(runs), 'run')}; as many different "
+            "ones were expected. Name each run once, and give --names, with commas, where runs of "
+            "several studies are called the same."
         )
     return dict(zip(titles, runs, strict=True))
 

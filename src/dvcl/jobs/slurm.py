@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted_are
 from dvcl.jobs.job import Handle, Job, Start
 from dvcl.jobs.queue import LOOK_EVERY_S, Place, Queue, State, ask_slurm
 from dvcl.jobs.submission import SCRIPT, exit_file, read_submission, write_submission
@@ -49,13 +49,13 @@ def start_submitted(
     queue = Queue(tell)
     places = _find(jobs, folder, queue)
     if places:
-        tell(f"{_counted(len(places))} in Slurm already.")
+        tell(f"{counted_are(len(places), 'job')} in Slurm already.")
     missing = [job for job in jobs if job not in places]
     if missing:
         made, id = _submit(missing, folder, name, words, at_once)
         places |= {job: (made, number) for number, job in enumerate(missing)}
         queue.look()
-        tell(f"{_counted(len(missing))} submitted; `scancel {id}` would stop all.")
+        tell(f"{counted_are(len(missing), 'job')} submitted; `scancel {id}` would stop all.")
     tell("This command may end before its jobs: given again, it finds them.")
     return lambda job, _: _Submitted(job, places[job], queue)
 
@@ -172,10 +172,6 @@ def _submit(
         raise
     # "id", or "id;cluster".
     return made, told.strip().partition(";")[0]
-
-
-def _counted(jobs: int) -> str:
-    return "1 job is" if jobs == 1 else f"{jobs} jobs are"
 
 
 def _option(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from dvcl.errors import counted
 from dvcl.resources import available_ram, installed_ram, usable_cores
 
 GIB = 2**30
@@ -41,7 +42,7 @@ class Machine:
         """One line for people."""
         gpu = f"{self.gpu}, " if self.gpu else "no GPU used, "
         return (
-            f"{gpu}{self.cores} cores, {self.ram_bytes / GIB:.0f} GiB RAM, "
+            f"{gpu}{counted(self.cores, 'core')}, {self.ram_bytes / GIB:.0f} GiB RAM, "
             f"{self.memory_bytes / GIB:.1f} GiB to train in, {self.disk_bytes / GIB:.0f} GiB free "
             "on the disk"
         )

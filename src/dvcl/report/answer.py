@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dvcl.errors import counted
 from dvcl.evaluation.collapse import Collapses
 from dvcl.evaluation.statistics import Comparison
 from dvcl.evaluation.summary import Summary, spread
@@ -32,7 +33,7 @@ def answer(
         collapses: Trainings that collapsed, from `collapse.collapsed`.
     """
     first = next(iter(rows.values()))[0]
-    organs = "1 organ" if first.organs_defined == 1 else f"{first.organs_defined} organs"
+    organs = counted(first.organs_defined, "organ")
     if len(rows) <= LISTED:
         listed = ", ".join(f"{name} {_over_seeds(seeds)}" for name, seeds in rows.items())
         notes = [f"Mean Dice over {organs}, in percent: {listed}."]
@@ -83,8 +84,7 @@ def _caveats(
     notes = [limit] if (limit := no_verdict(found)) else []
     if collapses:
         count = sum(map(len, collapses.values()))
-        trainings = "1 training" if count == 1 else f"{count} trainings"
-        notes.append(f"{trainings} collapsed (†): {_named(list(collapses))}.")
+        notes.append(f"{counted(count, 'training')} collapsed (†): {_named(list(collapses))}.")
     cases = {frozenset(summary.case_dice) for seeds in rows.values() for summary in seeds}
     if len(cases) > 1:
         notes.append("The runs were scored on different cases: their columns do not compare.")

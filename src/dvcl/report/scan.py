@@ -12,7 +12,7 @@ from dvcl.datasets.checks.grids import TOLERANCE_MM
 from dvcl.datasets.dataset import Case, LabelTable, Modality, Role
 from dvcl.datasets.masks import read_case_label
 from dvcl.datasets.segments import present_segments, table_of_segments
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted_are
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
 from dvcl.report.shown import (
     DISPLAY_ORIENTATION,
@@ -131,8 +131,8 @@ def scan_of_case(
     if not np.isfinite(image.array).all():
         count = image.array.size - int(np.isfinite(image.array).sum())
         raise InputError(
-            f"{case.image}: {count} voxels are NaN or infinite; finite numbers were expected. "
-            "Replace them, or leave the case out."
+            f"{case.image}: {counted_are(count, 'voxel')} NaN or infinite; finite numbers were "
+            "expected. Replace them, or leave the case out."
         )
     classes = None
     if case.label is not None and case.role != "unlabelled":

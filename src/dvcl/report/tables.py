@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dvcl.errors import counted
 from dvcl.evaluation.summary import Spread, Summary
 
 UNDEFINED = "–"
@@ -81,10 +82,10 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
          "False pos."),
         (*organs, mean),
         caption
-        or f"Mean and SD over {_cases(summary.cases)}; an organ counts where the reference has it. "
-        "NSD: share of the surfaces within the tolerance. Missed: cases in which no voxel of it "
-        "was found, with the diagonal of the volume as its distance; false pos.: cases in which "
-        "only the prediction has it.",
+        or f"Mean and SD over {counted(summary.cases, 'case')}; an organ counts where the "
+        "reference has it. NSD: share of the surfaces within the tolerance. Missed: cases in which "
+        "no voxel of it was found, with the diagonal of the volume as its distance; false pos.: "
+        "cases in which only the prediction has it.",
         means=1,
     )  # fmt: skip
 
@@ -220,10 +221,6 @@ def _best(values: Sequence[float]) -> list[int]:
         return []
     highest = percent(max(values[column] for column in printed))
     return [column for column, cell in printed.items() if cell == highest]
-
-
-def _cases(count: int) -> str:
-    return "1 case" if count == 1 else f"{count} cases"
 
 
 def _of(defined: int, all_: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dvcl.datasets.dataset import ROLES, Case, Dataset
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.splits.division import Division
 from dvcl.splits.split import Split
 from dvcl.splits.strata import Organs, covering_order, exchange
@@ -102,12 +102,13 @@ def _fold(
     assert division.folds is not None
     if tests:
         raise InputError(
-            f"data set {name!r}: has {len(tests)} test cases of its own, and cross-validation "
-            "makes every labelled case a test case. Leave out --folds, or prepare without --test."
+            f"data set {name!r}: has {counted(len(tests), 'test case')} of its own, and "
+            "cross-validation makes every labelled case a test case. Leave out --folds, or prepare "
+            "without --test."
         )
     if len(pool) < division.folds:
         raise InputError(
-            f"data set {name!r}: {len(pool)} labelled cases cannot be divided into "
+            f"data set {name!r}: {counted(len(pool), 'labelled case')} cannot be divided into "
             f"{division.folds} folds; at least one for each was expected. Take fewer folds."
         )
     shuffled = _shuffled(pool, random)

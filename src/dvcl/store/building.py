@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from dvcl.datasets.dataset import Dataset
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import write_json
 from dvcl.locks import folder_lock
 from dvcl.preprocessing.geometry import Grid
@@ -129,8 +129,9 @@ def _write_cases(
         ]
         raise InputError(
             problems,
-            heading=f"{len(failures)} of {len(tasks)} cases could not be prepared (the others "
-            "are finished and kept; mend or remove these, then run the same command again):",
+            heading=f"{len(failures)} of {counted(len(tasks), 'case')} could not be prepared "
+            "(the others are finished and kept; mend or remove these, then run the same command "
+            "again):",
         )
 
 
@@ -184,9 +185,10 @@ def _run(tasks: Sequence[CaseTask], workers: int) -> Attempts:
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         raise InputError(
-            f"one of {workers} worker processes ended unexpectedly, most often because the memory "
-            f"was used up ({in_words(available_ram())} are free now). Finished cases are kept: "
-            f"run the same command again with fewer, as --workers {workers // 2}."
+            f"one of {counted(workers, 'worker process', 'worker processes')} ended unexpectedly, "
+            f"most often because the memory was used up ({in_words(available_ram())} are free "
+            "now). Finished cases are kept: run the same command again with fewer, as --workers "
+            f"{workers // 2}."
         ) from error
     finally:
         # After Ctrl-C the cases in work are finished, the waiting ones are not begun.
@@ -257,9 +259,9 @@ def _check_disk(tasks: Sequence[CaseTask], grids: Mapping[str, Grid], folder: Pa
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"{folder}: preparing {len(tasks)} cases takes about {in_words(needed)}, but only "
-            f"{in_words(free)} are free on that disk. Free some space, choose another folder, or "
-            "a coarser spacing."
+            f"{folder}: preparing {counted(len(tasks), 'case')} takes about {in_words(needed)}, "
+            f"but only {in_words(free)} are free on that disk. Free some space, choose another "
+            "folder, or a coarser spacing."
         )
 
 

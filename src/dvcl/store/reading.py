@@ -10,7 +10,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 import numpy as np
 
 from dvcl.datasets.dataset import Dataset, LabelTable
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.files import crc32_of_bytes, sha256_of_json
 from dvcl.leaks.fingerprint import ScanFingerprint
 from dvcl.preprocessing.geometry import Grid
@@ -216,8 +216,9 @@ class Store:
         if case_id not in self._cases:
             if case_id not in self._known:
                 raise InputError(
-                    f"{self.folder}: has no case {case_id!r}; it holds {len(self.ids)} cases, the "
-                    f"first {self.ids[:3]}. Prepare the data set again."
+                    f"{self.folder}: has no case {case_id!r}; it holds "
+                    f"{counted(len(self.ids), 'case')}, the first {self.ids[:3]}. Prepare the data "
+                    "set again."
                 )
             self._cases[case_id] = StoredCase(self.folder / case_id, self.labels.classes)
         return self._cases[case_id]

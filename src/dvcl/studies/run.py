@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from dvcl.datasets.dataset import LabelTable, Modality
-from dvcl.errors import InputError, shown
+from dvcl.errors import InputError, counted, shown
 from dvcl.files import sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
@@ -105,8 +105,8 @@ class Run:
         if done is None or done >= wanted:
             return ""
         return (
-            f"{self.folder}: is trained for {done} of {wanted} steps. Its results are those of an "
-            "unfinished run; `dvcl train` with the same options finishes it."
+            f"{self.folder}: is trained for {done} of {counted(wanted, 'step')}. Its results are "
+            "those of an unfinished run; `dvcl train` with the same options finishes it."
         )
 
     @property

@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.networks.sharing import shared_batches
 from dvcl.resources import Launch, launch, usable_cores
 
@@ -139,8 +139,8 @@ def own_device(name: str, place: Launch) -> str:
     gpus = torch.cuda.device_count()
     if gpus < place.local_world_size:
         raise InputError(
-            f"{place.local_world_size} processes found on a machine with {gpus} GPUs. Start "
-            "torchrun with --nproc-per-node of at most that, or train with --device cpu."
+            f"{place.local_world_size} processes found on a machine with {counted(gpus, 'GPU')}. "
+            "Start torchrun with --nproc-per-node of at most that, or train with --device cpu."
         )
     torch.cuda.set_device(place.local_rank)
     return f"cuda:{place.local_rank}"

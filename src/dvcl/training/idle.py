@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dvcl.errors import counted
 from dvcl.training.journal import Row
 
 
@@ -40,7 +41,7 @@ def _sentence(term: str, rows: Sequence[Row]) -> str:
                 most[thing] = max(count, most.get(thing, 0))
     counts = ", ".join(f"{thing} {count}" for thing, count in most.items())
     return (
-        f"the term {term} was 0 in every one of {steps} steps and taught nothing: it found "
-        f"nothing to work on{f' (at most: {counts})' if counts else ''}, or its weight is 0. "
+        f"the term {term} was 0 in every one of {counted(steps, 'step')} and taught nothing: it "
+        f"found nothing to work on{f' (at most: {counts})' if counts else ''}, or its weight is 0. "
         "See Idle terms in docs/training.md."
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.volume.dicom_start import dicom_start
 from dvcl.volume.grid import by
 from dvcl.volume.names import DICOM_SUFFIXES, files_below, import_extra, is_dicom, on_one_line
@@ -97,7 +97,8 @@ class Series:
         """How many files there are, how many are slices, and what the others are."""
         others = ", ".join(f"{count} {kind}" for kind, count in self.left_out.most_common())
         files = len(self.slices) + self.left_out.total()
-        return f"{files} files: {len(self.slices)} slices read, left out: {others or 'none'}"
+        read = f"{counted(files, 'file')}: {counted(len(self.slices), 'slice')} read"
+        return f"{read}, left out: {others or 'none'}"
 
 
 def find_series(folder: Path) -> Series:
@@ -153,7 +154,7 @@ def _the_only_one(folder: Path, slices: list[Slice], others: Counter[str]) -> li
 
 def _description(folder: Path, slices: list[Slice]) -> str:
     first = min(slices, key=lambda slice_: slice_.path)
-    slice_count = f"{len(slices)} slice{'s' if len(slices) != 1 else ''} of {by(first.size[::-1])}"
+    slice_count = f"{counted(len(slices), 'slice')} of {by(first.size[::-1])}"
     return f"{first.series[1]}, {slice_count}, {first.path.relative_to(folder)}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted_are
 from dvcl.volume.dicom import dicom_files, dicom_geometry, read_dicom
 from dvcl.volume.dicom_seg import find_segmentation, read_segmentation, segment_names
 from dvcl.volume.grid import Geometry, Volume
@@ -153,7 +153,7 @@ def _rounded(array: np.ndarray, path: Path) -> np.ndarray:
         wrong = ~(np.abs(array - rounded) <= LABEL_TOLERANCE)
     if wrong.any():
         raise InputError(
-            f"{path}: {int(wrong.sum())} voxels are not whole numbers, for example "
+            f"{path}: {counted_are(int(wrong.sum()), 'voxel')} not whole numbers, for example "
             f"{array[wrong][0]:g}; a label map holds integers. Is it an image or a "
             "probability map? Export the label map again without interpolation."
         )

@@ -63,7 +63,7 @@ def test_a_few_bad_voxels_have_a_share_above_nothing() -> None:
     array = np.zeros((30, 30, 30), np.float32)
     array[0, 0, 0] = np.nan
     (finding,) = value_findings(PATH, array)
-    assert finding.text.startswith("1 voxels (under 0.01%) are NaN")
+    assert finding.text.startswith("1 voxel (under 0.01%) is NaN")
     assert finding.numbers["share"] == 1 / 27000
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.dataset import LabelTable
+from dvcl.errors import counted
 from dvcl.volume.grid import by
 
 LISTED = 5
@@ -41,15 +42,16 @@ def organ_findings(reports: Sequence[CaseReport], labels: LabelTable) -> Iterato
             yield Finding(
                 "organ-absent",
                 organ,
-                f"is absent from {len(lacking)} of {len(shown)} label maps: {_some(lacking)}.",
+                f"is absent from {len(lacking)} of {counted(len(shown), 'label map')}: "
+                f"{_some(lacking)}.",
                 numbers={"cases": lacking},
             )
         if cut:
             yield Finding(
                 "organ-at-border",
                 organ,
-                f"reaches the border of the scan in {len(cut)} of {len(having)} label maps: "
-                f"{_some(cut)}.",
+                f"reaches the border of the scan in {len(cut)} of "
+                f"{counted(len(having), 'label map')}: {_some(cut)}.",
                 numbers={"cases": cut},
             )
 

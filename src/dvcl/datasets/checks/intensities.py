@@ -10,6 +10,7 @@ import numpy as np
 
 from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.dataset import Modality
+from dvcl.errors import counted
 
 # So many voxels, evenly spread, tell the peaks of a histogram.
 SAMPLE = 200_000
@@ -50,7 +51,8 @@ def value_findings(path: Path, array: np.ndarray) -> Iterator[Finding]:
         yield Finding(
             "not-finite",
             str(path),
-            f"{count} voxels ({in_words}) are NaN or infinite; finite numbers were expected.",
+            f"{counted(count, 'voxel')} ({in_words}) {'is' if count == 1 else 'are'} NaN or "
+            "infinite; finite numbers were expected.",
             "Replace them (for CT with -1024, air; --fix does it with --fill-nan) or leave the "
             "case out.",
             numbers={"voxels": count, "share": share},

@@ -12,6 +12,7 @@ from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.checks.headers import nifti_image
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import has_masks
+from dvcl.errors import counted_are
 from dvcl.volume import Geometry, read_volume
 
 
@@ -97,8 +98,8 @@ def rounding_findings(case: Case) -> Iterator[Finding]:
         yield Finding(
             "label-rounded",
             str(case.label),
-            f"{int((off > 0).sum())} voxels are off whole numbers by up to {off.max():.2g} (a "
-            "scaled header) and are rounded.",
+            f"{counted_are(int((off > 0).sum()), 'voxel')} off whole numbers by up to "
+            f"{off.max():.2g} (a scaled header) and are rounded.",
             "--fix writes integers.",
             numbers={"voxels": int((off > 0).sum()), "off": float(off.max())},
         )

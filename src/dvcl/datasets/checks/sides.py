@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.checks.finding import Finding
+from dvcl.errors import counted
 
 LEFT, RIGHT = ("left", "lt", "l"), ("right", "rt", "r")
 LISTED = 5
@@ -71,7 +72,7 @@ def _everywhere(swapped: dict[str, list[str]], sound: int) -> Finding:
     case, pairs = next(iter(swapped.items()))
     return Finding(
         "sides-swapped",
-        "all cases" if not sound else f"{len(swapped)} of {len(swapped) + sound} cases",
+        "all cases" if not sound else f"{len(swapped)} of {counted(len(swapped) + sound, 'case')}",
         f"left organs lie to the right of right ones (in {case}: {pairs[0]}).",
         "Either the names in the labels file are swapped, or the headers mirror the scans.",
         numbers={"cases": sorted(swapped)},
