@@ -29,6 +29,7 @@ from dvcl.cli.options import (
     Workers,
     quoted,
 )
+from dvcl.errors import InputError, counted
 
 
 @app.command()
@@ -210,7 +211,6 @@ def show(
     from dvcl.commands.show import show as show_subject
     from dvcl.commands.show import subject_of_dataset, subject_of_path
     from dvcl.commands.sources import find_dataset
-    from dvcl.errors import InputError
 
     if window and not window[0] < window[1]:
         raise InputError(f"--window {window[0]:g} {window[1]:g}: the lower one goes first.")
@@ -258,7 +258,8 @@ def prepare(
     overlaps: Overlaps = False,
     label_values: LabelValues = False,
     name: Annotated[
-        str | None, typer.Option(help="Name of the data set in reports.", show_default=False)
+        str | None,
+        typer.Option(help="Of the data set in reports; the study's.", show_default=False),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Recipe or .toml file; small-ct or small-mr by default.")
@@ -273,7 +274,7 @@ def prepare(
     from functools import partial as bound
 
     from dvcl.commands.console import console
-    from dvcl.commands.prepare import add_scans, growth, prepare_scans
+    from dvcl.commands.prepare import add_scans, growth, prepare_scans, usual_name
     from dvcl.commands.shares import workers_of
     from dvcl.commands.sources import find_addition, find_dataset
     from dvcl.studies.project import open_project
@@ -291,13 +292,14 @@ def prepare(
         before, after = add_scans(work, find, others, allow_overlap, by)
         about = growth(before, after)
     else:
+        called = name or (usual_name(work) if labelled else None)
         store, chosen = prepare_scans(
-            work, bound(find_dataset, labelled, data=data, name=name, **scans, **how),
+            work, bound(find_dataset, labelled, data=data, name=called, **scans, **how),
             bool(labelled or data or name or modality or any(scans.values()) or any(kind.values())),
             recipe, changes, by,
         )  # fmt: skip
-        organs = len(store.labels.organs)
-        about = f"{len(store.ids)} cases, {organs} organs, recipe {chosen}: {work}"
+        holds = f"{counted(len(store.ids), 'case')}, {counted(len(store.labels.organs), 'organ')}"
+        about = f"{holds}, recipe {chosen}: {work}"
     console.print(about, markup=False)
     console.note(f"Next: dvcl train {quoted(work)} --method dvcl")
     made = open_project(work)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dvcl.commands.console import bars, console
 from dvcl.datasets.dataset import Dataset
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.store import Store, Workers
 from dvcl.studies.growing import grow
 from dvcl.studies.project import Project, open_project, prepare
+
+
+def usual_name(work: Path) -> str:
+    """Of the data set of plain folders: the one that the study has, or the study's own."""
+    with suppress(InputError):
+        return open_project(work).dataset.name
+    return work.resolve().name
 
 
 def prepare_scans(
@@ -97,9 +105,10 @@ def growth(before: Project, after: Project) -> str:
     if after.edition == before.edition:
         return f"Nothing new: {before.folder} stays as it is, in edition {before.edition}."
     return (
-        f"{after.folder} is in edition {after.edition} now, with {len(after.dataset.cases)} cases. "
-        f"Runs of edition {before.edition} stay as they are; --edition {before.edition} of "
-        "`dvcl train` goes on with those that have not finished."
+        f"{after.folder} is in edition {after.edition} now, with "
+        f"{counted(len(after.dataset.cases), 'case')}. Runs of edition {before.edition} stay as "
+        f"they are; --edition {before.edition} of `dvcl train` goes on with those that have not "
+        "finished."
     )
 
 

@@ -38,7 +38,8 @@ def find_dataset(
         data: One folder instead, which says itself what each case is for.
         layout: Of ``data``, a key of `LAYOUTS`.
         modality: "CT" or "MR"; None takes CT for plain folders, and for others what they say.
-        name: Of the data set, in reports; None takes "own", or the layout's choice.
+        name: Of the data set, in reports; None takes that of the folder ``labelled``, or the
+            layout's choice.
         partial: For plain folders with one mask per organ, as in `load_folders`.
         overlaps: Likewise.
         label_values: Trust the integers of label maps, also where these name their segments.
@@ -53,7 +54,7 @@ def find_dataset(
         )
     if labelled is not None:
         return load_folders(
-            labelled, unlabelled, validation, test, labels, modality or "CT", name or "own",
+            labelled, unlabelled, validation, test, labels, modality or "CT", name,
             partial=partial, overlaps=overlaps, label_values=label_values,
         )  # fmt: skip
     assert data is not None

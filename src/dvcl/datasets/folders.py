@@ -34,7 +34,7 @@ def load_folders(
     test: Path | None = None,
     labels: Path | None = None,
     modality: Modality = "CT",
-    name: str = "own",
+    name: str | None = None,
     *,
     partial: bool = False,
     overlaps: bool = False,
@@ -54,7 +54,7 @@ def load_folders(
             their names or as "label 1", which reads them all; with masks, the names of their files
             do. Masks whose names are not in the file are left aside.
         modality: "CT" or "MR".
-        name: Name of the data set in reports.
+        name: Name of the data set in reports; None takes that of the folder ``labelled``.
         partial: Take cases that lack masks of some organs, as not annotated there.
         overlaps: Let the later organ of the table have the voxels where masks or layers overlap.
         label_values: Trust the integers of label maps, also where these name their segments.
@@ -63,6 +63,7 @@ def load_folders(
         InputError: With everything that is missing, left over or double, in all folders at once.
     """
     problems: list[str] = []
+    name = name or Path(labelled).resolve().name
     if modality not in get_args(Modality):
         problems.append(f"modality: {modality!r}; expected CT or MR.")
     cases = labelled_cases(Path(labelled), "labelled", problems)
