@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import reprlib
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 _BRIEF = reprlib.Repr()
@@ -45,6 +47,11 @@ def counted(count: int | str, thing: str, things: str = "") -> str:
 def counted_are(count: int, thing: str) -> str:
     """The same with a verb: "1 scan is", "2 scans are"."""
     return f"{counted(count, thing)} {'is' if count == 1 else 'are'}"
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a shell takes it, spaces and all, for commands that are to be copied."""
+    return shlex.quote(str(path))
 
 
 def shown(value: Any) -> str:

@@ -15,7 +15,7 @@ from dvcl.commands.check_tables import check_tables
 from dvcl.commands.console import console
 from dvcl.commands.estimate import estimate_preparation
 from dvcl.datasets import load_folders, load_nnunet
-from dvcl.datasets.checks import CODES
+from dvcl.datasets.checks import CODES, Finding, alike_as_one
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.dataset import Case
 from dvcl.errors import InputError
@@ -118,6 +118,39 @@ def test_the_table_stands_beside_the_json(scans: Path, run: Run) -> None:
     assert code == 0
     assert "can be prepared" in err
     assert json.loads(out)["counts"]["error"] == 0
+
+
+def test_what_is_found_of_many_scans_is_told_once(scans: Path, run: Run) -> None:
+    """MR given as CT: each scan has other numbers. Another finding of one of them stands apart."""
+    for number in range(14):
+        array = (body(100 + number) + 1000 + 10 * number).astype(np.int16)
+        write_volume(
+            scans / f"clinic/mr_{number:02}.nii.gz", Volume(array, np.diag([2.0, 2, 3, 1]))
+        )
+    spoil(scans)
+    code, out, _ = run("check", *options(scans))
+    assert code == 1
+    (told,) = (line for line in out.splitlines() if "the darkest voxels are" in line)
+    assert "clinic/mr_00.nii.gz and 13 more (mr_01.nii.gz, mr_02.nii.gz, mr_03.nii.gz, …)" in told
+    assert "every file by its name: --json has all." in out
+    assert "14 warnings" in out
+    assert "train/images/a.nii.gz" in out
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"),
+    [
+        (["has 3 parts (of 2.5 ml).", "has 4 parts (of -10 ml)."], 1),
+        (["looks like hn_002.nii.gz.", "looks like hn_003.nii.gz."], 2),
+        (["looks like 002.nii.gz.", "looks like 003.nii.gz."], 2),
+        (["lacks the liver.", "lacks the spleen."], 2),
+    ],
+)
+def test_findings_are_alike_but_for_numbers(texts: list[str], count: int) -> None:
+    found = [Finding("alike", f"{number}.nii.gz", text) for number, text in enumerate(texts)]
+    assert len(alike_as_one(found)) == count
+    errors = [Finding("unreadable", f"{number}.nii.gz", text) for number, text in enumerate(texts)]
+    assert alike_as_one(errors) == errors
 
 
 def test_warnings_count_with_strict(scans: Path, run: Run) -> None:
@@ -245,7 +278,8 @@ def test_preparation_tells_warnings(scans: Path, run: Run) -> None:
         "--set=preprocessing.window=none",
     )  # fmt: skip
     assert code == 0, err
-    assert "Warning: " in out
+    assert out.count("Warning: ") == 1
+    assert "d.nii.gz and 1 more (e.nii.gz): the darkest" in out
     assert "2 to look at; `dvcl check`" in out
 
 
@@ -287,7 +321,8 @@ def test_a_mess_is_listed_with_long_names(scans: Path, run: Run) -> None:
     code, out, _ = run("check", *options(scans))
     assert code == 0
     assert "copy [bold]00.nii.gz" in out
-    assert "more same-voxels-one-part: --json has all" in " ".join(out.split())
+    assert out.count("warning") == 2  # one line for all, and their number
+    assert "every file by its name: --json has all" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("width", [80, 200])

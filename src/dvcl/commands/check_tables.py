@@ -18,12 +18,12 @@ from dvcl.commands.check import Checked, summarise_organs
 from dvcl.commands.console import console
 from dvcl.commands.estimate import Estimate
 from dvcl.commands.fix import Fixed, fixed_in_words
-from dvcl.datasets.checks import Finding
+from dvcl.datasets.checks import Finding, alike_as_one
 from dvcl.errors import counted
 from dvcl.volume.grid import by
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
-# Of warnings and notes with one code so many are shown; errors all.
+# Of warnings and notes with one code so many are shown, those alike as one; errors all.
 SHOWN = 8
 # Share of the console's width that a name may take in a table, whose columns would break it.
 WIDEST_NAME = 0.25
@@ -38,10 +38,10 @@ def tell(outcome: Checked | Fixed) -> None:
         console.print(part)
 
 
-def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[RenderableType]:
+def check_tables(checked: Checked) -> Iterator[RenderableType]:
     """Everything to print, from top to bottom."""
     if checked.findings:
-        yield from _findings(checked, json_hint)
+        yield from _findings(checked)
     if checked.dataset is not None and checked.reports:
         yield Text(_scans_in_words(checked))
         if any(report.organs is not None for report in checked.reports):
@@ -51,7 +51,7 @@ def check_tables(checked: Checked, json_hint: bool = True) -> Iterator[Renderabl
     yield Text(_verdict(checked))
 
 
-def _findings(checked: Checked, json_hint: bool) -> Iterator[RenderableType]:
+def _findings(checked: Checked) -> Iterator[RenderableType]:
     """A table; or, where that would break the names of files, one finding below the other."""
     base = _common_folder(checked)
     findings, hidden = _shown(checked)
@@ -60,8 +60,10 @@ def _findings(checked: Checked, json_hint: bool) -> Iterator[RenderableType]:
         for f in findings
     ]
     title = f"paths below {base}" if base else ""
-    more = ", ".join(f"{count} more {code}" for code, count in hidden.items())
-    caption = f"{more}{': --json has all' if json_hint else ''}." if hidden else ""
+    more = [f"{count} more {code}" for code, count in hidden.items()]
+    if len(findings) + hidden.total() < len(checked.findings):
+        more.append("every file by its name")
+    caption = f"{', '.join(more)}: --json has all." if more else ""
     longest = max(len(word) for row in rows for word in " ".join(row).split())
     if longest > WIDEST_NAME * console.width:
         # Text that is given as such is not wrapped, so that names can be copied.
@@ -95,7 +97,7 @@ def _shown(checked: Checked) -> tuple[list[Finding], Counter[str]]:
     found: Counter[str] = Counter()
     hidden: Counter[str] = Counter()
     findings = []
-    for finding in checked.findings:
+    for finding in alike_as_one(checked.findings):
         if finding.severity != "error" and found[finding.code] >= SHOWN:
             hidden[finding.code] += 1
             continue

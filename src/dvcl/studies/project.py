@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from dvcl.datasets.checks import Finding, check_dataset
+from dvcl.datasets.checks import Finding, alike_as_one, check_dataset
 from dvcl.datasets.dataset import Dataset, Modality, Role
-from dvcl.errors import InputError
+from dvcl.errors import InputError, quoted
 from dvcl.files import folder_name, require_writable, write_json
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.records import Count, Name, read_record
@@ -149,7 +149,7 @@ def _open(folder: Path, path: Path) -> Project:
     if not path.exists():
         raise InputError(
             f"{folder}: no prepared data there (project.json is missing). Run `dvcl prepare "
-            f"{folder} --labelled DIR --unlabelled DIR` first."
+            f"{quoted(folder)} --labelled DIR --unlabelled DIR` first."
         )
     with read_record(path, ProjectRecord, "Run `dvcl prepare` again, as before.") as value:
         dataset = Dataset.from_json(value["dataset"])
@@ -214,7 +214,7 @@ def prepare(
 
 def tell_warnings(warnings: Sequence[Finding], tell: Callable[[str], None]) -> None:
     """The first findings of a check, and how many there are."""
-    for finding in warnings[:WARNINGS_TOLD]:
+    for finding in alike_as_one(warnings)[:WARNINGS_TOLD]:
         tell(f"Warning: {finding.problem}")
     if warnings:
         tell(f"{len(warnings)} to look at; `dvcl check` with the same scans lists them all.")
@@ -230,8 +230,8 @@ def _refuse_shrinking(folder: Path, edition: int) -> None:
     if edition != there:
         raise InputError(
             f"{folder}: is in edition {there}, and would lose what was added. Add these scans "
-            f"too, with `dvcl prepare {folder} --add DIR`; prepare what it has once more, without "
-            "naming folders; or choose another folder."
+            f"too, with `dvcl prepare {quoted(folder)} --add DIR`; prepare what it has once more, "
+            "without naming folders; or choose another folder."
         )
 
 

@@ -75,7 +75,7 @@ def test_organs_that_lack_and_organs_at_the_border() -> None:
     assert sorted(findings) == ["organ-absent", "organ-at-border", "organ-never"]
     assert findings["organ-absent"].text == "is absent from 1 of 3 label maps: b."
     assert findings["organ-never"].where == "right kidney"
-    assert findings["organ-at-border"].text.endswith("in 1 of 1 label maps: a.")
+    assert findings["organ-at-border"].text.endswith("in 1 of 1 label map: a.")
 
 
 def test_without_label_maps_organs_are_not_judged() -> None:

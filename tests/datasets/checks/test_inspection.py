@@ -68,8 +68,8 @@ def test_voxels_that_are_no_numbers_are_counted(
     array[:count] = value
     write_image(case.image, array.reshape(4, 5, 6))
     problem = only_problem_of(case)
-    share = {3: "2.50%", 1: "0.83%", 120: "100.00%"}[count]
-    assert f"{case.image}: {count} voxels ({share}) are NaN or infinite" in problem
+    told = {3: "3 voxels (2.50%) are", 1: "1 voxel (0.83%) is", 120: "120 voxels (100.00%) are"}
+    assert f"{case.image}: {told[count]} NaN or infinite" in problem
 
 
 @pytest.mark.parametrize("value", [0, -1024])

@@ -1,6 +1,12 @@
 """What is wrong with a data set: one finding, one small function; see docs/check.md."""
 
-from dvcl.datasets.checks.finding import CODES, SEVERITIES, Finding, findings_of_error
+from dvcl.datasets.checks.finding import (
+    CODES,
+    SEVERITIES,
+    Finding,
+    alike_as_one,
+    findings_of_error,
+)
 from dvcl.datasets.checks.inspection import (
     Inspection,
     case_problems,
@@ -13,6 +19,7 @@ __all__ = [
     "SEVERITIES",
     "Finding",
     "Inspection",
+    "alike_as_one",
     "case_problems",
     "check_dataset",
     "findings_of_error",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -78,6 +79,11 @@ CODES: dict[str, Severity] = {
 }
 
 
+# A number in a text, but none in the name of a file or of a case.
+NUMBER = re.compile(r"(?<![\w./-])-?\d+(?:\.\d+)?(?!\.?\w)")
+NAMED = 3  # of several files that something is found of, beside the first one
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing to know about a file, a case or the whole data set.
@@ -133,6 +139,32 @@ class Finding:
         """Inverse of `to_json`."""
         words = {name: value[name] for name in ("code", "where", "text", "remedy")}
         return cls(**words, case=value["case"] or "", numbers=dict(value["numbers"]))
+
+
+def alike_as_one(findings: Sequence[Finding]) -> list[Finding]:
+    """What is found of several files becomes one finding, which names the first ones of them.
+
+    Its numbers are those of the first file. Errors stay apart: each file of them is to be mended.
+    """
+    groups: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in findings:
+        texts = (finding.text, finding.remedy)
+        if finding.severity == "error":
+            key = (finding.code, finding.where, *texts)
+        else:
+            key = (finding.code, *(NUMBER.sub("", text) for text in texts))
+        groups.setdefault(key, []).append(finding)
+    return [replace(group[0], where=_places(group)) for group in groups.values()]
+
+
+def _places(group: Sequence[Finding]) -> str:
+    places = dict.fromkeys(finding.where for finding in group)
+    first, *others = places
+    if not others:
+        return first
+    named = ", ".join(Path(place).name for place in others[:NAMED])
+    more = ", …" if len(others) > NAMED else ""
+    return f"{first} and {len(others)} more ({named}{more})"
 
 
 def findings_of_error(code: str, error: InputError, path: Path | None = None) -> list[Finding]:
