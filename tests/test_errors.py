@@ -24,7 +24,9 @@ def test_an_error_survives_the_way_out_of_a_worker_process(problems: str | list[
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(0, "0 scans"), (1, "1 scan"), ("1", "1 scan"), (2, "2 scans")]
+    ("count", "told"),
+    [(0, "0 scans"), (1, "1 scan"), ("1", "1 scan"), (2, "2 scans")],
+    ids=repr,
 )
 def test_what_is_counted_is_in_its_number(count: int | str, told: str) -> None:
     assert counted(count, "scan") == told

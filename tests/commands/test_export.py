@@ -111,7 +111,7 @@ def test_monai_segments_with_the_bundle_as_predict_does(
     bundle, theirs, ours = (tmp_path / name for name in ("bundle", "theirs", "ours"))
     code, said, err = run("export", trained.folder, "--to", "monai", "--out", bundle)
     assert code == 0, err
-    assert "Next: in" in said
+    assert "Next: cd " in said
     words = ["run", "--config_file", "configs/inference.json"]
     done = subprocess.run(
         [sys.executable, "-m", "monai.bundle", *words,

@@ -67,6 +67,7 @@ def test_scans_of_earlier_calls_are_in_the_tables(page, tmp_path):
         "organs": {"spleen": {**organ, "volume_low_ml": 7.0, "volume_high_ml": 8.0}},
     }  # fmt: skip
     write_json(tmp_path / "b.doubts.json", record)
+    (tmp_path / "b.nii.gz").touch()
     add(page, "a", [2])
     page.write(tmp_path / "index.html")
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
@@ -79,6 +80,7 @@ def test_scans_of_earlier_calls_are_in_the_tables(page, tmp_path):
 
 def test_a_damaged_record_of_an_earlier_call_is_named(page, tmp_path):
     (tmp_path / "b.doubts.json").write_text("{", encoding="utf-8")
+    (tmp_path / "b.nii.gz").touch()
     add(page, "a", [2])
     with pytest.raises(InputError, match=r"b\.doubts\.json"):
         page.write(tmp_path / "index.html")

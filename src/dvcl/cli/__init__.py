@@ -28,7 +28,7 @@ def main() -> None:
     for number in set(SIGNALS) - {signal.SIGINT}:
         signal.signal(number, _end)
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(standalone_mode=False) or 0)
     except UsageError as error:
         sys.exit(_wrong_usage(error))
     except Exception as error:

@@ -27,7 +27,7 @@ from dvcl.cli.options import (
     Validation,
     Work,
     Workers,
-    quoted,
+    typed,
 )
 from dvcl.errors import InputError, counted
 
@@ -150,11 +150,12 @@ def plan(
     from dvcl.commands.sources import find_dataset
     from dvcl.studies.run import usable_device
 
-    dataset = find_dataset(
-        labelled, unlabelled, validation, test, labels,
-        data=data, layout=layout, modality=modality,  # type: ignore[arg-type]
-        partial=partial, overlaps=overlaps, label_values=label_values,
-    )  # fmt: skip
+    given: dict[str, Any] = {
+        "labelled": labelled, "unlabelled": unlabelled, "validation": validation, "test": test,
+        "labels": labels, "data": data, "layout": layout, "modality": modality,
+        "partial": partial, "overlaps": overlaps, "label_values": label_values,
+    }  # fmt: skip
+    dataset = find_dataset(**given)
     with bars() as bar:
         made = make_plan(
             dataset, out, device=usable_device(device), method=method, minutes=minutes,
@@ -167,7 +168,9 @@ def plan(
         f"{made.in_words}\nRecipe: {out}; the numbers behind it: {fingerprint_path(out)}",
         markup=False,
     )
-    console.note(f"Next: dvcl prepare WORK --recipe {quoted(out)}, with the same scans")
+    words = "dvcl", "prepare", f"{dataset.name}-study"
+    given["layout"] = layout if data else None
+    console.note(f"Next: {typed(*words, recipe=out, **given)}")
     return Result({"recipe": out, **made.to_json()})
 
 
@@ -301,7 +304,7 @@ def prepare(
         holds = f"{counted(len(store.ids), 'case')}, {counted(len(store.labels.organs), 'organ')}"
         about = f"{holds}, recipe {chosen}: {work}"
     console.print(about, markup=False)
-    console.note(f"Next: dvcl train {quoted(work)} --method dvcl")
+    console.note(f"Next: {typed('dvcl', 'train', work, method='dvcl')}")
     made = open_project(work)
     return Result({
         "study": work, "edition": made.edition, "recipe": made.recipe,

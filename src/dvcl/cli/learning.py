@@ -21,7 +21,7 @@ from dvcl.cli.options import (
     ValidationShare,
     Work,
     kept_parts,
-    quoted,
+    typed,
 )
 
 
@@ -102,9 +102,9 @@ def train(
         allow_overlap=allow_overlap,
     )  # fmt: skip
     console.print(f"Trained: {run.folder}", markup=False)
+    console.note(f"Next, to score it: {typed('dvcl', 'evaluate', run.folder)}")
     console.note(
-        f"Next: dvcl evaluate {quoted(run.folder)} scores it, "
-        f"dvcl predict {quoted(run.folder)} SCANS --out MASKS uses it."
+        f"To segment scans: {typed('dvcl', 'predict', run.folder, 'SCANS', out=Path('MASKS'))}"
     )
     return Result({"run": run.folder, "method": method, "steps": run.steps_done()})
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dvcl.errors import quoted
 
 Work = Annotated[Path, typer.Argument(help="Folder of the study; `dvcl prepare` makes it.")]
 Changes = Annotated[
@@ -89,9 +90,22 @@ SplitSeed = Annotated[
 ]
 
 
-def quoted(path: Path) -> str:
-    """A path as a shell takes it, spaces and all."""
-    return shlex.quote(str(path))
+def typed(*words: Path | str, **options: Path | str | bool | list[Path] | None) -> str:
+    """A command as it is typed into a shell, from the options that a command was given.
+
+    Args:
+        words: The command and its arguments.
+        options: By their parameters' names; those that are not given are left out.
+    """
+    text = [quoted(word) for word in words]
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
+        for each in value if isinstance(value, list) else [value]:
+            if each is True:
+                text.append(option)
+            elif each:
+                text.append(f"{option} {quoted(each)}")
+    return " ".join(text)
 
 
 def kept_parts(keep_largest: list[str], no_keep_largest: bool) -> list[str] | None:

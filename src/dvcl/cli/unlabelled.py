@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dvcl.cli.app import Result, app
-from dvcl.cli.options import Changes, Device, Fast, Mirror, Work, quoted
+from dvcl.cli.options import Changes, Device, Fast, Mirror, Work, typed
 from dvcl.errors import counted
 
 Runs = Annotated[
@@ -38,6 +38,7 @@ def next_scans(
     from dvcl.commands.opinions import default_folder
     from dvcl.report.tables import to_rich
     from dvcl.studies.members import open_members
+    from dvcl.studies.place import study_around
     from dvcl.studies.run import usable_device
 
     members = open_members(runs, fast=fast, mirror=mirror)
@@ -53,10 +54,9 @@ def next_scans(
         console.print(f"{rank}. {each.opinion.name}: {each.reason}.", markup=False)
     ready = written[-1]
     console.print(f"Written: {', '.join(map(str, written))}", markup=False)
-    console.note(
-        f"Next: correct the masks in {quoted(ready / 'labels')}, then dvcl prepare WORK --add "
-        f"{quoted(ready)} takes them."
-    )
+    study = study_around(members.first.folder) or "WORK"
+    console.note(f"Next: correct the masks in {ready / 'labels'}")
+    console.note(f"Then: {typed('dvcl', 'prepare', study, add=ready)}")
     return Result({"to_correct": ready, **next_record(members, ranked, count)})
 
 
@@ -146,9 +146,9 @@ def selftrain(
     if done.ended:
         console.print(done.ended, markup=False)
     first, last = done.runs[0].folder, done.runs[-1].folder
-    console.note(
-        f"Next: dvcl evaluate {quoted(last)}, and the same of {quoted(first)}: did it help?"
-    )
+    console.note(f"Next, did it help? {typed('dvcl', 'evaluate', last)}")
+    if last != first:
+        console.note(f"And without it: {typed('dvcl', 'evaluate', first)}")
     return Result(
         {
             "runs": [

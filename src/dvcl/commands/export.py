@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from dvcl.errors import quoted
 from dvcl.export.bundle import MODEL, RUN, write_bundle
 from dvcl.export.description import describe
 from dvcl.export.predictor import Predictor
@@ -54,7 +55,7 @@ def export_run(run: Run, target: Target, folder: Path) -> Exported:
 def _bundle(run: Run, predictor: Predictor, folder: Path) -> Exported:
     difference = write_bundle(run, predictor, folder)
     description = folder / "models" / "model.json"
-    return Exported(folder / MODEL, description, difference, f"in {folder}: {RUN}")
+    return Exported(folder / MODEL, description, difference, f"cd {quoted(folder)} && {RUN}")
 
 
 def _program(name: str, write: Write) -> Callable[[Run, Predictor, Path], Exported]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from dvcl.commands.check import Checked
 from dvcl.datasets.checks.repair import Repair, RepairOptions, repair_case
 from dvcl.datasets.dataset import ROLES, Case
-from dvcl.errors import InputError, counted
+from dvcl.errors import InputError, counted, quoted
 from dvcl.files import require_writable, write_json
 
 REPORT = "changes.json"
@@ -94,8 +93,8 @@ def fixed_in_words(fixed: Fixed) -> str:
     written = len(fixed.repairs) - len(fixed.left_out)
     changed = sum(bool(repair.changes) for repair in fixed.repairs)
     parts = [part for part in ROLES if (fixed.folder / part).is_dir()]
-    options = [f"--{part} {shlex.quote(str(fixed.folder / part))}" for part in parts]
-    options.append(f"--labels {shlex.quote(str(fixed.folder / 'labels.json'))}")
+    options = [f"--{part} {quoted(fixed.folder / part)}" for part in parts]
+    options.append(f"--labels {quoted(fixed.folder / 'labels.json')}")
     return "\n".join(
         [
             *lines,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, quoted
 from dvcl.studies.place import study_around
 from dvcl.studies.run import Run, open_run
 
@@ -29,7 +29,9 @@ def find_run(path: Path) -> Run:
     if len(fitting) == 1:
         return open_run(fitting[0])
     if not runs:
-        raise InputError(f"{study}: has no run yet. Train one: dvcl train {study} --method dvcl")
+        raise InputError(
+            f"{study}: has no run yet. Train one: dvcl train {quoted(study)} --method dvcl"
+        )
     problem = f"fits {len(fitting)} runs" if fitting else "fits none of the study's runs"
     raise InputError(
         f"{path}: {problem}, one was expected. Name one of these, or WORK and enough of "
