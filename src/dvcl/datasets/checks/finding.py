@@ -148,11 +148,9 @@ def alike_as_one(findings: Sequence[Finding]) -> list[Finding]:
     """
     groups: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
-        texts = (finding.text, finding.remedy)
-        if finding.severity == "error":
-            key = (finding.code, finding.where, *texts)
-        else:
-            key = (finding.code, *(NUMBER.sub("", text) for text in texts))
+        key: tuple[str, ...] = (finding.code, finding.where, finding.text, finding.remedy)
+        if finding.severity != "error":
+            key = (finding.code, *(NUMBER.sub("", text) for text in key[2:]))
         groups.setdefault(key, []).append(finding)
     return [replace(group[0], where=_places(group)) for group in groups.values()]
 
