@@ -19,3 +19,12 @@ def test_what_is_seldom_needed_is_not_loaded(imported: str) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == [], f"{imported}: import these in the function that needs them"
+
+
+def test_pages_wait_for_pictures() -> None:
+    """`dvcl predict --no-pictures` of one scan is done sooner than they are loaded."""
+    pages = ("dvcl.viewer.scene", "dvcl.report.html", "dvcl.report.tables")
+    code = f"import sys, dvcl.commands.predict; print(*sorted(set({pages}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -11,15 +12,18 @@ from torch import Tensor
 from dvcl.commands.clean_up import to_clean
 from dvcl.commands.mask_folder import check_names, missing_codes, write_tables
 from dvcl.commands.predict_limits import usable_calibration
-from dvcl.commands.predict_page import PredictionPage
 from dvcl.commands.prediction_record import Prediction
 from dvcl.commands.predictor import Predictor, Tell
 from dvcl.commands.targets import spare_sources
 from dvcl.errors import InputError, counted_are
 from dvcl.files import require_writable
+from dvcl.inference.seen import Seen
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
 from dvcl.studies.seen import read_seen
+
+if TYPE_CHECKING:
+    from dvcl.commands.predict_page import PredictionPage
 
 
 def predict_files(
@@ -89,7 +93,7 @@ def predict_files(
             f"--members: one network predicts, that of {run.folder}; several runs, or one of a "
             "method that predicts with two networks, were expected. Leave out --members."
         )
-    page = PredictionPage(run, seen, members.runs) if pictures else None
+    page = _page(members, seen) if pictures else None
     predictor = Predictor(
         members, ensemble, device, maps, apart, calibration, page, seen, clean, progress, tell, look
     )
@@ -103,3 +107,9 @@ def predict_files(
             problems, f"{len(done)} of {counted_are(len(targets), 'image')} segmented; not so:"
         )
     return done
+
+
+def _page(members: Members, seen: Seen) -> PredictionPage:
+    from dvcl.commands.predict_page import PredictionPage
+
+    return PredictionPage(members.first, seen, members.runs)

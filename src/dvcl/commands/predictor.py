@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from dvcl.commands.clean_up import cleaned, removed_in_words
 from dvcl.commands.mask_folder import read_mask
 from dvcl.commands.predict_limits import organ_doubts
 from dvcl.commands.predict_memory import refuse_too_large
-from dvcl.commands.predict_page import PredictionPage
 from dvcl.commands.prediction_record import (
     REMEDY,
     Prediction,
@@ -41,6 +41,9 @@ from dvcl.studies.project import Progress
 from dvcl.studies.run import Run
 from dvcl.volume import Volume, read_volume, volume_stem
 from dvcl.volume.writing import require_source, write_mask, write_volume
+
+if TYPE_CHECKING:
+    from dvcl.commands.predict_page import PredictionPage
 
 DOUBTS_TOLD = 3  # about one scan before its network runs, and as many after; the file has all
 
