@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from dvcl.sampling.distance_maps import signed_distance, signed_distance_maps
 
@@ -46,6 +47,30 @@ def test_organs_with_an_interior_equal_brute_force():
     assert found[4, 3, 8] < 0
     mask[4, 3, 5] = False  # a hole
     np.testing.assert_allclose(signed_distance(mask), by_brute_force(mask), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "middle", "radii"),
+    [
+        ((24, 40, 33), (12, 20, 16), (5, 9, 4)),
+        ((24, 40, 33), (0, 39, 16), (9, 9, 40)),  # cut off by the patch
+        ((5, 20, 300), (2, 10, 20), (2, 4, 9)),  # distances whose squares take more than 16 bits
+        ((40, 40, 40), (20, 20, 20), (30, 30, 30)),
+    ],
+)
+def test_organs_equal_another_transform_bit_for_bit(shape, middle, radii):
+    squares = (
+        ((places - centre) / radius) ** 2
+        for places, centre, radius in zip(np.ogrid[*map(slice, shape)], middle, radii, strict=True)
+    )
+    mask = sum(squares) < 1
+    mask[tuple(np.minimum(middle, np.array(shape) - 1))] = False  # a hole
+    outside, inside = (distance_transform_edt(part) for part in (~mask, mask))
+    squares = [np.rint(part**2).astype(np.float32) for part in (outside, inside)]
+    outside, inside = map(np.sqrt, squares)
+    inside[inside == 1] = 0
+    expected = outside / outside.max() - inside / inside.max()
+    assert np.array_equal(signed_distance(mask), expected)
 
 
 def test_a_line_by_hand():
