@@ -29,6 +29,7 @@ from dvcl.sampling.streams import Sampler
 from dvcl.store import StoredCase
 from dvcl.training.engine import step, train
 from dvcl.training.journal import Row
+from dvcl.training.kernels import CANDIDATES, faster_kernels, running_with
 from dvcl.training.optimisation import Training, build_optimisers
 
 ROOT = Path(__file__).parents[1]
@@ -145,31 +146,37 @@ def variants(form: Form) -> Rows:
     def seconds(name: str, precision: torch.dtype | None = torch.bfloat16) -> float:
         method = make_method(METHODS["supervised"], form.device.type, form.network, precision)
         optimisers = build_optimisers(method, training)
-        if name == "channels last":
-            method.to(memory_format=torch.channels_last_3d)
         if name == "fused SGD":
             optimisers["network"].param_groups[0].update(foreach=False, fused=True)
-        if name == "compiled":
-            method.network.compile()
-        torch.backends.cudnn.benchmark = name == "cudnn.benchmark"
 
         def take() -> None:
             step(method, optimisers, batch, 0.9, training.rate)
 
-        take()
-        take()
-        return statistics.median(timed(take) for _ in range(3))
+        with running_with([kernel for kernel in CANDIDATES if kernel == name], form.device, method):
+            take()
+            take()
+            return statistics.median(timed(take) for _ in range(3))
 
-    names = ["bfloat16", "channels last", "fused SGD"]
-    names += ["cudnn.benchmark", "compiled"] if form.device.type == "cuda" else []
+    # On a CPU the compiler takes minutes.
+    names = [
+        name
+        for name, candidate in CANDIDATES.items()
+        if form.device.type in candidate.devices
+        and (form.device.type == "cuda" or not candidate.asked_only)
+    ]
     rows: Rows = {"float32": {"seconds": seconds("float32", None)}}
-    for name in names:
+    for name in ("bfloat16", "fused SGD", *names):
         try:
             rows[name] = {"seconds": seconds(name)}
-        except RuntimeError as error:  # of a kernel or compiler that this machine lacks
+        except Exception as error:  # of a kernel or compiler that this machine lacks
             rows[name] = {"seconds": f"failed: {str(error).splitlines()[0]}"}
-    torch.backends.cudnn.benchmark = False
     return rows
+
+
+def kernels(form: Form) -> Rows:
+    """What a run would choose at its start."""
+    found = faster_kernels(form.network, CLASSES, form.patch, form.device, torch.bfloat16)
+    return {name: {"found": words} for name, words in found.found.items()}
 
 
 def neighbours(form: Form) -> Rows:
@@ -199,7 +206,7 @@ def volume(form: Form) -> Rows:
 
 PARTS: dict[str, Callable[[Form], Rows]] = {
     part.__name__: part
-    for part in (tests, losses, resume, predict, paper_steps, variants, neighbours, volume)
+    for part in (tests, losses, resume, predict, paper_steps, variants, kernels, neighbours, volume)
 }
 
 

@@ -12,9 +12,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ from dvcl import cli
 from dvcl.commands import demo
 from dvcl.studies.run import open_run
 from dvcl.training.checkpoint import save_weights
+from dvcl.training.engine import train
 from dvcl.training.journal import last_iteration, read_journal
+from dvcl.training.kernels import Kernel, Kernels
 from dvcl.volume import Volume, read_geometry, read_label, read_volume, write_volume
 
 Run = Callable[..., tuple[int, str, str]]
@@ -94,14 +97,14 @@ def test_a_run_keeps_the_precision_that_was_measured_and_misses_no_new_setting(
 ) -> None:
     asked = ("train", study / "work", "--method=supervised", "--name=measured", "--device=cpu",
              "--set=training.precision=auto")  # fmt: skip
-    monkeypatch.setattr("dvcl.studies.run.faster_precision", lambda device: "float32")
+    monkeypatch.setattr("dvcl.studies.pace.faster_precision", lambda device: "float32")
     assert run(*asked)[0] == 0
     folder = study / "work" / "runs" / "measured" / "supervised" / "seed-0"
     record = json.loads((folder / "run.json").read_text())
     assert record["settings"]["recipe"]["training"]["precision"] == "auto"
     assert record["precision"] == "float32"
     # Another machine would choose otherwise, and a record of earlier days knows fewer settings.
-    monkeypatch.setattr("dvcl.studies.run.faster_precision", lambda device: "bf16")
+    monkeypatch.setattr("dvcl.studies.pace.faster_precision", lambda device: "bf16")
     del record["settings"]["recipe"]["training"]["average"], record["settings"]["recipe"]["loss"]
     (folder / "run.json").write_text(json.dumps(record))
     loss = ["--set=loss.dice_over=all", "--set=loss.background=true"]
@@ -110,6 +113,37 @@ def test_a_run_keeps_the_precision_that_was_measured_and_misses_no_new_setting(
     trained = open_run(folder)
     assert trained.precision() == "float32"
     assert trained.trained_method(torch.device("cpu")).precision is None
+
+
+def test_a_run_keeps_the_kernels_that_were_measured_and_one_without_any_the_usual_ones(
+    study: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Sequence[str]] = []
+
+    def noted(*arguments: object, kernels: Sequence[Kernel], **named: Any) -> None:
+        used.append(kernels)
+        train(*arguments, kernels=kernels, **named)  # type: ignore[arg-type]
+
+    def measured(*taken: Kernel) -> None:
+        found = dict.fromkeys(taken, "2.00 times as fast, used")
+        monkeypatch.setattr("dvcl.studies.pace.faster_kernels", lambda *_: Kernels(taken, found))
+
+    monkeypatch.setattr("dvcl.commands.train.train", noted)
+    asked = ("train", study / "work", "--method=supervised", "--name=kernels", "--device=cpu")
+    measured("channels-first")
+    code, out, err = run(*asked)
+    assert code == 0, err
+    assert "channels-first: 2.00 times as fast, used." in out
+    path = study / "work" / "runs" / "kernels" / "supervised" / "seed-0" / "run.json"
+    record = json.loads(path.read_text())
+    measured()
+    assert run(*asked, "--set=training.compile=true")[0] == 0, "it changes no result"
+    assert json.loads(path.read_text()) == record
+    del record["kernels"]
+    path.write_text(json.dumps(record))
+    measured("channels-first")
+    assert run(*asked)[0] == 0
+    assert used == [["channels-first"], ["channels-first"], []]
 
 
 def test_the_last_weights_are_scored_beside_the_best(study: Path, run: Run) -> None:

@@ -10,15 +10,15 @@ def test_the_faster_one_is_taken_and_measured_once(monkeypatch):
     for faster, expected in ((torch.bfloat16, "bf16"), (torch.float32, "float32")):
         asked = []
 
-        def seconds(kind, faster=faster, asked=asked):
-            asked.append(kind)
-            return 1.0 if kind is faster else 2.0
+        def seconds(layers, *_, faster=faster, asked=asked):
+            asked.append([layer.args[0] for layer in layers])
+            return [1.0 if kind is faster else 2.0 for kind in asked[-1]]
 
         precision._faster_on_processor.cache_clear()
-        monkeypatch.setattr(precision, "_seconds", seconds)
+        monkeypatch.setattr(precision, "least_seconds", seconds)
         assert faster_precision(torch.device("cpu")) == expected
         assert faster_precision(torch.device("cpu")) == expected
-        assert asked == [torch.float32, torch.bfloat16] * (1 + precision.ROUNDS)
+        assert asked == [[torch.float32, torch.bfloat16]]
     precision._faster_on_processor.cache_clear()
 
 

@@ -12,9 +12,9 @@ import torch
 
 from dvcl.commands.train import make_sampler
 from dvcl.store import Store
+from dvcl.studies.pace import measure_pace
 from dvcl.studies.run import Run
 from dvcl.training.engine import train
-from dvcl.training.precision import faster_precision
 
 STEPS, SKIPPED = 60, 5
 
@@ -44,14 +44,15 @@ def step_seconds(
         if progress:
             progress(min(len(ends), STEPS), STEPS)
 
-    asked = run.recipe.training
-    precision = faster_precision(device) if asked.precision == "auto" else asked.precision
-    settings = replace(asked, iterations=STEPS, validate_every=STEPS, precision=precision)
+    precision, kernels = measure_pace(run.recipe, run.labels.classes, device)
+    settings = replace(
+        run.recipe.training, iterations=STEPS, validate_every=STEPS, precision=precision
+    )
     method = run.build_method()
     with tempfile.TemporaryDirectory() as folder:
         train(
             method, make_sampler(run, method, store), settings, Path(folder), device=device,
-            seed=run.seed, observe=note,
+            seed=run.seed, observe=note, kernels=kernels.taken,
         )  # fmt: skip
     # The first steps pay for starting, the last one measures gradients.
     return (ends[STEPS - 2] - ends[SKIPPED]) / (STEPS - 2 - SKIPPED)

@@ -74,10 +74,13 @@ class Plan:
     def in_words(self) -> str:
         """Machine, cost of a step and size of the prepared data, one line each."""
         cost = self.cost
+        found = (f"{name} {speed}" for name, speed in cost.kernels.found.items())
+        kernels = "".join(f"Other kernels for its network: {words}.\n" for words in found)
         return (
             f"Machine: {self.machine.in_words}.\n"
             f"Measured: a step of {self.method} takes {cost.step_s:.2g} s and at most "
             f"{cost.peak_bytes / GIB:.1f} GiB, a window {cost.window_s:.2g} s.\n"
+            f"{kernels}"
             f"The prepared scans take {self.store_bytes / 1e6:.0f} MB on the disk."
         )
 

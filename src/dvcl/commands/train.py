@@ -24,13 +24,15 @@ from dvcl.store import Store
 from dvcl.studies.divide import run_name, tell_absent
 from dvcl.studies.extension import extended, extension_note, record_extension
 from dvcl.studies.leak_guard import guard_split
+from dvcl.studies.pace import recorded_kernels
 from dvcl.studies.project import Project
-from dvcl.studies.run import Run, open_run, usable_device
+from dvcl.studies.run import NEW_NAME, Run, open_run, usable_device
 from dvcl.studies.seen import record_seen
 from dvcl.studies.start import begin, with_start
 from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
+from dvcl.training.kernels import CANDIDATES, Kernel
 from dvcl.training.precision import Precision
 from dvcl.training.tensorboard import TensorBoard
 
@@ -74,7 +76,7 @@ def train_run(
         allow_overlap: Train although the same scan occurs in two parts; the split's note says so.
         tell: Called with what looks like one scan, or one patient, in two parts, with organs that
             a part lacks, with the weights that were taken from another run, with what an extended
-            run is not, and with the precision that was measured to be faster.
+            run is not, and with the precision and the kernels that were measured to be faster.
 
     Raises:
         InputError: When settings and data do not fit; always before the first step.
@@ -90,7 +92,7 @@ def train_run(
         run = _begun(run, trained, store, allow_overlap, speak)
         _preload(run.split, trained, store)
         with ExitStack() as held:
-            precision = processes.lead(
+            precision, kernels = processes.lead(
                 partial(_take, run, chosen, processes.place.world_size, held, tell)
             )
             processes.lead(partial(record_seen, run, store))
@@ -104,6 +106,7 @@ def train_run(
                 validate=make_validation(run, store, chosen),
                 observe=_observers(run, observe, tensorboard) if processes.is_first else None,
                 processes=processes,
+                kernels=kernels,
             )
             processes.lead(partial(_draw_curves, run))
     return run
@@ -143,20 +146,24 @@ def _take(
     processes: int,
     held: ExitStack,
     tell: Callable[[str], None] | None,
-) -> Precision:
+) -> tuple[Precision, list[Kernel]]:
     """Keep others out of the run's folder while ``held`` is, and write what the run is.
 
     Returns:
-        The precision in which it is trained.
+        The precision in which it is trained, and the kernels.
     """
     held.enter_context(folder_lock(run.folder))
     record_extension(run)
     run.save(device, processes)
     write_split(run.folder / "split.json", run.split)
-    precision = run.precision()
+    precision, kernels = run.precision(), recorded_kernels(run.folder, NEW_NAME)
     if tell and run.recipe.training.precision == "auto":
         tell(f"Networks run in {PRECISIONS[precision]}, the faster one here.")
-    return precision
+    for name, candidate in CANDIDATES.items():
+        found = kernels["found"].get(name)
+        if tell and found and (name in kernels["taken"] or candidate.asked_only):
+            tell(f"{name}: {found}.")
+    return precision, kernels["taken"]
 
 
 def _draw_curves(run: Run) -> None:

@@ -8,6 +8,8 @@ the one is exact in bfloat16 and the other computes in float32 anyway.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,17 +20,33 @@ from torch.nn import functional as F
 LAYOUT = torch.channels_last_3d
 
 
+# Whether maps are channels-last; None leaves it to the device: on a processor they are.
+_chosen: bool | None = None
+
+
+@contextmanager
+def use_layout(channels_last: bool) -> Iterator[None]:
+    """Within the block maps of every device are channels-last, or of none."""
+    global _chosen
+    before, _chosen = _chosen, channels_last
+    try:
+        yield
+    finally:
+        _chosen = before
+
+
 def keeps_layout(maps: Tensor) -> bool:
-    """Whether to take steps that keep the layout: on a processor.
+    """Whether to take steps that keep the layout: on a processor, or as `use_layout` has it.
 
     Not where the network is written out as a program (`torch.export`): that is to have torch's own
     steps, which other runtimes know, and batches of any size.
     """
-    return maps.device.type == "cpu" and not torch.compiler.is_exporting()
+    wanted = maps.device.type == "cpu" if _chosen is None else _chosen
+    return wanted and not torch.compiler.is_exporting()
 
 
 def lay_out(images: Tensor) -> Tensor:
-    """The images (B, 1, D, H, W) themselves, on a processor such that maps become channels-last.
+    """The images (B, 1, D, H, W) themselves, such that maps become channels-last where wanted.
 
     With one channel both layouts are the same in memory; the strides say which one is meant.
     """
@@ -54,8 +72,8 @@ def upsample(maps: Tensor) -> Tensor:
 def concatenate(skip: Tensor, maps: Tensor) -> Tensor:
     """(B, C + C', D, H, W) from (B, C, D, H, W) and (B, C', D, H, W).
 
-    On a processor the gradient of ``maps`` is made contiguous: a slice of the whole map's gradient
-    drives `upsample` below into a loop ten times slower.
+    Where the layout is kept, the gradient of ``maps`` is made contiguous: a slice of the whole
+    map's gradient drives `upsample` below into a loop ten times slower.
     """
     if not keeps_layout(maps):
         return torch.cat([skip, maps], dim=1)

@@ -68,4 +68,4 @@ class _InstanceNorm(torch.autograd.Function):
 def _neutral_weights(maps: Tensor) -> Tensor:
     """They change nothing, but keep the statistics of bfloat16 maps in float32."""
     kind = torch.float32 if maps.dtype == torch.bfloat16 else maps.dtype
-    return torch.ones(maps.shape[1], dtype=kind)
+    return torch.ones(maps.shape[1], dtype=kind, device=maps.device)

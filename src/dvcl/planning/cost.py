@@ -21,6 +21,7 @@ from dvcl.resources import peak_ram
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
 from dvcl.training.engine import step
+from dvcl.training.kernels import USUAL, Kernels, faster_kernels, running_with
 from dvcl.training.optimisation import build_optimisers
 from dvcl.training.precision import Precision
 
@@ -41,12 +42,14 @@ class Cost:
         window_s: Prediction of one window, several at once as in prediction.
         peak_bytes: Most memory: of the GPU, or of the whole process on a CPU.
         precision: The faster one, "float32" or "bf16".
+        kernels: Of a run, with which the step was measured.
     """
 
     step_s: float
     window_s: float
     peak_bytes: int
     precision: Precision
+    kernels: Kernels = USUAL
 
 
 def measure(recipe: Recipe, method: str, classes: int, device: str) -> Cost | None:
@@ -72,6 +75,9 @@ def measure_here(recipe: Recipe, method: str, classes: int, device: str) -> Cost
             for precision in PRECISIONS
         }
         fastest = min(steps, key=lambda precision: steps[precision])
+        step_s, kernels = steps[fastest], _kernels(recipe, classes, place, fastest)
+        if kernels.taken:
+            step_s = _step_seconds(recipe, method, classes, place, fastest, kernels)
         window_s = _window_seconds(recipe, _build(recipe, method, classes, place, fastest), place)
     except RuntimeError as error:
         # CUDA's OutOfMemoryError is one; the CPU's allocator has no class of its own.
@@ -79,7 +85,14 @@ def measure_here(recipe: Recipe, method: str, classes: int, device: str) -> Cost
             raise
         return None
     peak = torch.cuda.max_memory_allocated(place) if place.type == "cuda" else peak_ram() or 0
-    return Cost(steps[fastest], window_s, peak, fastest)
+    return Cost(step_s, window_s, peak, fastest, kernels)
+
+
+def _kernels(recipe: Recipe, classes: int, device: torch.device, precision: Precision) -> Kernels:
+    training = replace(recipe.training, precision=precision)
+    return faster_kernels(
+        recipe.network, classes, recipe.sampling.patch, device, training.autocast, training.compile
+    )
 
 
 def _build(
@@ -97,13 +110,19 @@ def _build(
 
 
 def _step_seconds(
-    recipe: Recipe, method: str, classes: int, device: torch.device, precision: Precision
+    recipe: Recipe,
+    method: str,
+    classes: int,
+    device: torch.device,
+    precision: Precision,
+    kernels: Kernels = USUAL,
 ) -> float:
     built = _build(recipe, method, classes, device, precision)
     optimisers = build_optimisers(built, recipe.training)
     batch = _noise(recipe, built, classes).to(device)
     # The learning rate is 0: noise must not drive the weights to infinity.
-    return _seconds(lambda: step(built, optimisers, batch, progress=0.5, rate=0.0), device)
+    with running_with(kernels.taken, device, built):
+        return _seconds(lambda: step(built, optimisers, batch, progress=0.5, rate=0.0), device)
 
 
 def _noise(recipe: Recipe, method: Method, classes: int) -> Batch:

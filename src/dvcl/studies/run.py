@@ -18,12 +18,13 @@ from dvcl.records import read_record
 from dvcl.resources import in_words, installed_ram, is_out_of_memory, out_of_memory
 from dvcl.splits import Split
 from dvcl.studies.made_with import made_with
-from dvcl.studies.run_record import RunRecord, StartRecord, completed, differences
+from dvcl.studies.pace import kernel_record, measure_pace
+from dvcl.studies.run_record import RunRecord, StartRecord, completed, deciding, differences
 from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
 from dvcl.training.engine import choose_device
 from dvcl.training.journal import last_iteration
-from dvcl.training.precision import Precision, faster_precision
+from dvcl.training.precision import Precision
 
 DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
@@ -70,12 +71,10 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides the result, as plain values."""
-        # Not how the split was made, only what it is.
-        recipe = {key: value for key, value in self.recipe.to_json().items() if key != "split"}
         return {
             "method": self.method,
             "seed": self.seed,
-            "recipe": recipe,
+            "recipe": deciding(self.recipe.to_json()),
             "split": {role: list(ids) for role, ids in self.split.parts().items()},
             "labels": self.labels.to_json(),
             "modality": self.modality,
@@ -166,7 +165,7 @@ class Run:
         """
         if self.is_recorded():
             return
-        asked = self.recipe.training.precision
+        precision, kernels = measure_pace(self.recipe, self.labels.classes, device)
         write_json(
             self.folder / "run.json",
             {
@@ -176,7 +175,8 @@ class Run:
                 "note": self.split.note,
                 "split_seed": self.split.seed,
                 "label_maps": self.label_maps,
-                "precision": faster_precision(device) if asked == "auto" else asked,
+                "precision": precision,
+                "kernels": kernel_record(kernels),
                 "made_with": made_with(device, processes),
                 **({"start": self.start} if self.start else {}),
             },

@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict
 from dvcl.datasets.dataset import Modality
 from dvcl.recipe import parse_recipe
 from dvcl.records import Count, Name
+from dvcl.training.kernels import Kernel
 from dvcl.training.precision import Precision
 
 
@@ -35,8 +36,15 @@ class SettingsRecord(TypedDict):
     pseudo_labelled: NotRequired[list[Name]]
 
 
+class KernelRecord(TypedDict):
+    """`dvcl.training.kernels.Kernels`."""
+
+    taken: list[Kernel]
+    found: dict[Kernel, str]
+
+
 class RunRecord(TypedDict):
-    """run.json; a precision and the versions came later."""
+    """run.json; a precision, the kernels and the versions came later."""
 
     settings: SettingsRecord
     hash: str
@@ -44,6 +52,7 @@ class RunRecord(TypedDict):
     note: str
     split_seed: int
     precision: NotRequired[Precision]
+    kernels: NotRequired[KernelRecord]
     label_maps: NotRequired[str]
     made_with: NotRequired[dict[str, str]]
     start: NotRequired[StartRecord]
@@ -70,4 +79,14 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Recorded settings with the defaults of those that came later."""
     recipe = dict(settings["recipe"])
     whole = parse_recipe(recipe, recipe["name"], "run.json").to_json()
-    return {**settings, "recipe": {key: whole[key] for key in whole if key != "split"}}
+    return {**settings, "recipe": deciding(whole)}
+
+
+def deciding(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a recipe, as plain values, decides a run's result.
+
+    Not how the split was made, only what it is; nor what makes it fast.
+    """
+    training = {key: value for key, value in recipe["training"].items() if key != "compile"}
+    rest = {key: value for key, value in recipe.items() if key != "split"}
+    return {**rest, "training": training}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from dvcl.training.checkpoint import DAMAGED, load_state, save_state, save_weigh
 from dvcl.training.distributed import ALONE, Processes
 from dvcl.training.interruption import Interrupted, Interruption
 from dvcl.training.journal import Journal, Row
+from dvcl.training.kernels import Kernel, running_with
 from dvcl.training.optimisation import (
     Training,
     build_optimisers,
@@ -67,6 +68,7 @@ def train(
     validate: Validate | None = None,
     observe: Callable[[Row], None] | None = None,
     processes: Processes = ALONE,
+    kernels: Sequence[Kernel] = (),
 ) -> None:
     """Train, or continue exactly where ``folder`` stopped.
 
@@ -84,6 +86,7 @@ def train(
         observe: Called with every journal row.
         processes: Those that train this run together, all with the same arguments; the first one
             validates and writes.
+        kernels: With which networks run, `dvcl.training.kernels`.
 
     Raises:
         Interrupted: After one of `SIGNALS`, once the state is saved.
@@ -96,7 +99,12 @@ def train(
     journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
     asked = (_asked(method, settings, iteration) for iteration in range(done, settings.iterations))
     batches = drawn(sampler, asked, ahead=device.type != "cpu", pinned=device.type == "cuda")
-    with closing(journal), closing(batches), Interruption() as interruption:
+    with (
+        closing(journal),
+        closing(batches),
+        running_with(kernels, device, method),
+        Interruption() as interruption,
+    ):
         while done < settings.iterations:
             iteration, done = done, done + 1
             is_milestone = done % settings.validate_every == 0 or done == settings.iterations

@@ -42,6 +42,8 @@ class Training:
         validate_every: Iterations between validations, checkpoints and diagnostics.
         precision: "bf16" runs the networks in bfloat16 (losses stay float32), "float32" does not;
             "auto" takes what this machine is faster with, measured when a run begins.
+        compile: Networks run as torch.compile makes them, where that works and is faster. It takes
+            a minute or more at every start, and changes rounding alone.
     """
 
     iterations: int = 20_000
@@ -57,6 +59,7 @@ class Training:
     unlabelled_every: int = 1
     validate_every: int = 500
     precision: Literal["auto", "bf16", "float32"] = "bf16"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.validate_every < 1 or not self.rate > 0:

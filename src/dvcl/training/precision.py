@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import torch
 from torch import nn
+
+from dvcl.training.kernels import least_seconds
 
 Precision = Literal["bf16", "float32"]
 
@@ -30,19 +31,16 @@ def faster_precision(device: torch.device) -> Precision:
 
 @cache
 def _faster_on_processor() -> Precision:
-    # In turn, by the processor's clock, and the fastest of several: what else the machine does must
-    # not make one run of a seed differ from the next.
-    kinds = (torch.float32, torch.bfloat16)
-    rounds = [[_seconds(kind) for kind in kinds] for _ in range(1 + ROUNDS)]
-    float32, bf16 = (min(found) for found in zip(*rounds[1:], strict=True))
+    layers = [partial(_convolve, kind) for kind in (torch.float32, torch.bfloat16)]
+    for layer in layers:
+        layer()  # the first call prepares much
+    float32, bf16 = least_seconds(layers, torch.device("cpu"), ROUNDS)
     return "bf16" if bf16 < float32 else "float32"
 
 
-def _seconds(kind: torch.dtype) -> float:
-    """Processor seconds of a layer's forward and backward pass; draws no random numbers."""
+def _convolve(kind: torch.dtype) -> None:
+    """A layer's forward and backward pass; draws no random numbers."""
     maps = torch.ones(1, CHANNELS, SIDE, SIDE, SIDE, dtype=kind)
     maps = maps.contiguous(memory_format=torch.channels_last_3d).requires_grad_()
     weights = torch.ones(CHANNELS, CHANNELS, 3, 3, 3, dtype=kind, requires_grad=True)
-    began = time.process_time()
     nn.functional.conv3d(maps, weights, padding=1).sum().backward()
-    return time.process_time() - began
