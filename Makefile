@@ -13,7 +13,7 @@ VIEWER := src/dvcl/viewer/niivue
 NIIVUE ?= 0.69.0
 
 # What a machine without internet gets, and what the list of contents is of.
-EXTRAS ?= fast,figures,formats,slurm,export
+EXTRAS ?= fast,figures,formats,export
 SBOM_TOOL ?= cyclonedx-bom==7.5.0
 
 help: ## list the targets

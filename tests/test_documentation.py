@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def test_documented_make_targets_exist() -> None:
     for line in documented("make"):
         words = shlex.split(line, comments=True)[1:]
         assert {word for word in words if "=" not in word} <= set(targets), line
+
+
+def test_named_extras_exist() -> None:
+    """In the pages, the Makefile and containers' recipes; the table has all that users need."""
+    brackets, setting = r"(?:\.|dvcl)\[([a-z]+(?:,[a-z]+)*)\]", r"EXTRAS(?: \?)?= ?([a-z,]+)"
+    named = re.compile(f"{brackets}|{setting}")
+    made = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = set(made["optional-dependencies"])
+    for page in [*PAGES, *(ROOT / name for name in ("Makefile", "Dockerfile", "apptainer.def"))]:
+        found = named.findall(page.read_text("utf-8"))
+        assert {extra for text in found for extra in "".join(text).split(",")} <= extras, page
+    table = (ROOT / "docs" / "installation.md").read_text("utf-8").partition("| extra | for |")[2]
+    rows = re.findall(r"^\| `([a-z]+)` \|", table.partition("\n\n")[0], re.M)
+    assert {*rows, "dev", "bench"} == extras
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
