@@ -40,10 +40,16 @@ def scans(number: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("numbers", [(4,), (16, 64), search.NUMBERS], ids=["few", "some", "all"])
 @pytest.mark.parametrize("limit", [0.6, ALIKE])
+@pytest.mark.parametrize("look_up", [0, 100, 1e9], ids=["apart", "usual", "in blocks"])
 @pytest.mark.parametrize("seed", range(2))
 def test_the_search_finds_what_comparing_all_pairs_finds(
-    monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...], limit: float, seed: int
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: tuple[int, ...],
+    limit: float,
+    seed: int,
+    look_up: float,
 ) -> None:
+    monkeypatch.setattr(search, "LOOK_UP", look_up)
     monkeypatch.setattr(search, "NUMBERS", numbers)
     monkeypatch.setattr(search, "TOGETHER", 10)
     monkeypatch.setattr(search, "SAMPLE", 20)

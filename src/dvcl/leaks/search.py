@@ -2,7 +2,8 @@
 
 The correlation of two unit vectors is at most that of their shadows on a few directions, plus the
 product of the lengths that the shadows lack (Cauchy and Schwarz). This bound rules out nearly all
-pairs; the others are compared in full. The directions are those in which the scans differ most.
+pairs; the others are compared in full. The directions are those in which the scans differ most. Of
+scans that have nothing in common it rules out too few: those are compared in blocks.
 """
 
 from __future__ import annotations
@@ -61,14 +62,30 @@ def _compare(
     limit: float,
     found: dict[tuple[int, int], float],
 ) -> None:
-    """Add the pairs of rows of ``view`` and of ``whole`` that are alike, as their best view is."""
-    for row in np.unique(rows).tolist():
-        others = columns[rows == row]
-        values = whole[others] @ view[row]
-        alike = values >= limit
-        for other, value in zip(others[alike].tolist(), values[alike].tolist(), strict=True):
-            pair = min(row + start, other), max(row + start, other)
-            found[pair] = max(found.get(pair, 0.0), value)
+    """Add the pairs of rows of ``view`` and of ``whole`` that are alike, as their best view is.
+
+    Args:
+        view: Of the scans from ``start`` on.
+        whole: Of all scans.
+        rows: Of the pairs that the bound leaves, sorted.
+        columns: Of these pairs.
+        start: See above.
+        limit: Of likeness.
+        found: To which they are added.
+    """
+    if not len(rows):
+        return
+    if LOOK_UP * len(rows) > len(view) * len(whole):
+        values = (view @ whole.T)[rows, columns]
+    else:
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        parts = zip(rows[first].tolist(), np.split(columns, first[1:]), strict=True)
+        values = np.concatenate([whole[others] @ view[row] for row, others in parts])
+    alike = values >= limit
+    pairs = zip(rows[alike].tolist(), columns[alike].tolist(), values[alike].tolist(), strict=True)
+    for row, other, value in pairs:
+        pair = min(row + start, other), max(row + start, other)
+        found[pair] = max(found.get(pair, 0.0), value)
 
 
 def _parts(coarse: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -86,10 +103,12 @@ def _directions(whole: np.ndarray, coarse: np.ndarray, limit: float) -> np.ndarr
     def work(number: int) -> float:
         """Multiplications for a pair of a view and a scan, those for the view's shadow included."""
         few = directions[:, :number]
-        shadows = _shadows(sample, few).T
-        tried = views(_evenly(coarse, TRIED))
+        # Not the scans of the sample, which the directions fit better than any others.
+        shadows = _shadows(_evenly(whole[1:], SAMPLE), few).T
+        tried = views(_evenly(coarse[1:], TRIED))
         left = np.mean([_shadows(view, few) @ shadows >= limit for view in tried])
-        return float(number + (number / len(coarse) + LOOK_UP * left) * CELLS_COMPARED**3)
+        full = number / len(coarse) + min(LOOK_UP * left, 1)
+        return float(number + full * CELLS_COMPARED**3)
 
     best = min(NUMBERS, key=work)
     return np.ascontiguousarray(directions[:, :best])
