@@ -1,5 +1,6 @@
 """`dvcl show`: every kind of path, one case of several, and paths that are none of these."""
 
+import json
 import re
 import sys
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from dvcl import cli
-from dvcl.commands.show import show, subject_of_dataset, subject_of_path
+from dvcl.commands.show import show
+from dvcl.commands.show_subject import subject_of_dataset, subject_of_path
 from dvcl.datasets.dataset import Case, Dataset, LabelTable
 from dvcl.datasets.phantom import make_phantom
 from dvcl.studies.project import prepare
@@ -62,6 +64,72 @@ def test_prepared_and_raw_pictures_show_the_same_organ_at_the_same_place(place):
         field = np.array(scan.image.shape) - 1
         centres.append((middle - field / 2) * scan.image.spacing_mm)
     assert centres[0] == pytest.approx(centres[1], abs=4)
+
+
+def write_odd_scans(folder, write_image, write_label):
+    """Nine usual pairs, and one each with odd voxels, size and organ, no organ, and shifted HU."""
+    noise = np.random.default_rng(0).integers(-20, 20, (12, 16, 16))
+    body = np.full((12, 16, 16), -1000, np.int16)
+    body[:, 3:13, 3:13] = 40
+    organ = np.zeros(body.shape, np.uint8)
+    organ[4:8, 6:10, 6:10] = 1
+    small, nothing = np.zeros_like(organ), np.zeros_like(organ)
+    small[5, 6:8, 6:8] = 1
+    usual = np.diag([2.0, 2.0, 3.0, 1.0])
+    odd = {
+        "spacing": (body, organ, np.diag([2.0, 2.0, 1.5, 1.0])),
+        "size": (body[:6], organ[:6], usual),
+        "volume": (body, small, usual),
+        "empty": (body, nothing, usual),
+        "shifted": (body + 1024, organ, usual),
+    }
+    for name, (image, label, affine) in {
+        **{f"usual{n}": (body, organ, usual) for n in range(9)}, **odd,
+    }.items():  # fmt: skip
+        array = (image + noise[: len(image)]).astype(np.int16)
+        write_image(folder / "images" / f"{name}.nii.gz", array, affine)
+        write_label(folder / "labels" / f"{name}.nii.gz", label, affine)
+    return [*odd]
+
+
+def test_what_check_finds_is_marked(tmp_path, write_image, write_label, monkeypatch, run):
+    odd = write_odd_scans(tmp_path / "scans", write_image, write_label)
+    drawn = []
+    monkeypatch.setattr(
+        "dvcl.commands.show.montages", lambda tiles, *_: iter(drawn.extend(tiles) or [])
+    )
+    show(subject_of_path(tmp_path / "scans"), tmp_path / "a.png")
+    marked = {tile.id: tile.problems for tile in drawn if tile.problems}
+    _, out, _ = run("check", "--labelled", tmp_path / "scans", "--json")
+    # No picture shows that two scans are one; made-up ones are all alike.
+    found = [one for one in json.loads(out)["findings"] if not one["code"].startswith("same-")]
+    assert {one["code"] for one in found if one["case"]} == {
+        "odd-spacing", "odd-size", "odd-volume", "label-empty", "hu-offset",
+    }  # fmt: skip
+    assert marked == {
+        name: tuple(one["text"].rstrip(".") for one in found if one["case"] == name)
+        for name in sorted(odd)
+    }
+
+
+def test_a_contact_sheet_says_what_check_says_of_the_scan(
+    tmp_path, write_image, write_label, monkeypatch
+):
+    write_odd_scans(tmp_path / "scans", write_image, write_label)
+    said = []
+    monkeypatch.setattr("dvcl.commands.show.save_png", lambda *_: None)
+    monkeypatch.setattr(
+        "dvcl.commands.show.contact_sheet", lambda scan, problems: said.extend(problems)
+    )
+    for subject, case in (
+        (subject_of_path(tmp_path / "scans"), "empty"),
+        (subject_of_path(tmp_path / "scans" / "images" / "shifted.nii.gz", modality="CT"), None),
+        (subject_of_path(tmp_path / "scans"), "usual0"),
+    ):
+        show(subject, None, case=case)
+    assert len(said) == 2
+    assert said[0].startswith("holds nothing but background")
+    assert said[1].startswith("the darkest voxels are near")
 
 
 def test_folders_of_scans(place, tmp_path):

@@ -9,15 +9,12 @@ from matplotlib.colors import to_rgb
 from dvcl.datasets.organs import organ_colour
 from dvcl.report.figures import png_bytes
 from dvcl.report.montage import ROLE_COLOURS, montages
-from dvcl.report.tiles import Pane, Tile, blend, failed_tile, mark_odd
+from dvcl.report.tiles import Pane, Tile, blend, failed_tile
 
 
 def tile(id: str, role="labelled", width_mm: float = 100.0, **changes) -> Tile:
     pane = Pane(np.full((6, 8, 3), 0.5, np.float32), width_mm, 60.0, "S")
-    made = Tile(
-        id, role, (pane, replace(pane, top="A")), "1 x 1 x 1 mm", (), (1.0, 1.0, 1.0),
-        (60.0, 60.0, width_mm), 40.0, "HU",
-    )  # fmt: skip
+    made = Tile(id, role, (pane, replace(pane, top="A")), "1 x 1 x 1 mm")
     return replace(made, **changes)
 
 
@@ -78,26 +75,10 @@ def test_a_case_that_cannot_be_read_keeps_its_place():
 
 
 def test_what_stands_out_is_marked():
-    usual = [tile(f"{n}") for n in range(9)]
-    odd = [
-        tile("spacing", spacing_mm=(3.0, 1.0, 1.0)),
-        tile("field", field_mm=(60.0, 60.0, 20.0)),
-        tile("level", median=1064.0),
-    ]
-    marked = mark_odd([*usual, *odd])
-    assert not any(t.problems for t in marked[:9])
-    problems = [t.problems[0] for t in marked[9:]]
-    assert "spacing 3 x 1 x 1 mm, most have 1 x 1 x 1" in problems[0]
-    assert "field of view 60 x 60 x 20 mm" in problems[1]
-    assert "median 1064 HU in the body, most have 40" in problems[2]
-    (figure,) = montages(marked, [], "Scans")
-    assert sum(not patch.get_fill() for patch in figure.axes[0].patches) == 3
-
-
-def test_units_without_meaning_and_few_cases_are_not_compared():
-    tiles = [tile(f"{n}", unit="", median=n * 1000.0) for n in range(6)]
-    assert not any(t.problems for t in mark_odd(tiles))
-    assert mark_odd([tile("a"), tile("b", spacing_mm=(9.0, 9.0, 9.0))])[1].problems == ()
+    tiles = [tile("a"), tile("b", problems=("voxels of 3 x 1 x 1 mm", "no air"))]
+    (figure,) = montages(tiles, [], "Scans")
+    assert "! voxels of 3 x 1 x 1 mm; no air" in texts_of(figure)
+    assert sum(not patch.get_fill() for patch in figure.axes[0].patches) == 1
 
 
 def test_organs_tint_the_grey_pixels():

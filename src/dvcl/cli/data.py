@@ -212,7 +212,7 @@ def show(
     """Draw one scan as a contact sheet, or a whole data set as a montage."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.show import show as show_subject
-    from dvcl.commands.show import subject_of_dataset, subject_of_path
+    from dvcl.commands.show_subject import subject_of_dataset, subject_of_path
     from dvcl.commands.sources import find_dataset
 
     if window and not window[0] < window[1]:

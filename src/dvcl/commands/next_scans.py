@@ -12,7 +12,8 @@ import torch
 from dvcl.commands.opinions import Opinion, choose_pile, opinions
 from dvcl.commands.pair_folder import new_folder, require_new, write_plain
 from dvcl.commands.predictor import Tell
-from dvcl.commands.show import show, subject_of_dataset
+from dvcl.commands.show import show
+from dvcl.commands.show_subject import subject_of_dataset
 from dvcl.commands.validation import normalised
 from dvcl.datasets.dataset import Case, Dataset
 from dvcl.errors import InputError, counted

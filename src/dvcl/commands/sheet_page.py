@@ -8,7 +8,7 @@ from typing import get_args
 
 from dvcl.commands.opinions import MASKS
 from dvcl.commands.sheet import TABLE, Judged, Sheet
-from dvcl.commands.show import subject_of_dataset
+from dvcl.commands.show_subject import subject_of_dataset
 from dvcl.datasets.dataset import Case, Dataset
 from dvcl.errors import counted
 from dvcl.evaluation.trust import Verdict

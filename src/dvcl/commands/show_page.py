@@ -18,9 +18,10 @@ from dvcl.viewer.scene import scan_scene
 from dvcl.viewer.section import MOST_SCENES, viewer
 
 
-def write_scan_page(path: Path, scan: Scan) -> None:
+def write_scan_page(path: Path, scan: Scan, problems: Sequence[str]) -> None:
     """One scan: the viewer and its contact sheet."""
-    sheet = html.picture(small_png_bytes(contact_sheet(scan)), f"Contact sheet of {scan.name}.")
+    figure = contact_sheet(scan, problems)
+    sheet = html.picture(small_png_bytes(figure), f"Contact sheet of {scan.name}.")
     html.write_page(path, scan.id, [viewer([scan_scene(scan)]), sheet], scan.name)
 
 

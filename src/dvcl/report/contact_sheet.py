@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -29,13 +30,14 @@ from dvcl.report.scan import Lengths, Scan
 WIDTH_IN, TALLEST_IN = 12.0, 5.6  # of the three planes together
 HISTOGRAM_IN, FACTS_IN, AXIS_IN = 1.5, 4.4, 0.95
 ORGAN_ROW_IN, MOST_ORGANS_IN = 0.13, 2.6
+PROBLEM_LETTERS = 66  # that fit beside the charts
 BINS = 160
 SHOWN_PERCENTILES = (0.05, 99.95)
 INSIDE, OUTSIDE, WINDOW_COLOUR = "#56b4e9", "#9a9a9a", "#f0e442"
 MUTED, ALARM = "#b8b8b8", "#ff9d5c"
 
 
-def contact_sheet(scan: Scan) -> Figure:
+def contact_sheet(scan: Scan, problems: Sequence[str] = ()) -> Figure:
     """Draw a scan: three planes at one scale, intensities with the window, facts, organs.
 
     The planes are cut where they show most organs, without labels through the middle of the body,
@@ -43,6 +45,10 @@ def contact_sheet(scan: Scan) -> Figure:
     say where the other planes are cut. The histogram has voxels inside
     and outside the body on a logarithmic scale; below it every organ has a line from its 5th to
     its 95th percentile with a dot at the median.
+
+    Args:
+        scan: To draw.
+        problems: What should be looked at, a line each.
     """
     volumes = scan.volumes_ml
     names = [f"{name} {_ml(ml)}" for name, ml in volumes.items()]
@@ -73,7 +79,7 @@ def contact_sheet(scan: Scan) -> Figure:
     for axes in (histogram, last):
         axes.set_xlim(*edges)
     last.set_xlabel(f"intensity{f', {scan.unit}' if scan.unit else ''}", color=MUTED, size=8)
-    _write_facts(figure, scan, chart_width, legend_in + chart_in - 0.12, height)
+    _write_facts(figure, scan, problems, chart_width, legend_in + chart_in - 0.12, height)
     if names:
         add_legend(figure, names, legend_columns)
     return figure
@@ -156,7 +162,9 @@ def _draw_organ_ranges(axes: Axes, scan: Scan, present: Sequence[int]) -> None:
     axes.set_yticks([])
 
 
-def _write_facts(figure: Figure, scan: Scan, left: float, top: float, height: float) -> None:
+def _write_facts(
+    figure: Figure, scan: Scan, problems: Sequence[str], left: float, top: float, height: float
+) -> None:
     spacing, size = scan.image.spacing_mm, scan.image.shape
     field = [n * mm for n, mm in zip(size, spacing, strict=True)]
     body = scan.coarse[scan.body]
@@ -176,9 +184,9 @@ def _write_facts(figure: Figure, scan: Scan, left: float, top: float, height: fl
         y = (top - 0.2 * line) / height
         figure.text(left / WIDTH_IN, y, key, color=MUTED, size=8.5, va="top")
         figure.text((left + 1.05) / WIDTH_IN, y, value, color=INK, size=8.5, va="top")
-    for line, problem in enumerate(scan.problems, start=len(rows)):
-        y = (top - 0.2 * line) / height
-        figure.text(left / WIDTH_IN, y, f"! {problem}", color=ALARM, size=8.5, va="top")
+    text = "\n".join(textwrap.fill(f"! {problem}", PROBLEM_LETTERS) for problem in problems)
+    y = (top - 0.2 * len(rows)) / height
+    figure.text(left / WIDTH_IN, y, text, color=ALARM, size=8.5, va="top")
 
 
 def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:

@@ -100,18 +100,6 @@ class Scan:
             for name, count in zip(self.labels.organs, counts[1:], strict=True)
         }
 
-    @property
-    def problems(self) -> list[str]:
-        """What a person should look at twice."""
-        found = []
-        if self.unit == "HU" and not looks_like_hu(self.coarse):
-            found.append(f"no air: least value {self.coarse.min():.0f}, is it in HU?")
-        if self.coarse.min() == self.coarse.max():
-            found.append("every voxel has the same value")
-        if self.classes is not None and not self.classes.any():
-            found.append("the label map is empty")
-        return found
-
 
 def scan_of_case(
     case: Case, labels: LabelTable, modality: Modality, window: Window | None = None

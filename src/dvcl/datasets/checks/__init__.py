@@ -11,6 +11,7 @@ from dvcl.datasets.checks.inspection import (
     Inspection,
     case_problems,
     check_dataset,
+    findings_among,
     inspect_dataset,
 )
 
@@ -22,6 +23,7 @@ __all__ = [
     "alike_as_one",
     "case_problems",
     "check_dataset",
+    "findings_among",
     "findings_of_error",
     "inspect_dataset",
 ]

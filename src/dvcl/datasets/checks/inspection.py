@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -67,13 +67,20 @@ def inspect_dataset(
     findings = findings_of_error("duplicate-id", InputError(double))
     findings += findings_of_error("left-out", InputError(dataset.notes))
     findings += [finding for report in reports for finding in report.findings]
-    findings += organ_findings(reports, dataset.labels)
-    findings += side_findings(reports, dataset.labels.organs)
-    findings += unusual_findings(reports, dataset.labels)
+    findings += findings_among(reports, dataset.labels)
     findings += patient_findings(reports)
     if twins:
         findings += twin_findings(reports, compared)
     return Inspection(dataset, tuple(reports), tuple(sorted(findings, key=_rank)))
+
+
+def findings_among(reports: Sequence[CaseReport], labels: LabelTable) -> list[Finding]:
+    """What only a look at all cases shows: organs that lack, swapped sides, unusual scans."""
+    return [
+        *organ_findings(reports, labels),
+        *side_findings(reports, labels.organs),
+        *unusual_findings(reports, labels),
+    ]
 
 
 def check_dataset(dataset: Dataset, progress: Progress | None = None) -> Inspection:
