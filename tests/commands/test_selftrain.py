@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dvcl.commands.train import make_sampler
 from dvcl.datasets import load_folders
+from dvcl.sampling.batch import Batch
+from dvcl.sampling.streams import Sampler
 from dvcl.studies.project import open_project
 from dvcl.studies.run import open_run
+from dvcl.training.checkpoint import weights_hash
 from dvcl.volume import Volume, write_volume
 
 Command = Callable[..., tuple[int, str, str]]
@@ -83,6 +90,8 @@ def test_accepted_masks_are_labels_of_the_next_run_and_said_to_be(
     assert {case.id for case in study.dataset.cases if case.pseudo_label} == pseudo
     assert (second.recipe.training, first.pseudo_labelled) == (first.recipe.training, ())
     assert f"with {3 + len(pseudo)} labels, {len(pseudo)} of them pseudo-labels" in told
+    assert "did it help?" in told
+    assert "Doubt:" not in told, "they are in the page"
     record = json.loads((folder / "pseudo-labels.json").read_text())
     assert {Path(one["scan"]).name.removesuffix(".nii.gz") for one in record["scans"]} == pseudo
     for words in (("card", folder / RUN), ("evaluate", folder / RUN), ("report", folder)):
@@ -122,10 +131,82 @@ def test_a_round_that_was_stopped_goes_on(
     assert open_run(work / ROUND.format(1) / RUN).pseudo_labelled
 
 
+def accept_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dvcl.commands.sheet.judge", lambda *given: "accept")
+
+
+def test_a_training_of_a_round_that_was_stopped_goes_on_exactly(
+    training, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept_all(monkeypatch)
+    training()
+    run = work / ROUND.format(1) / RUN
+    trained, before = weights_hash(run / "last.safetensors"), times(work)
+    shutil.rmtree(run)
+
+    def stopped(*given: object) -> Sampler:
+        sampler = make_sampler(*given)  # type: ignore[arg-type]
+        draws, draw = itertools.count(1), sampler.draw
+
+        def drawn(*progress: object) -> Batch:
+            if next(draws) == 7:
+                signal.raise_signal(signal.SIGTERM)
+            return draw(*progress)  # type: ignore[arg-type]
+
+        sampler.draw = drawn  # type: ignore[method-assign]
+        return sampler
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dvcl.commands.train.make_sampler", stopped)
+        assert "after iteration 7" in training(code=143)
+    training()
+    assert weights_hash(run / "last.safetensors") == trained
+    others = {path: time for path, time in before.items() if not path.is_relative_to(run)}
+    assert others.items() <= times(work).items()
+
+
+def test_all_masks_may_be_accepted_but_not_where_the_method_needs_scans_without(
+    training, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept_all(monkeypatch)
+    told = training("--method=mean_teacher")
+    assert "Round 1 is not trained. All 3 masks are accepted, and mean_teacher needs" in told
+    assert "a higher --dice" in told
+    assert not [*work.rglob("round-1/project.json")]
+    assert "with 6 labels, 3 of them pseudo-labels" in training("--rounds=2")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("{", "pseudo-labels.json: "),
+        ("{}", "pseudo-labels.json: is not as this program writes it"),
+        ('{"weights": ["a"], "limits": {"wanted": "0.8"}}', "limits.wanted: '0.8' found"),
+        (None, "pseudo-labels.json: no such file"),
+        ('{"weights": ["a"], "limits": {"wanted": 0.8}}', "this round was made otherwise"),
+    ],
+)
+def test_a_round_whose_record_is_damaged_or_of_other_weights_is_refused(
+    training, work: Path, monkeypatch: pytest.MonkeyPatch, damage: str | None, told: str
+) -> None:
+    accept_all(monkeypatch)
+    training()
+    record, before = work / ROUND.format(1) / "pseudo-labels.json", times(work)
+    record.unlink()
+    if damage:
+        record.write_text(damage)
+    said = training(code=2)
+    assert told in said
+    assert "elete" in said
+    assert {**times(work), record: before[record]} == before
+
+
 def test_rounds_end_where_nothing_is_accepted_or_left(training, work: Path) -> None:
     told = training("--dice=1", "--rounds=2")
     assert "Round 1 is not trained. None of 3 masks is accepted." in told
     assert "0 of 3 validation cases reach a mean Dice of 1.00, none of them" in told
+    assert "round-1/sheet.html in a browser" in told.replace("- ", "-")
+    assert "did it help?" not in told
     assert not (work / ROUND.format(1) / "project.json").exists()
     told = training("--dice=0", "--rounds=9")
     assert "is not trained." in told

@@ -146,8 +146,8 @@ def selftrain(
     if done.ended:
         console.print(done.ended, markup=False)
     first, last = done.runs[0].folder, done.runs[-1].folder
-    console.note(f"Next, did it help? {typed('dvcl', 'evaluate', last)}")
     if last != first:
+        console.note(f"Next, did it help? {typed('dvcl', 'evaluate', last)}")
         console.note(f"And without it: {typed('dvcl', 'evaluate', first)}")
     return Result(
         {

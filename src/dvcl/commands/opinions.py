@@ -154,7 +154,7 @@ def opinions(
         targets: {scan: label map}.
         device: Where to predict.
         progress: As for `predict_files`.
-        tell: Likewise.
+        tell: Called with lines about the runs; what there is to know of each scan is returned.
 
     Raises:
         InputError: As `predict_files`.
@@ -162,7 +162,7 @@ def opinions(
     networks = len(members.ensemble(device).members)
     predict_files(
         members, targets, device=device, apart=networks > 1, tables=True, keep_largest=None,
-        skip_existing=True, progress=progress, tell=tell,
+        skip_existing=True, progress=progress, tell=tell, of_scans=False,
     )  # fmt: skip
     seen = read_seen(members.first)
     return [_opinion(members, scan, mask, networks, seen) for scan, mask in targets.items()]

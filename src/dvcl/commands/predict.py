@@ -39,6 +39,7 @@ def predict_files(
     skip_existing: bool = False,
     progress: Progress | None = None,
     tell: Tell | None = None,
+    of_scans: bool = True,
     look: Callable[[Tensor], None] | None = None,
 ) -> list[Prediction]:
     """Write a label map for every image, on the image's own voxels, and what is doubtful about it.
@@ -61,6 +62,7 @@ def predict_files(
             picture that lacks is made of the label map.
         progress: Called with (windows done, windows in all, case) along each case.
         tell: Called with each doubt, those about a scan before its network runs.
+        of_scans: Whether ``tell`` is told of single scans, or of the runs alone.
         look: Called with each scan's probabilities (K, d, h, w) on the prepared grid.
 
     Raises:
@@ -95,8 +97,9 @@ def predict_files(
         )
     page = _page(members, seen) if pictures else None
     predictor = Predictor(
-        members, ensemble, device, maps, apart, calibration, page, seen, clean, progress, tell, look
-    )
+        members, ensemble, device, maps, apart, calibration, page, seen, clean, progress,
+        tell if of_scans else (lambda line: None), look,
+    )  # fmt: skip
     done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
         page.write(next(iter(targets.values())).with_name("index.html"))

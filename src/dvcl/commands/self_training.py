@@ -121,10 +121,14 @@ def _make_round(
             bar("Looking"), console.warn,
         )  # fmt: skip
     write_sheet_page(folder / PAGE, sheet)
+    console.print(f"Every mask: open {folder / PAGE} in a browser.", markup=False)
     if not sheet.accepted:
         return f"None of {counted(len(sheet.rows), 'mask')} is accepted. {sheet.about}"
     if METHODS[run.method].needs_unlabelled and len(sheet.accepted) == len(images):
-        return f"All {len(images)} masks are accepted, and {run.method} needs unlabelled scans too."
+        return (
+            f"All {len(images)} masks are accepted, and {run.method} needs unlabelled scans too: "
+            "ask for a higher --dice, or prepare more of them."
+        )
     console.print(f"{folder.name}: {sheet.about}", markup=False)
     write_json(folder / RECORD, pseudo_record(sheet))
     accepted = {images[row.opinion.scan].id: row for row in sheet.accepted}

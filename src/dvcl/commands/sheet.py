@@ -100,7 +100,11 @@ class Sheet:
     def about(self) -> str:
         """The counts, and where the limits come from, in sentences."""
         counts, limits = Counter(row.verdict for row in self.rows), self.limits
-        found = f"accept {counts['accept']}, look {counts['look']}, reject {counts['reject']}"
+        doubted = sum(bool(row.opinion.doubts) for row in self.rows)
+        found = (
+            f"accept {counts['accept']}, look {counts['look']}, reject {counts['reject']}; "
+            f"{doubted} of {len(self.rows)} have doubts"
+        )
         if not limits.cases:
             return (
                 f"{found}. There is no validation case that no run has learned from, so nothing "
@@ -174,13 +178,14 @@ def _validation(
     targets = {image: out / VALIDATION / f"{case.id}.nii.gz" for image, case in cases.items()}
     found = opinions(members, targets, device, progress) if targets else []
     scored = [
-        (each.name, each.mean_agreement, _mean_dice(members.first, cases[each.scan], each.mask))
+        (each.name, each.mean_agreement, mean_dice(members.first, cases[each.scan], each.mask))
         for each in found
     ]
     return [row for row in scored if not math.isnan(row[2])]
 
 
-def _mean_dice(run: Run, case: Case, mask: Path) -> float:
+def mean_dice(run: Run, case: Case, mask: Path) -> float:
+    """Of a mask against the case's reference, over its organs; NaN where it has none."""
     reference, found = read_case_label(case, run.labels), read_mask(mask, case.image, run)
     rows = evaluate_case(case.id, reference, found, run.labels, unannotated=case.unannotated)
     return spread([row.dice for row in rows]).mean
