@@ -59,7 +59,7 @@ def write_sheet_page(path: Path, sheet: Sheet) -> None:
 def _scans(sheet: Sheet) -> TextTable:
     organs = sheet.members.first.labels.organs
     columns = ("Scan", "Verdict", "Agreement", "Least agreement", "Largest |z|", "Pieces",
-               "At the border", "Doubts", "Organs")  # fmt: skip
+               "Doubts", "Organs", "At the border")  # fmt: skip
     rows = tuple(_cells(row, len(organs)) for row in sheet.rows)
     about = f"Volumes and numbers of every organ: {TABLE}. Masks: {MASKS}/."
     return TextTable(columns, rows, about)
@@ -70,7 +70,7 @@ def _cells(row: Judged, organs: int) -> tuple[str, ...]:
     agreed, shown = opinion.agreement, opinion.organs
     least, odd = min(agreed, key=agreed.__getitem__, default=""), _oddest(row.z)
     pieces = max(shown, key=lambda name: shown[name]["scattered"], default="")
-    cut = [name for name, organ in shown.items() if organ["at_border"]]
+    cut = sum(organ["at_border"] for organ in shown.values())
     return (
         opinion.name,
         row.verdict,
@@ -78,9 +78,9 @@ def _cells(row: Judged, organs: int) -> tuple[str, ...]:
         f"{agreed[least]:.3f} {least}" if least else UNDEFINED,
         f"{row.z[odd]:+.1f} {odd}" if odd else UNDEFINED,
         f"{shown[pieces]['scattered']:.0%} {pieces}" if pieces else UNDEFINED,
-        ", ".join(cut) or UNDEFINED,
         str(len(opinion.doubts)),
         f"{len(shown)} of {organs}",
+        f"{cut} of {len(shown)}",
     )
 
 
