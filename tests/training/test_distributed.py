@@ -210,5 +210,5 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
     assert own_device("auto", place) == "cuda:1"
     assert chosen == [1]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(InputError, match="2 processes found on a machine with 1 GPUs"):
+    with pytest.raises(InputError, match="2 processes found on a machine with 1 GPU[.]"):
         own_device("auto", place)
