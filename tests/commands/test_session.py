@@ -128,6 +128,22 @@ def test_json_of_every_failure_is_its_problems(
     assert all(map(str.startswith, problems, told))
 
 
+def test_json_of_a_failure_has_what_stands_above_its_problems(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may say what to do, and what was done all the same."""
+
+    def fail(*_: object) -> None:
+        raise InputError(["a.nii.gz: is damaged."], "1 of 2 images is segmented; not so:")
+
+    monkeypatch.setattr("dvcl.commands.methods.method_facts", fail)
+    _, out, _ = run("methods", "--json")
+    assert json.loads(out) == {
+        "errors": ["a.nii.gz: is damaged."],
+        "heading": "1 of 2 images is segmented; not so:",
+    }
+
+
 def test_json_of_a_fault_of_the_program_stands_beside_its_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dvcl.errors import InputError
 from dvcl.files import REFUSALS, refusal
@@ -21,11 +21,19 @@ class Failure(NamedTuple):
         problems: One message each.
         text: All of them for a person; empty of a fault of the program, which ends with its
             traceback, and of a stop of which the person knows.
+        heading: What is true of all problems; may be empty.
     """
 
     code: int
     problems: list[str]
     text: str = ""
+    heading: str = ""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Plain values."""
+        heading = {"heading": self.heading} if self.heading else {}
+        return {"errors": self.problems, **heading}
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -36,7 +44,7 @@ def failure_of(error: BaseException) -> Failure:
     if is_out_of_memory(error):
         error = InputError(out_of_memory("the command", error))
     if isinstance(error, InputError):
-        return Failure(2, error.problems, f"error: {error}")
+        return Failure(2, error.problems, f"error: {error}", error.heading)
     if isinstance(error, Interrupted):
         told = f"{error}; {AGAIN}"
         return Failure(128 + int(error.signal), [told], told)

@@ -84,9 +84,10 @@ def run_command(
         if manner.as_json:
             print_json(found.facts if found else {})
     except BaseException as error:
-        code, problems, _ = failure_of(error)
+        failure = failure_of(error)
+        code = failure.code
         if manner.as_json:
-            print_json({"errors": problems})
+            print_json(failure.facts)
         raise
     finally:
         # Once more: what was prepared just now is a study since.
