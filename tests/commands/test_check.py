@@ -153,6 +153,26 @@ def test_findings_are_alike_but_for_numbers(texts: list[str], count: int) -> Non
     assert alike_as_one(errors) == errors
 
 
+def test_findings_that_name_others_stay_apart() -> None:
+    """Names may be numbers: of organs and of cases. And no finding hides another of its file."""
+    volumes = [
+        Finding("odd-volume", "a.nii", f"rib {n} has {n} ml.", numbers={"organ": f"rib {n}"})
+        for n in (1, 2)
+    ]
+    borders = [
+        Finding("organ-at-border", organ, f"in 1 of 2 label maps: {n}.", numbers={"cases": [n]})
+        for organ, n in (("liver", "7"), ("spleen", "8"))
+    ]
+    strays = [
+        Finding("label-alias", file, f"3 voxels have the stray value {n}.", numbers={"value": n})
+        for file in ("a.nii", "b.nii")
+        for n in (14, 255)
+    ]
+    assert alike_as_one(volumes) == volumes
+    assert alike_as_one(borders) == borders
+    assert [finding.text[-4:] for finding in alike_as_one(strays)] == [" 14.", "255."]
+
+
 def test_warnings_count_with_strict(scans: Path, run: Run) -> None:
     path = scans / "clinic/d.nii.gz"
     volume = read_volume(path, np.int16)

@@ -146,13 +146,30 @@ def alike_as_one(findings: Sequence[Finding]) -> list[Finding]:
 
     Its numbers are those of the first file. Errors stay apart: each file of them is to be mended.
     """
-    groups: dict[tuple[str, ...], list[Finding]] = {}
+    groups: dict[object, list[Finding]] = {}
+    texts: dict[object, list[str]] = {}
     for finding in findings:
-        key: tuple[str, ...] = (finding.code, finding.where, finding.text, finding.remedy)
-        if finding.severity != "error":
-            key = (finding.code, *(NUMBER.sub("", text) for text in key[2:]))
-        groups.setdefault(key, []).append(finding)
+        kind = _kind(finding)
+        # What is found of one file twice, with other numbers, stays two findings.
+        of_file = texts.setdefault((kind, finding.where), [])
+        if finding.text not in of_file:
+            of_file.append(finding.text)
+        groups.setdefault((kind, of_file.index(finding.text)), []).append(finding)
     return [replace(group[0], where=_places(group)) for group in groups.values()]
+
+
+def _kind(finding: Finding) -> tuple[str, ...]:
+    """Equal for findings that are alike."""
+    if finding.severity == "error":
+        return (finding.code, finding.where, finding.text, finding.remedy)
+    # Names may be numbers too, those of organs and cases.
+    named = str([value for value in finding.numbers.values() if _has_names(value)])
+    texts = (NUMBER.sub("", text) for text in (finding.text, finding.remedy))
+    return (finding.code, named, *texts)
+
+
+def _has_names(value: Any) -> bool:
+    return any(isinstance(each, str) for each in (value if isinstance(value, list) else [value]))
 
 
 def _places(group: Sequence[Finding]) -> str:
