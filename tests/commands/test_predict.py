@@ -13,6 +13,7 @@ import torch
 
 from dvcl.commands.mask_folder import read_mask
 from dvcl.commands.predict import predict_files
+from dvcl.commands.targets import choose_targets
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.inference.predict import Segmentation
@@ -195,6 +196,16 @@ def test_a_channel_in_a_name_is_left_out_of_every_mask(
     assert [path.name for path in (trained / "predictions").glob("*.nii.gz")] == [
         f"{tested}.nii.gz"
     ]
+
+
+def test_scans_that_are_numbered_from_0000_keep_their_numbers(tmp_path: Path) -> None:
+    """Whichever of them are given; the mask of one among others was called "scan"."""
+    scans = [tmp_path / f"scan_000{number}.nii.gz" for number in range(3)]
+    for path in scans:
+        write_volume(path, Volume(scan(0), AFFINE))
+    masks = choose_targets([tmp_path], tmp_path / "masks")
+    assert [mask.name for mask in masks.values()] == [path.name for path in scans]
+    assert [*choose_targets(scans[:1], tmp_path / "masks").values()] == [*masks.values()][:1]
 
 
 def test_masks_that_were_deleted_leave_no_rows(trained: Path, run: Command, tmp_path: Path) -> None:

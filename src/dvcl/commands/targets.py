@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from dvcl.datasets.folders import image_folder
@@ -20,7 +21,7 @@ from dvcl.volume.names import DICOM_SUFFIXES, MASK_SUFFIXES, files_below, is_dic
 def choose_targets(images: Sequence[Path], out: Path, form: str = "nifti") -> dict[Path, Path]:
     """{image: ``out/<name>.nii.gz``}, or with the suffix of the form.
 
-    The results leave out nnU-Net's "_0000" at the end of a name.
+    The results leave out nnU-Net's "_0000" at the end of a name, but where it is a number.
 
     Args:
         images: Files or folders of DICOM slices, or folders of these (their images/ where they have
@@ -38,7 +39,16 @@ def choose_targets(images: Sequence[Path], out: Path, form: str = "nifti") -> di
 
 
 def _mask_name(image: Path) -> str:
-    return volume_stem(image).removesuffix(CHANNEL_SUFFIX)
+    stem = volume_stem(image)
+    short = stem.removesuffix(CHANNEL_SUFFIX)
+    return stem if short != stem and _is_numbered(image, short) else short
+
+
+def _is_numbered(image: Path, name: str) -> bool:
+    """Whether "X_0000" is the first of numbered scans: "X_0001" is beside it, given or not."""
+    second = f"{name}_0001"
+    beside = image.parent.glob(f"{escape(second)}*")
+    return any(volume_stem(path) == second and is_volume(path) for path in beside)
 
 
 def _check_form(form: str, images: Sequence[Path]) -> None:
