@@ -40,6 +40,8 @@ def test_a_step_costs_what_it_takes_on_average_of_the_processor_where_it_trains(
     cheap = {"seconds": 9.0, "processor": 1.0}
     assert seconds_per_step([cheap, cheap, {"seconds": 9.0, "processor": 4.0}]) == 2
     assert seconds_per_step([{"seconds": 1.0}, {"seconds": 1.0}, {"seconds": 7.0}]) == 3
+    # Begun by an earlier version: one clock for all steps.
+    assert seconds_per_step([{"seconds": 5.0}, {"seconds": 9.0, "processor": 1.0}]) == 7
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

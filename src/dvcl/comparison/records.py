@@ -125,9 +125,11 @@ def finished(entry: Entry) -> RunRecord | None:
 def seconds_per_step(steps: Sequence[Row]) -> float:
     """The mean, as steps become dearer when unlabelled terms set in.
 
-    Of the processor where it trained, which other work there hardly changes, else on the clock.
+    Of the processor where it trained, which other work there hardly changes, else on the clock, as
+    where some steps were taken by a version that did not tell, or on a GPU.
     """
-    return statistics.fmean(row["processor" if "processor" in row else "seconds"] for row in steps)
+    clock = "processor" if all("processor" in row for row in steps) else "seconds"
+    return statistics.fmean(row[clock] for row in steps)
 
 
 def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
