@@ -75,7 +75,7 @@ class Plan:
         """Machine, cost of a step and size of the prepared data, one line each."""
         cost = self.cost
         found = (f"{name} {speed}" for name, speed in cost.kernels.found.items())
-        kernels = "".join(f"Other kernels for its network: {words}.\n" for words in found)
+        kernels = "".join(f"Tried to run its network faster: {words}.\n" for words in found)
         return (
             f"Machine: {self.machine.in_words}.\n"
             f"Measured: a step of {self.method} takes {cost.step_s:.2g} s and at most "
