@@ -29,6 +29,8 @@ def test_a_page_says_what_was_run_and_every_number_of_it() -> None:
     for heading in ("## What was run", "### Differences", "### Dice by organ", "### Cost"):
         assert heading in page
     assert "/recorded/headneck)" in page
+    assert "Did the unlabelled scans help dvcl?" in page
+    assert "Did a second network and the unlabelled scans help dvcl?" in page
 
 
 @pytest.mark.parametrize("runs", RECORDED, ids=lambda path: path.parent.name)

@@ -36,16 +36,15 @@ def record(method: str = "dvcl", seed: int = 0, rate: float = 0.1, dice: float =
     )
 
 
-def test_a_step_costs_what_it_takes_on_average_of_the_processor_where_it_trains() -> None:
-    cheap = {"seconds": 9.0, "processor": 1.0}
-    assert seconds_per_step([cheap, cheap, {"seconds": 9.0, "processor": 4.0}]) == 2
-    assert seconds_per_step([{"seconds": 1.0}, {"seconds": 1.0}, {"seconds": 7.0}]) == 3
-    # Begun by an earlier version: one clock for all steps.
-    assert seconds_per_step([{"seconds": 5.0}, {"seconds": 9.0, "processor": 1.0}]) == 7
+def test_a_step_costs_what_it_takes_of_the_processor_where_runs_tell_that() -> None:
+    old = record()
+    new = [replace(record(seed=seed), processor_per_step=float(seed)) for seed in (1, 2, 6)]
+    assert seconds_per_step([old, *new]) == 2, "never a mean of two clocks"
+    assert seconds_per_step([old, old]) == 1 / 3
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    records = [record(seed=0), record(seed=1), record("cps")]
+    records = [record(seed=0), replace(record(seed=1), processor_per_step=0.2), record("cps")]
     write_records(tmp_path, records)
     found = read_records(tmp_path)
     assert repr(found) == repr(records), "equal to the last digit, NaN included"

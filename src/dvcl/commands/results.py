@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dvcl.comparison.across import across_groups
 from dvcl.comparison.cost import cost_reference, costs
-from dvcl.comparison.findings import Findings, collect
+from dvcl.comparison.findings import Findings, collect, twins_of
 from dvcl.comparison.records import RUNS, RunRecord, read_records
 from dvcl.comparison.tables import tables_of_folder
 from dvcl.errors import InputError
@@ -22,6 +22,10 @@ COMMAND = "make results"
 HEAD = (
     "Made by `{command}` from [what was recorded]({recorded}); nothing on this page is written by "
     "hand. What the columns mean: [comparison](../comparison.md)."
+)
+ALONE = (
+    "Every method against the baseline of as many networks, and against one supervised network. "
+    "Each question stands alone: no p is corrected for the number of questions."
 )
 # A table of a record within another page: <!-- hippocampus overview --> ... <!-- end -->.
 PLACE = re.compile(r"(<!-- ([\w-]+) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -52,6 +56,8 @@ def study_page(recorded: Path) -> str:
         parts += ["### Dice by organ", to_markdown(found.organs).strip()]
         table = cost_table(costs(found), cost_reference(found))
         parts += ["### Cost", to_markdown(table).strip()]
+    if answers := [f"- {answer}" for answer, _ in twins_of(records)]:
+        parts += ["## What the unlabelled scans were worth", ALONE, "\n".join(answers)]
     parts += map(str.strip, _paper_tables(recorded))
     return "\n\n".join(parts) + "\n"
 

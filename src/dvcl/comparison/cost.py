@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from statistics import median
 
 from dvcl.comparison.findings import Findings
-from dvcl.comparison.records import RunRecord
+from dvcl.comparison.records import RunRecord, seconds_per_step
 from dvcl.errors import counted
 from dvcl.report.costs import Cost
 
 
 def costs(found: Findings) -> dict[str, Cost]:
     """Of every row, relative to the reference where it is one of them, else to the first row."""
-    against = _seconds(found.runs[cost_reference(found)])
+    against = seconds_per_step(found.runs[cost_reference(found)])
     return {name: _cost(records, against) for name, records in found.runs.items()}
 
 
@@ -24,7 +24,7 @@ def cost_reference(found: Findings) -> str:
 
 
 def _cost(records: Sequence[RunRecord], against: float) -> Cost:
-    seconds = _seconds(records)
+    seconds = seconds_per_step(records)
     machines = (
         f"{r.made_with['device']}, {counted(r.made_with['threads'], 'thread')}" for r in records
     )
@@ -37,7 +37,3 @@ def _cost(records: Sequence[RunRecord], against: float) -> Cost:
         max((record.peak_mib for record in records if record.peak_mib), default=math.nan),
         tuple(dict.fromkeys(machines)),
     )
-
-
-def _seconds(records: Sequence[RunRecord]) -> float:
-    return median(record.seconds_per_step for record in records)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from dvcl.comparison.records import RunRecord, write_records
+from dvcl.comparison.records import RunRecord, seconds_per_step, write_records
 from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.evaluation.collapse import collapsed
 from dvcl.evaluation.statistics import Comparison, compare_pairs
@@ -86,10 +85,7 @@ class Findings:
     @property
     def means(self) -> TextTable:
         """Means over seeds."""
-        seconds = {
-            name: statistics.median(record.seconds_per_step for record in records)
-            for name, records in self.runs.items()
-        }
+        seconds = {name: seconds_per_step(records) for name, records in self.runs.items()}
         return seeds_table(self.summaries, seconds, self.last, self.collapses)
 
     @property

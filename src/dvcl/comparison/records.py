@@ -19,7 +19,7 @@ from dvcl.records import Amount, Count, Name, read_record
 from dvcl.studies.run import open_run
 from dvcl.studies.run_record import RunRecord as WrittenRun
 from dvcl.studies.scored import SCORES, is_scored, scores_file
-from dvcl.training.journal import Row, read_journal
+from dvcl.training.journal import read_journal
 
 RUNS, CASES, LAST_CASES = "runs.json", "scores.csv", "scores-last.csv"
 KEY = ("study", "group", "method", "seed")
@@ -48,6 +48,7 @@ class RunEntry(TypedDict):
     settings: str
     made_with: dict[str, str]
     seconds_per_step: Amount
+    processor_per_step: NotRequired[Amount | None]
     minutes: Amount
     peak_mib: Amount | None
     validation: list[ValidationEntry]
@@ -69,12 +70,14 @@ class RunRecord:
         hash: Of all its settings, as in its run.json.
         settings: All that decides the result, but for the method and the seed.
         made_with: Versions, device, threads.
-        seconds_per_step: See the function.
+        seconds_per_step: On the clock; the mean, as unlabelled terms make later steps dearer.
         minutes: Of training with validation.
         peak_mib: Most memory, of the GPU if there was one; None where the run did not tell.
         validation: Journal rows of the validations, without what only the method's author reads.
         scores: Of its test cases.
         last: The same by the last weights; empty where they were not scored.
+        processor_per_step: Seconds of the processor, which other work there hardly changes; None
+            for a GPU and where an earlier version took some of the steps.
     """
 
     entry: Entry
@@ -87,6 +90,7 @@ class RunRecord:
     validation: Sequence[Mapping[str, Any]]
     scores: Sequence[CaseScore]
     last: Sequence[CaseScore] = ()
+    processor_per_step: float | None = None
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -110,7 +114,7 @@ def finished(entry: Entry) -> RunRecord | None:
         made_with = run.get("made_with", {})
     return RunRecord(
         entry, run["hash"], settings, made_with,
-        seconds_per_step(steps),
+        statistics.fmean(row["seconds"] for row in steps),
         sum(row["seconds"] for row in rows) / 60,
         max((row["peak_mib"] for row in steps if row.get("peak_mib")), default=None),
         [
@@ -119,17 +123,15 @@ def finished(entry: Entry) -> RunRecord | None:
         ],
         read_scores(entry.folder / SCORES),
         read_scores(scores_file(final)) if is_scored(final, as_usual=True) else (),
+        statistics.fmean(row["processor"] for row in steps)
+        if all("processor" in row for row in steps) else None,
     )  # fmt: skip
 
 
-def seconds_per_step(steps: Sequence[Row]) -> float:
-    """The mean, as steps become dearer when unlabelled terms set in.
-
-    Of the processor where it trained, which other work there hardly changes, else on the clock, as
-    where some steps were taken by a version that did not tell, or on a GPU.
-    """
-    clock = "processor" if all("processor" in row for row in steps) else "seconds"
-    return statistics.fmean(row[clock] for row in steps)
+def seconds_per_step(records: Sequence[RunRecord]) -> float:
+    """The median over runs: of the processor, or on the clock where no run tells that."""
+    told = [r.processor_per_step for r in records if r.processor_per_step is not None]
+    return statistics.median(told or [record.seconds_per_step for record in records])
 
 
 def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
@@ -152,6 +154,7 @@ def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
                 "settings": key,
                 "made_with": record.made_with,
                 "seconds_per_step": record.seconds_per_step,
+                "processor_per_step": record.processor_per_step,
                 "minutes": record.minutes,
                 "peak_mib": record.peak_mib,
                 "validation": record.validation,
@@ -182,7 +185,7 @@ def read_records(folder: Path) -> list[RunRecord]:
                 ),
                 run["hash"], written["settings"][run["settings"]], run["made_with"],
                 run["seconds_per_step"], run["minutes"], run["peak_mib"], run["validation"],
-                *(each.pop(_key(run), ()) for each in (scores, last)),
+                scores.pop(_key(run), ()), last.pop(_key(run), ()), run.get("processor_per_step"),
             )
             for run in written["runs"]
         ]  # fmt: skip

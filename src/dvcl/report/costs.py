@@ -17,7 +17,7 @@ class Cost:
         runs: That count.
         steps: Of a run.
         minutes: Of a run, with validation; the median.
-        seconds_per_step: The median over runs of their means.
+        seconds_per_step: The median over runs of their means, on one clock.
         relative: The same over the baseline's.
         peak_mib: Most memory of any run; NaN where none tells.
         machines: Device and threads, each once.
