@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from dvcl.files import require_writable
 from dvcl.inference.seen import Seen
 from dvcl.studies.members import Members
 from dvcl.studies.project import Progress
+from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
 
 if TYPE_CHECKING:
@@ -71,20 +72,10 @@ def predict_files(
             could not be segmented.
     """
     run = members.first
-    spare_sources(run, targets)
-    folders = {target.parent for target in targets.values()}
-    for folder in folders:
-        require_writable(folder)
-        if tables:
-            check_names(folder, run.labels)
-    tell = tell or (lambda line: None)
+    folders = _checked_folders(run, targets, tables)
+    tell = tell or _silent
     seen = read_seen(run)
-    if not seen.numbers:
-        tell(
-            f"{run.folder}: has no record of what it was trained on, so scans are hardly doubted. "
-            "Where its study is still there, the command that trained it adds the record."
-        )
-    if note := missing_codes(targets.values(), run.labels):
+    for note in _notes(run, seen, targets):
         tell(note)
     clean = to_clean(run, seen, keep_largest, tell)
     calibration = usable_calibration(members, clean, tell) if tables else None
@@ -98,7 +89,7 @@ def predict_files(
     page = _page(members, seen) if pictures else None
     predictor = Predictor(
         members, ensemble, device, maps, apart, calibration, page, seen, clean, progress,
-        tell if of_scans else (lambda line: None), look,
+        tell if of_scans else _silent, look,
     )  # fmt: skip
     done, problems = predictor.predict_all(targets, skip_existing)
     if page and targets:
@@ -110,6 +101,32 @@ def predict_files(
             problems, f"{len(done)} of {counted_are(len(targets), 'image')} segmented; not so:"
         )
     return done
+
+
+def _silent(_: str) -> None:
+    """Who asked for no messages gets none."""
+
+
+def _checked_folders(run: Run, targets: Mapping[Path, Path], tables: bool) -> set[Path]:
+    """Of the label maps; refused before the network runs where they cannot be written."""
+    spare_sources(run, targets)
+    folders = {target.parent for target in targets.values()}
+    for folder in folders:
+        require_writable(folder)
+        if tables:
+            check_names(folder, run.labels)
+    return folders
+
+
+def _notes(run: Run, seen: Seen, targets: Mapping[Path, Path]) -> Iterator[str]:
+    """What lacks for doubts, and for the codes of organs that a format asks for."""
+    if not seen.numbers:
+        yield (
+            f"{run.folder}: has no record of what it was trained on, so scans are hardly doubted. "
+            "Where its study is still there, the command that trained it adds the record."
+        )
+    if note := missing_codes(targets.values(), run.labels):
+        yield note
 
 
 def _page(members: Members, seen: Seen) -> PredictionPage:
