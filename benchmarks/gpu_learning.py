@@ -50,7 +50,12 @@ def learn(
     split = make_split(dataset, replace(recipe.split, labelled_cases=labelled))
     store = project.store(recipe)
     if not is_small:
-        changes = (*changes, f"sampling.patch={_largest_patch(store, split.labelled)}")
+        patch = _largest_patch(store, split.labelled)
+        # Windows of another size than the patches show the network what it has not learned from.
+        changes = (
+            *changes, f"sampling.patch={patch}", f"window.size={patch}",
+            f"window.stride={[side // 2 for side in patch]}",
+        )  # fmt: skip
     for number, method in enumerate(METHODS):
         recipe = load_recipe(name, changes)
         run = make_run(project, recipe, method, split, name="gpu")

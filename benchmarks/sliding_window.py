@@ -25,7 +25,6 @@ from measuring import (
     print_table,
     verdict,
 )
-from monai.inferers import sliding_window_inference
 from torch import Tensor
 
 from dvcl.inference.sliding_window import Predict, Window, predict_volume, window_starts
@@ -76,6 +75,9 @@ def make_calls(quick: bool, device: str) -> dict[str, Callable[[], Tensor | None
         return predict_volume(network, image, window, where)
 
     def monai(network: Predict = predict) -> Tensor:
+        # Here, so that make_image and make_predict serve where there is no MONAI.
+        from monai.inferers import sliding_window_inference
+
         return sliding_window_inference(image[None, None], window.size, 1, network, overlap)[0]
 
     return {

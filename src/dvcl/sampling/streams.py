@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,14 @@ class Stream:
         if not self.order:
             self.order = self.random.permutation(len(self.cases)).tolist()
         return self.cases[self.order.pop()]
+
+
+class Chosen(NamedTuple):
+    """A batch that is drawn but not copied yet."""
+
+    patch: Size
+    labelled: list[Cut]
+    unlabelled: list[Cut]
 
 
 class Sampler:
@@ -69,13 +77,24 @@ class Sampler:
             progress: Share of the run, by which patches may grow.
             unlabelled: Whether it holds unlabelled patches; without, it has none at all.
         """
-        settings, patch = self.settings, self.settings.patch_at(progress)
-        labelled = torch.empty((settings.labelled, 1, *patch))
-        others = torch.empty((settings.unlabelled if unlabelled else 0, 1, *patch))
-        labels = torch.empty((settings.labelled, *patch), dtype=torch.uint8)
-        cuts = [self._choose(patch, is_labelled=True) for _ in labelled]
-        cuts += [self._choose(patch, is_labelled=False) for _ in others]
-        # What is drawn is drawn by now; the threads only copy, which numpy lets them do at once.
+        return self.fill(self.choose(progress, unlabelled))
+
+    def choose(self, progress: float = 1.0, unlabelled: bool = True) -> Chosen:
+        """All that chance has a part in, for `fill`; the arguments are those of `draw`."""
+        patch, others = self.settings.patch_at(progress), self.settings.unlabelled
+        return Chosen(
+            patch,
+            [self._choose(patch, is_labelled=True) for _ in range(self.settings.labelled)],
+            [self._choose(patch, is_labelled=False) for _ in range(others if unlabelled else 0)],
+        )
+
+    def fill(self, chosen: Chosen) -> Batch:
+        """The batch itself; several threads may fill one each."""
+        cuts = [*chosen.labelled, *chosen.unlabelled]
+        labelled = torch.empty((len(chosen.labelled), 1, *chosen.patch))
+        others = torch.empty((len(chosen.unlabelled), 1, *chosen.patch))
+        labels = torch.empty((len(chosen.labelled), *chosen.patch), dtype=torch.uint8)
+        # The threads only copy, which numpy and torch let them do at once.
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             images = [*labelled[:, 0].numpy(), *others[:, 0].numpy()]
             list(threads.map(copy_image, cuts, images))
@@ -83,7 +102,7 @@ class Sampler:
         maps = None
         if self.map_classes is not None:
             maps = torch.from_numpy(signed_distance_maps(labels.numpy(), self.map_classes))
-        shown = _joined([cut.case.annotated for cut in cuts[: settings.labelled]])
+        shown = _joined([cut.case.annotated for cut in chosen.labelled])
         ids = tuple(cut.case.id for cut in cuts)
         return Batch(labelled, labels, others, ids, maps, shown)
 

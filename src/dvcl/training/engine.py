@@ -19,7 +19,7 @@ from dvcl.losses.ramps import delayed
 from dvcl.methods import Method
 from dvcl.records import Count, check, explained
 from dvcl.resources import peak_ram
-from dvcl.sampling.ahead import Drawn, drawn
+from dvcl.sampling.ahead import Drawn, batches_ahead, drawn
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.streams import Sampler
 from dvcl.training.averaging import WeightAverage
@@ -98,7 +98,7 @@ def train(
     done, best = _continued(last, method, optimisers, average, sampler)
     journal = Journal(folder / "journal.jsonl" if processes.is_first else None, done, observe)
     asked = (_asked(method, settings, iteration) for iteration in range(done, settings.iterations))
-    batches = drawn(sampler, asked, ahead=device.type != "cpu", pinned=device.type == "cuda")
+    batches = drawn(sampler, asked, ahead=batches_ahead(device), pinned=device.type == "cuda")
     with (
         closing(journal),
         closing(batches),
