@@ -100,8 +100,9 @@ def test_unlabelled_names_lose_the_channel_only_together(
 ) -> None:
     write_case(tmp_path, "x")
     for folder, names in {"nn": ("a_0000", "b_0000"), "plain": ("c_0000", "c_0001")}.items():
-        for name in names:
-            write_image(tmp_path / folder / f"{name}.nii.gz")
+        for place, name in enumerate(names):
+            array = np.zeros((4 + place, 5, 6), np.int16)
+            write_image(tmp_path / folder / f"{name}.nii.gz", array)
     dataset = load_folders(tmp_path, [tmp_path / "nn", tmp_path / "plain"], labels=labels)
     assert [case.id for case in dataset.cases] == ["x", "a", "b", "c_0000", "c_0001"]
 
@@ -227,7 +228,7 @@ def test_a_further_channel_is_named(tmp_path: Path, write_image, write_label, la
         write_image(tmp_path / "images" / f"a_{channel}.nii.gz")
     write_label(tmp_path / "labels" / "a.nii.gz")
     (problem,) = problems_of(tmp_path, labels=labels)
-    assert "images/a_0001.nii.gz: is a further channel of the case 'a'" in problem
+    assert "images/a_0001.nii.gz: is a further channel of the case of a_0000.nii.gz" in problem
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,16 @@ def test_further_channels_are_refused(raw: Path, write_image) -> None:
         write_image(raw / f"{name}.nii.gz")
     problems = problems_of(raw)
     assert len(problems) == 2
-    assert "a_0001.nii.gz: is a further channel of the case 'a'" in problems[0]
-    assert "d_0001.nii.gz: does not end with '_0000' as the training images do" in problems[1]
+    for name, problem in zip("ad", problems, strict=True):
+        assert f"{name}_0001.nii.gz: is a further channel of the case of {name}_0000.nii" in problem
+
+
+def test_a_test_image_without_the_channel_of_the_training_is_refused(
+    raw: Path, write_image
+) -> None:
+    write_image(raw / "imagesTs" / "d.nii.gz")
+    (problem,) = problems_of(raw)
+    assert "d.nii.gz: does not end with '_0000' as the training images do" in problem
 
 
 def test_all_problems_are_listed_together(raw: Path, write_image) -> None:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dvcl.commands.mask_folder import write_names
+from dvcl.datasets.channels import CHANNEL_SUFFIX
 from dvcl.datasets.dataset import LabelTable, Modality
-from dvcl.datasets.pairing import CHANNEL_SUFFIX
 from dvcl.errors import InputError
 from dvcl.files import PARTIAL, refusals_named, write_json
 from dvcl.volume import Volume, read_label, read_volume, volume_stem

@@ -8,8 +8,9 @@ from contextlib import suppress
 from glob import escape
 from pathlib import Path
 
+from dvcl.datasets.channels import CHANNEL_SUFFIX, further_channels
 from dvcl.datasets.folders import image_folder
-from dvcl.datasets.pairing import CHANNEL_SUFFIX, folders_without_slices
+from dvcl.datasets.pairing import folders_without_slices
 from dvcl.errors import InputError
 from dvcl.store import open_store
 from dvcl.studies.finding import names_some_run
@@ -85,8 +86,8 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     """Files and folders of DICOM slices as they are, other folders replaced by their volumes.
 
     Raises:
-        InputError: When a path does not exist, a folder has no volume, or two results would have
-            the same name.
+        InputError: When a path does not exist, a folder has no volume, an image is a further
+            channel of another one, or two results would have the same name.
     """
     found: list[Path] = []
     problems = []
@@ -101,6 +102,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         else:
             found += inside
             problems += folders_without_slices(folder) if inside != [folder] else []
+    problems += further_channels(found).values()
     # Not every disk tells upper from lower case.
     names = [_mask_name(path).casefold() for path in found]
     counts = Counter(names)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dvcl.datasets.channels import CHANNEL_SUFFIX
 from dvcl.datasets.dataset import Case
-from dvcl.datasets.pairing import CHANNEL_SUFFIX
 from dvcl.volume import is_volume, volume_stem
 
 NAMED = 5  # files written out in one note

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dvcl.datasets.case_list import listed_cases, unused_notes
+from dvcl.datasets.channels import CHANNEL_SUFFIX
 from dvcl.datasets.dataset import Case, Dataset, LabelTable, Modality
 from dvcl.datasets.label_file import parse_label_table
 from dvcl.datasets.pairing import (
-    CHANNEL_SUFFIX,
     archive_notes,
     duplicate_ids,
     paired_cases,

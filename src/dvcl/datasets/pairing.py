@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dvcl.datasets.channels import (
+    CHANNEL_SUFFIX,
+    channel_suffix,
+    further_channel,
+    further_channels,
+)
 from dvcl.datasets.dataset import Case, Role
 from dvcl.datasets.masks import MASK_FOLDER, mask_folder
 from dvcl.volume import VOLUME_SUFFIXES, is_volume, volume_stem
 from dvcl.volume.names import files_below, is_dicom
 
-CHANNEL_SUFFIX = "_0000"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z")
 
 
@@ -41,10 +46,7 @@ def paired_cases(
         if id in labels:
             cases.append(Case(id, image, labels[id], role))
         elif _is_further_channel(stem, images, labels):
-            problems.append(
-                f"{image}: is a further channel of the case {stem[:-5]!r}; one channel per case "
-                "was expected. Remove it, or make a data set of one channel."
-            )
+            problems.append(further_channel(image, images[stem[:-5] + CHANNEL_SUFFIX]))
         else:
             expected = labels_folder / f"{id}.nii.gz"
             problems.append(
@@ -65,15 +67,13 @@ def unlabelled_cases(folder: Path, problems: list[str]) -> list[Case]:
     """Every volume of a folder, without a label; "_0000" leaves the ids when all names end so."""
     images = volumes_by_stem(folder, problems)
     problems += folders_without_slices(folder)
+    further = further_channels(images.values())
+    problems += further.values()
+    images = {stem: image for stem, image in images.items() if image not in further}
     suffix = channel_suffix(images)
     return [
         Case(stem.removesuffix(suffix), image, None, "unlabelled") for stem, image in images.items()
     ]
-
-
-def channel_suffix(stems: Iterable[str]) -> str:
-    """The "_0000" of nnU-Net where all names end with it: it tells no case from another."""
-    return CHANNEL_SUFFIX if all(stem.endswith(CHANNEL_SUFFIX) for stem in stems) else ""
 
 
 def case_folders(folder: Path, role: Role | None, problems: list[str]) -> list[Case]:

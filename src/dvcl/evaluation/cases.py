@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dvcl.datasets.channels import CHANNEL_SUFFIX
 from dvcl.datasets.dataset import Case, LabelTable
 from dvcl.datasets.masks import holds_masks, masks_of, read_case_label
-from dvcl.datasets.pairing import CHANNEL_SUFFIX, volumes_by_stem
+from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError, counted, shown
 from dvcl.evaluation.overlap import confusion_matrix, dice, jaccard
 from dvcl.evaluation.surface import SurfaceDistances, surface_distances

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
+from dvcl.datasets.channels import CHANNEL_SUFFIX
 from dvcl.datasets.dataset import Case
-from dvcl.datasets.pairing import CHANNEL_SUFFIX
 from dvcl.errors import InputError
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore
 from dvcl.evaluation.score_file import read_scores, write_scores
