@@ -161,6 +161,10 @@ def test_json_of_a_fault_of_the_program_stands_beside_its_traceback(
         (["predict"], "Missing argument"),
         (["evaluate", "x", "--tolerance-mm=far"], "Invalid value for '--tolerance-mm'"),
         (["no-such-command"], "No such command 'no-such-command'"),
+        (["plan", "--labelled", "x", "--out", "--json"], "Invalid value for '--out': '--json'"),
+        (["plan", "--labelled", "x", "--out", "-q"], "Invalid value for '--out': '-q'"),
+        (["check", "--unlabelled", "x", "--unlabelled", "--strict"], "for '--unlabelled': '--str"),
+        (["train", "x", "--set", "--twin"], "Invalid value for '--set': '--twin'"),
         (["methods", "-q", "-v"], "--quiet and --verbose: one of both was expected."),
     ],
 )

@@ -53,9 +53,12 @@ class _App(typer.Typer):
 
 def _common(function: Callable[..., Result]) -> Callable[..., None]:
     @wraps(function)
-    def run(quiet: bool, verbose: bool, as_json: bool, **given: Any) -> None:
+    def run(
+        context: typer.Context, quiet: bool, verbose: bool, as_json: bool, **given: Any
+    ) -> None:
         from dvcl.commands.session import Manner, run_command
 
+        _refuse_swallowed(context)
         manner = Manner(quiet, verbose, as_json)
         code = run_command(lambda: function(**given), given, ("dvcl", *sys.argv[1:]), manner)
         if code:
@@ -67,10 +70,28 @@ def _common(function: Callable[..., Result]) -> Callable[..., None]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
         for name, kind in COMMON.items()
     ]
-    signature = own.replace(parameters=[*own.parameters.values(), *more], return_annotation=None)
-    run.__dict__["__signature__"] = signature
-    run.__annotations__ = {**function.__annotations__, **COMMON, "return": None}
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [*own.parameters.values(), context, *more]
+    run.__dict__["__signature__"] = own.replace(parameters=parameters, return_annotation=None)
+    kinds = {**COMMON, "context": typer.Context, "return": None}
+    run.__annotations__ = {**function.__annotations__, **kinds}
     return run
+
+
+def _refuse_swallowed(context: typer.Context) -> None:
+    """Refuse another option as an option's value: it takes whatever follows, were it `--json`."""
+    options = [each for each in context.command.params if each.param_type_name == "option"]
+    names = {name for option in options for name in option.opts}
+    for option in options:
+        given = context.params[str(option.name)]
+        for value in map(str, given if isinstance(given, list | tuple) else [given]):
+            if value.startswith("--") or value in names:
+                raise typer.BadParameter(
+                    f"{value!r}, an option, stands where a value was expected. Give the value "
+                    f"behind {option.opts[0]}.",
+                    context,
+                    option,
+                )
 
 
 app = _App(
