@@ -97,8 +97,10 @@ def test_json_of_windows_editors_is_read(tmp_path: Path) -> None:
 
 
 def test_unreadable_json_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.json: no such file"):
+    with pytest.raises(InputError, match="none.json: no such file.* Check the path"):
         read_json(tmp_path / "none.json")
+    with pytest.raises(InputError, match="none.json: no such file.* there. Make it anew"):
+        read_json(tmp_path / "none.json", "Make it anew.")
     with pytest.raises(InputError, match="Is a directory"):
         read_json(tmp_path)
     (tmp_path / "broken.json").write_text('{"1": "liver",\n"2" "spleen"}')

@@ -145,12 +145,13 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path | str, remedy: str = "") -> Any:
+def read_json(path: Path | str, remedy: str = "", absent: str = "Check the path.") -> Any:
     """Read a JSON file.
 
     Args:
         path: The file.
         remedy: What to do when it cannot be used, where that is not to correct it by hand.
+        absent: What to do when it is not there, where that is not the ``remedy``.
 
     Raises:
         InputError: When the file is missing, is not JSON, with the line of the fault, or has a key
@@ -168,8 +169,9 @@ def read_json(path: Path | str, remedy: str = "") -> Any:
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except FileNotFoundError as error:
-        problem = f"{path}: no such file; a JSON file was expected there. {remedy}"
-        raise InputError(problem.strip()) from error
+        raise InputError(
+            f"{path}: no such file; a JSON file was expected there. {remedy or absent}"
+        ) from error
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); a JSON file was expected there."

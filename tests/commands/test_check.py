@@ -200,8 +200,11 @@ def test_what_loaders_refuse_is_in_the_same_table(scans: Path, run: Run) -> None
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ((), "which scans?"),
-        (("--data", "nowhere"), "nowhere"),
+        ((), "which scans? none found; labelled ones were expected."),
+        (("--unlabelled", "TRAIN"), "which scans? --unlabelled alone found; labelled ones were"),
+        (("--labelled", "TRAIN", "--data", "TRAIN"), "TRAIN found; one of both was expected"),
+        (("--data", "nowhere"), "nowhere/dataset.json: no such file; a JSON file was expected there"
+         ". Copy it from where the scans are from, name another --layout"),
         (("--labelled", "TRAIN", "--recipe", "none"), "no such recipe"),
         (("--labelled", "TRAIN", "--fix", "TRAIN"), "is not empty; nothing is replaced"),
         (("--labelled", "TRAIN/images", "--fix", "new"), "not in order"),
@@ -213,7 +216,7 @@ def test_wrong_commands_end_with_2(
     words = tuple(word.replace("TRAIN", str(scans / "train")) for word in words)
     code, _, err = run("check", *words)
     assert code == 2
-    assert expected in err
+    assert expected.replace("TRAIN", str(scans / "train")) in err
 
 
 def test_fix_writes_a_copy_that_passes(scans: Path, run: Run) -> None:

@@ -283,6 +283,7 @@ def test_a_missing_labels_file_is_named(tmp_path: Path, write_case) -> None:
     write_case(tmp_path, "a")
     (problem,) = problems_of(tmp_path, labels=tmp_path / "none.json")
     assert "none.json: no such file" in problem
+    assert 'Check the path, or write the file: {"1": "liver"' in problem
 
 
 def test_without_a_labels_file_the_integers_become_the_table(

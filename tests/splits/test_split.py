@@ -43,6 +43,11 @@ def test_broken_split_files_are_explained(tmp_path: Path, value: object, message
         read_split(tmp_path / "split.json")
 
 
+def test_a_missing_split_file_says_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`dvcl train` writes a split.json into the folder of ev"):
+        read_split(tmp_path / "split.json")
+
+
 def test_a_split_must_fit_its_data_set() -> None:
     data = dataset(cases("l", 2), cases("u", 2, "unlabelled", label=False))
     good = Split(("l000",), ("u000", "l001"), (), (), seed=0)

@@ -11,12 +11,22 @@ from typing import Any
 import typer
 
 # Commands stand in the help in the order in which these are loaded: that of the work.
-from dvcl.cli import data, learning, unlabelled, scores, jobs, outward  # isort: skip
+from dvcl.cli import data, preparing, learning, unlabelled, scores, jobs, outward  # isort: skip
 from dvcl.cli.app import UsageError, app
 from dvcl.resources import launch
 from dvcl.training.interruption import SIGNALS
 
-__all__ = ["app", "data", "jobs", "learning", "main", "outward", "scores", "unlabelled"]
+__all__ = [
+    "app",
+    "data",
+    "jobs",
+    "learning",
+    "main",
+    "outward",
+    "preparing",
+    "scores",
+    "unlabelled",
+]
 
 
 def main() -> None:

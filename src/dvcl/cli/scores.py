@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ from dvcl.cli.options import (
     ValidationShare,
     Work,
 )
+
+if TYPE_CHECKING:
+    from dvcl.evaluation.cases import CaseScore
 
 
 @app.command()
@@ -48,58 +51,62 @@ def evaluate(
     device: Device = "auto",
 ) -> Result:
     """Score label maps: overlap, distances and volumes per organ and case."""
-    from dataclasses import asdict
+    from dvcl.commands.console import bars
+    from dvcl.commands.evaluate import check_options, score_folder
+    from dvcl.studies.scored import SCORES
 
+    check_options(predictions, reference, bool(labels or out or label_values or cases), last)
+    if not reference:
+        return _evaluate_run(predictions, device, fast, tolerance_mm, last)
+    target = out or predictions / SCORES
+    with bars() as bar:
+        scores = score_folder(
+            predictions, reference, labels, target, bar("Scoring"), tolerance_mm, label_values,
+            cases.split(",") if cases else (),
+        )  # fmt: skip
+    return Result(_told_scores(scores, target))
+
+
+def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, last: bool) -> Result:
     from dvcl.commands.console import bars, console
-    from dvcl.commands.evaluate import (
-        check_options,
-        evaluate_last,
-        evaluate_run,
-        score_folder,
-        told_reliability,
-    )
+    from dvcl.commands.evaluate import evaluate_last, evaluate_run, told_reliability
     from dvcl.evaluation.summary import summarise
-    from dvcl.report.tables import percent, summary_table, to_rich
+    from dvcl.report.tables import percent
     from dvcl.studies.finding import find_run
     from dvcl.studies.run import usable_device
     from dvcl.studies.scored import SCORES, warning_of
 
-    check_options(predictions, reference, bool(labels or out or label_values or cases), last)
+    run = find_run(folder)
+    for doubt in filter(None, (run.unfinished(), warning_of(run))):
+        console.warn(doubt)
+    window = run.recipe.window.fast() if fast else None
     with bars() as bar:
-        progress = bar("Scoring")
-        if reference:
-            target = out or predictions / SCORES
-            scores = score_folder(
-                predictions, reference, labels, target, progress, tolerance_mm, label_values,
-                cases.split(",") if cases else (),
-            )  # fmt: skip
-        else:
-            run = find_run(predictions)
-            for doubt in filter(None, (run.unfinished(), warning_of(run))):
-                console.warn(doubt)
-            target = run.folder / SCORES
-            window = run.recipe.window.fast() if fast else None
-            how: dict[str, Any] = {
-                "device": usable_device(device), "window": window, "progress": progress,
-                "tolerance_mm": tolerance_mm,
-                "tell": console.warn,
-            }  # fmt: skip
-            scores = evaluate_run(run, **how)
-            finals = evaluate_last(run, scores, **how) if last else []
-    summary = summarise(scores)
-    facts: dict[str, Any] = {
-        "file": target,
-        "mean_dice": summary.mean_dice,
-        "cases": [*map(asdict, scores)],
-    }
-    console.print(to_rich(summary_table(summary)))
-    if not reference:
-        console.print(told_reliability(run), markup=False)
+        how: dict[str, Any] = {
+            "device": usable_device(device), "window": window, "progress": bar("Scoring"),
+            "tolerance_mm": tolerance_mm, "tell": console.warn,
+        }  # fmt: skip
+        scores = evaluate_run(run, **how)
+        finals = evaluate_last(run, scores, **how) if last else []
+    facts = _told_scores(scores, run.folder / SCORES)
+    console.print(told_reliability(run), markup=False)
     if last:
         facts["mean_dice_last"] = summarise(finals).mean_dice
         console.print(f"Mean Dice of the last weights: {percent(facts['mean_dice_last'])}")
-    console.print(f"Every case: {target}", markup=False)
     return Result(facts)
+
+
+def _told_scores(scores: list[CaseScore], file: Path) -> dict[str, Any]:
+    """Print a summary, and return the scores as plain values."""
+    from dataclasses import asdict
+
+    from dvcl.commands.console import console
+    from dvcl.evaluation.summary import summarise
+    from dvcl.report.tables import summary_table, to_rich
+
+    summary = summarise(scores)
+    console.print(to_rich(summary_table(summary)))
+    console.print(f"Every case: {file}", markup=False)
+    return {"file": file, "mean_dice": summary.mean_dice, "cases": [*map(asdict, scores)]}
 
 
 @app.command()

@@ -47,9 +47,16 @@ def find_dataset(
     Raises:
         InputError: When neither or both are given, the layout is unknown, or as the loaders.
     """
-    if (labelled is None) == (data is None):
+    if labelled is not None and data is not None:
         raise InputError(
-            "which scans? Give either plain folders (--labelled DIR, --unlabelled DIR) or one "
+            f"which scans? --labelled {labelled} and --data {data} found; one of both was expected."
+        )
+    if labelled is None and data is None:
+        others = {"--unlabelled": unlabelled, "--validation": validation, "--test": test}
+        given = " and ".join(option for option, folders in others.items() if folders)
+        raise InputError(
+            f"which scans? {f'{given} alone' if given else 'none'} found; labelled ones were "
+            "expected. Give plain folders (--labelled DIR, and --unlabelled DIR beside it) or one "
             "folder in a known layout (--data DIR --layout NAME)."
         )
     if labelled is not None:

@@ -17,7 +17,8 @@ def read_label_table(path: Path) -> LabelTable:
     Raises:
         InputError: When the file is missing, is not JSON, or is no label table; lists every fault.
     """
-    return parse_label_table(read_json(path), path)
+    absent = 'Check the path, or write the file: {"1": "liver", "2": "spleen"}.'
+    return parse_label_table(read_json(path, absent=absent), path)
 
 
 def parse_label_table(entries: object, source: Path) -> LabelTable:

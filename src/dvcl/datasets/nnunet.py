@@ -39,7 +39,8 @@ def load_nnunet(folder: Path, modality: Modality | None = None) -> Dataset:
             regions, and an ignore label.
     """
     folder = Path(folder)
-    description = read_json(folder / "dataset.json")
+    absent = "Copy it from where the scans are from, name another --layout, or give plain folders."
+    description = read_json(folder / "dataset.json", absent=absent)
     if not isinstance(description, dict):
         raise InputError(f"{folder / 'dataset.json'}: holds no JSON object with labels.")
     problems: list[str] = []

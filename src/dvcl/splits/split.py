@@ -80,7 +80,8 @@ def read_split(path: Path | str) -> Split:
         InputError: When the file is missing or not JSON, a key is missing or unknown, or an entry
             is not a list of ids.
     """
-    value = read_json(path)
+    absent = "Check the path; `dvcl train` writes a split.json into the folder of every run."
+    value = read_json(path, absent=absent)
     expected = {*ROLES, "seed"}
     if not isinstance(value, dict) or not expected <= set(value) <= expected | {"note"}:
         found = sorted(value) if isinstance(value, dict) else type(value).__name__
