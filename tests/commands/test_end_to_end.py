@@ -25,6 +25,7 @@ from scipy.spatial.transform import Rotation
 
 from dvcl import cli
 from dvcl.commands import demo
+from dvcl.locks import holder_of, is_held
 from dvcl.studies.run import open_run
 from dvcl.training.checkpoint import save_weights
 from dvcl.training.engine import train
@@ -306,22 +307,35 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
     assert {path: path.stat().st_mtime_ns for path in work.glob("runs/duel/*/*/*")} == before
 
 
+def kill_midway(words: Sequence[object], run_folder: Path, first: int, last: int) -> None:
+    """Start a comparison, and kill it and its training of a run after some of the run's steps.
+
+    A busy machine may let the training reach its last step meanwhile: then it is begun anew.
+    """
+    journal = run_folder / "journal.jsonl"
+    while not first <= last_iteration(journal) < last:
+        shutil.rmtree(run_folder, ignore_errors=True)
+        process = subprocess.Popen([sys.executable, "-m", "dvcl.cli", *map(str, words)])
+        while last_iteration(journal) < first and process.poll() is None:
+            time.sleep(0.05)
+        assert not process.poll(), "it must not fail by itself"
+        process.kill()
+        process.wait()
+        # The number of a training that has ended may be another's by now.
+        if is_held(run_folder) and (holder := holder_of(run_folder)):
+            os.kill(holder["pid"], signal.SIGKILL)
+        while is_held(run_folder):
+            time.sleep(0.01)
+
+
 def test_a_killed_comparison_continues_where_it_was(study: Path, run: Run) -> None:
     work = study / "work"
     words = ("compare", work, "--methods=supervised,mean_teacher", "--name=killed", "--device=cpu",
              "--seeds=0",
              "--set=training.iterations=60", "--set=training.validate_every=20")  # fmt: skip
     folder = work / "runs" / "killed"
-    lock = folder / "mean_teacher" / "seed-0" / "lock.json"
-    journal = lock.with_name("journal.jsonl")
-    process = subprocess.Popen([sys.executable, "-m", "dvcl.cli", *map(str, words)])
-    while last_iteration(journal) < 25:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
-    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
-    assert 25 <= last_iteration(journal) < 60
+    journal = folder / "mean_teacher" / "seed-0" / "journal.jsonl"
+    kill_midway(words, journal.parent, 25, 60)
     first = {path: path.stat().st_mtime_ns for path in folder.glob("supervised/*/*")}
     seconds = [row["seconds"] for row in read_journal(journal)][:20]
     code, out, err = run(*words)
