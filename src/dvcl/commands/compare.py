@@ -15,6 +15,7 @@ from dvcl.commands.compare_runs import (
 )
 from dvcl.commands.compare_time import with_equal_time
 from dvcl.commands.console import console
+from dvcl.commands.fit import doubts_of_fit
 from dvcl.comparison.across import across_groups
 from dvcl.comparison.choice import check_chosen
 from dvcl.comparison.findings import collect, twins_of, write_findings
@@ -52,6 +53,9 @@ def compare_studies(studies: Sequence[Path], options: Options, dry: bool = False
             console.print("Steps that were not timed yet are timed on this machine.")
         entries = with_equal_time(entries, options, folder, earlier)
     runs = planned_runs(entries, options)
+    # One recipe serves many runs, and is doubted once.
+    for doubt in {doubt: None for run in runs.values() for doubt in doubts_of_fit(run.recipe)}:
+        console.warn(doubt)
     steps = missing_runs(runs, {record.hash for record in earlier})
     done = f"{len(entries) - len(steps)} of {counted_are(len(entries), 'run')} finished"
     limits = prospects(entries, scored_cases(runs))

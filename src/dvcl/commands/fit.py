@@ -9,6 +9,7 @@ import torch
 
 from dvcl.errors import InputError
 from dvcl.methods import METHODS, Method
+from dvcl.recipe import Recipe
 from dvcl.resources import in_words, installed_ram
 from dvcl.store import Store
 from dvcl.studies.run import Run
@@ -50,6 +51,20 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
             problems += error.problems
     if problems:
         raise InputError(problems)
+
+
+def doubts_of_fit(recipe: Recipe) -> list[str]:
+    """What is doubtful about a recipe, and may make a run worse in silence; one line each."""
+    patch, window = recipe.sampling.patch, recipe.window.size
+    if all(side >= least for side, least in zip(window, patch, strict=True)):
+        return []
+    larger = [max(sides) for sides in zip(window, patch, strict=True)]
+    size, stride = (str(sides).replace(" ", "") for sides in (larger, [n // 2 for n in larger]))
+    return [
+        f"window.size: {[*window]} found, less than the patches of {[*patch]} voxels that a "
+        "network learns from; it normalises over what it sees, and masks of smaller windows may be "
+        f"far worse. Better: --set window.size={size} --set window.stride={stride}"
+    ]
 
 
 def _memory_problems(run: Run) -> list[str]:

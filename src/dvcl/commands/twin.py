@@ -7,6 +7,7 @@ from typing import Any
 
 from dvcl.commands.console import bars, console, training_bar
 from dvcl.commands.evaluate import evaluate_run
+from dvcl.commands.fit import doubts_of_fit
 from dvcl.commands.train import make_run, train_run
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
@@ -68,6 +69,8 @@ def train_and_tell(
         methods += baselines(method)
         _check_folders(project, recipe, methods, split, options)
         console.note(f"To be trained: {', '.join(methods)}.")
+    for doubt in doubts_of_fit(recipe):
+        console.warn(doubt)
     runs: dict[str, Run] = {}
     for each in methods:
         with training_bar(f"Training {each}", recipe.training.iterations) as observe:

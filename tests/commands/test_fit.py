@@ -1,0 +1,52 @@
+"""What is doubtful about a recipe is said before a training, not seen in its scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dvcl.commands.compare import compare_studies
+from dvcl.commands.compare_options import Options
+from dvcl.commands.console import console
+from dvcl.commands.fit import doubts_of_fit
+from dvcl.commands.twin import train_and_tell
+from dvcl.datasets.phantom import make_phantom
+from dvcl.inference.sliding_window import Window
+from dvcl.recipe import load_recipe
+from dvcl.splits import make_split
+from dvcl.studies.project import Project
+
+RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "recipes").glob("*.toml"))
+SMALL = "sampling.patch=[16, 32, 16]"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, prepare_tiny) -> Project:
+    """Whose windows have 16 x 16 x 16 voxels, as its patches."""
+    folder = tmp_path_factory.mktemp("fit")
+    dataset = make_phantom(folder / "scans", 2, 2, 1, 1, spacing_mm=(20.0, 20.0, 20.0))
+    return prepare_tiny(folder / "work", dataset)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_here_are_not_doubted(name: str) -> None:
+    assert not doubts_of_fit(load_recipe(name))
+
+
+def test_a_window_smaller_than_the_patch_is_told_with_what_mends_it() -> None:
+    recipe = load_recipe("small-ct", ("sampling.patch=[48, 96, 48]",))
+    (doubt,) = doubts_of_fit(recipe)
+    assert "window.size: [32, 48, 48] found, less than the patches of [48, 96, 48] voxels" in doubt
+    assert "--set window.size=[48,96,48] --set window.stride=[24,48,24]" in doubt
+    assert not doubts_of_fit(replace(recipe, window=Window((48, 96, 48), (24, 48, 24))))
+
+
+def test_the_doubt_is_told_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.begin()
+    compare_studies([project.folder], Options("supervised,cps", [0, 1], changes=(SMALL,)), dry=True)
+    monkeypatch.setattr("dvcl.commands.twin.train_run", lambda *_, **__: None)
+    recipe, split = project.load_recipe(None, (SMALL,)), make_split(project.dataset)
+    train_and_tell(project, recipe, "supervised", split, twin=False)
+    assert [line.partition(":")[0] for line in console.warned] == ["window.size"] * 2
