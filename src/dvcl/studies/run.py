@@ -19,6 +19,7 @@ from dvcl.resources import in_words, installed_ram, is_out_of_memory, out_of_mem
 from dvcl.splits import Split
 from dvcl.studies.made_with import made_with
 from dvcl.studies.pace import kernel_record, measure_pace
+from dvcl.studies.place import store_now
 from dvcl.studies.run_record import RunRecord, StartRecord, completed, deciding, differences
 from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
@@ -276,7 +277,7 @@ def open_run(folder: Path) -> Run:
             ),
             labels=LabelTable.from_json(settings["labels"]),
             modality=settings["modality"],
-            store=Path(record["store"]),
+            store=store_now(Path(record["store"]), folder),
             data=settings["data"],
             label_maps=record.get("label_maps", ""),
             edition=settings.get("edition", 1),
