@@ -203,8 +203,11 @@ def test_what_loaders_refuse_is_in_the_same_table(scans: Path, run: Run) -> None
         ((), "which scans? none found; labelled ones were expected."),
         (("--unlabelled", "TRAIN"), "which scans? --unlabelled alone found; labelled ones were"),
         (("--labelled", "TRAIN", "--data", "TRAIN"), "TRAIN found; one of both was expected"),
-        (("--data", "nowhere"), "nowhere/dataset.json: no such file; a JSON file was expected there"
-         ". Copy it from where the scans are from, name another --layout"),
+        (
+            ("--data", "nowhere"),
+            "nowhere/dataset.json: no such file; a JSON file was expected there"
+            ". Copy it from where the scans are from, name another --layout",
+        ),
         (("--labelled", "TRAIN", "--recipe", "none"), "no such recipe"),
         (("--labelled", "TRAIN", "--fix", "TRAIN"), "is not empty; nothing is replaced"),
         (("--labelled", "TRAIN/images", "--fix", "new"), "not in order"),

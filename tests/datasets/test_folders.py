@@ -203,6 +203,15 @@ def test_two_files_of_one_case_are_refused(
     assert all("one file per case was expected" in problem for problem in problems)
 
 
+def test_a_folder_that_is_named_twice_is_to_be_named_once(
+    tmp_path: Path, write_case, labels: Path
+) -> None:
+    image, _ = write_case(tmp_path, "a")
+    (problem,) = problems_of(tmp_path, test=tmp_path, labels=labels)
+    assert problem.startswith(f"{image}: the id 'a' occurs 2 times (labelled, test)")
+    assert problem.endswith("It is one file: name its folder once.")
+
+
 @pytest.mark.parametrize("other", ["a", "A"])
 def test_an_id_in_two_roles_is_refused(
     tmp_path: Path, write_case, write_image, labels: Path, other: str

@@ -315,6 +315,20 @@ def test_folders_inside_and_what_is_no_slice_are_no_hindrance(
     )
 
 
+def test_series_in_folders_of_their_own_are_to_be_named_by_the_folder_of_these(
+    tmp_path: Path, write_slice: WriteSlice
+) -> None:
+    """As on a disc, DICOM/CASE/slices: whoever names the disc means the cases."""
+    for case in "12":
+        for index in range(2):
+            write_slice(index, f"disc/DICOM/p{case}/{index}", SeriesInstanceUID=f"{UID}{case}")
+    told = refusal(tmp_path / "disc" / "DICOM")
+    assert told.endswith(
+        f"where each is a scan, name {tmp_path}/disc/DICOM instead of the folder above it; where "
+        "one is, leave the others out."
+    )
+
+
 def test_several_series_are_listed(tmp_path: Path, write_slice: WriteSlice, series) -> None:
     folder = series()
     for index in range(2):

@@ -108,7 +108,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     counts = Counter(names)
     problems += [
         f"{path}: another image is called {_mask_name(path)!r} too, so their results would "
-        "overwrite each other. Predict them into different folders."
+        "overwrite each other. Leave one out, or predict them into different folders."
         for path, name in zip(found, names, strict=True)
         if counts[name] > 1
     ]

@@ -112,9 +112,14 @@ def duplicate_ids(cases: Sequence[Case]) -> list[str]:
     for case in cases:
         shared.setdefault(case.id.casefold(), []).append(case)
     return [
-        f"{', '.join(str(case.image) for case in group)}: the id {group[0].id!r} occurs "
-        f"{len(group)} times ({', '.join(case.role or 'no role' for case in group)}); each case "
-        "needs its own id, upper and lower case not counting. Rename or remove the copies."
+        f"{', '.join(dict.fromkeys(str(case.image) for case in group))}: the id {group[0].id!r} "
+        f"occurs {len(group)} times ({', '.join(case.role or 'no role' for case in group)}); each "
+        "case needs its own id, upper and lower case not counting. "
+        + (
+            "Rename or remove the copies."
+            if len({case.image.resolve() for case in group}) > 1
+            else "It is one file: name its folder once."
+        )
         for group in shared.values()
         if len(group) > 1
     ]

@@ -145,11 +145,23 @@ def _the_only_one(folder: Path, slices: list[Slice], others: Counter[str]) -> li
     if len(series) > 1:
         listed = "; ".join(_description(folder, found) for found in series.values())
         raise InputError(
-            f"{folder}: holds {len(series)} series ({listed}); one was expected. Move each that "
-            "you want into a folder of its own."
+            f"{folder}: holds {len(series)} series ({listed}); one was expected. "
+            f"{_apart(folder, [*series.values()])}"
         )
     normal = slices[0].normal
     return sorted(slices, key=lambda slice_: float(slice_.position @ normal))
+
+
+def _apart(folder: Path, series: list[list[Slice]]) -> str:
+    """What to do about several series: they may lie in folders of their own already."""
+    within = [{slice_.path.relative_to(folder).parts[0] for slice_ in each} for each in series]
+    names = [name for each in within for name in each]
+    if len(set(names)) < len(names) or any((folder / name).is_file() for name in names):
+        return "Move each that you want into a folder of its own."
+    return (
+        f"They lie in folders of their own there: where each is a scan, name {folder} instead of "
+        "the folder above it; where one is, leave the others out."
+    )
 
 
 def _description(folder: Path, slices: list[Slice]) -> str:
