@@ -90,7 +90,7 @@ def _refuse_swallowed(context: typer.Context) -> None:
                     f"{value!r}, an option, stands where a value was expected. Give the value "
                     f"behind {option.opts[0]}.",
                     context,
-                    option,
+                    param_hint=f"'{option.opts[0]}'",
                 )
 
 
