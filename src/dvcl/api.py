@@ -20,9 +20,10 @@ from dvcl.inference.doubts import mask_doubts, scan_doubts
 from dvcl.inference.ensemble import Ensemble
 from dvcl.inference.predict import segment
 from dvcl.inference.seen import Seen, look_at_scan
+from dvcl.studies.device import usable_device
 from dvcl.studies.finding import find_run
 from dvcl.studies.members import Members
-from dvcl.studies.run import Run, usable_device
+from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
 from dvcl.volume import Volume, read_label, read_segments, read_volume, write_volume
 

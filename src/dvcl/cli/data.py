@@ -144,7 +144,7 @@ def plan(
     from dvcl.commands.console import bars, console
     from dvcl.commands.plan import fingerprint_path, make_plan, plan_table, warnings
     from dvcl.commands.sources import find_dataset
-    from dvcl.studies.run import usable_device
+    from dvcl.studies.device import usable_device
 
     given: dict[str, Any] = {
         "labelled": labelled, "unlabelled": unlabelled, "validation": validation, "test": test,

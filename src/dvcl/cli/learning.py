@@ -151,8 +151,8 @@ def predict(
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
     from dvcl.commands.targets import choose_targets, tell_apart
+    from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
-    from dvcl.studies.run import usable_device
 
     more, scans = tell_apart(images)
     opened = open_members([run, *more], fast=fast, mirror=mirror)
@@ -203,8 +203,8 @@ def calibrate(
     from dvcl.commands.calibrate import calibrate, calibration_table
     from dvcl.commands.console import bars, console
     from dvcl.report.tables import to_rich
+    from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
-    from dvcl.studies.run import usable_device
 
     members = open_members(runs, fast=fast, mirror=mirror)
     with bars() as bar:

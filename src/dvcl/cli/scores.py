@@ -72,8 +72,8 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
     from dvcl.commands.evaluate import evaluate_last, evaluate_run, told_reliability
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent
+    from dvcl.studies.device import usable_device
     from dvcl.studies.finding import find_run
-    from dvcl.studies.run import usable_device
     from dvcl.studies.scored import SCORES, warning_of
 
     run = find_run(folder)
@@ -245,7 +245,7 @@ def inspect(
     """Draw what networks believe: reliable voxels per organ, feature space, class distances."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.inspect import Options, inspect_runs
-    from dvcl.studies.run import usable_device
+    from dvcl.studies.device import usable_device
 
     options = Options(cases, voxels, alpha, seed)
     given = [name.strip() for name in names.split(",")] if names else []

@@ -37,9 +37,9 @@ def next_scans(
     from dvcl.commands.next_scans import choose_next, next_record, next_table
     from dvcl.commands.opinions import default_folder
     from dvcl.report.tables import to_rich
+    from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
     from dvcl.studies.place import study_around
-    from dvcl.studies.run import usable_device
 
     members = open_members(runs, fast=fast, mirror=mirror)
     for unfinished in filter(None, (run.unfinished() for run in members.runs)):
@@ -84,8 +84,8 @@ def sheet(
     from dvcl.commands.pseudo_labels import IN_USE, export_accepted
     from dvcl.commands.sheet import PAGE, TABLE, make_sheet
     from dvcl.commands.sheet_page import write_sheet_page
+    from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
-    from dvcl.studies.run import usable_device
 
     if export:
         require_new(export, IN_USE)

@@ -17,8 +17,8 @@ from dvcl.comparison.records import RunRecord
 from dvcl.files import sha256_of_json
 from dvcl.methods import BASELINE
 from dvcl.recipe import Recipe
+from dvcl.studies.device import usable_device
 from dvcl.studies.project import open_project
-from dvcl.studies.run import usable_device
 
 # Of a recipe, what the time of a step has nothing to do with.
 UNTIMED = ("name", "about", "split", "window")

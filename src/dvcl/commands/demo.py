@@ -15,8 +15,9 @@ from dvcl.evaluation.summary import Summary, summarise
 from dvcl.recipe import Recipe, load_recipe
 from dvcl.report.tables import comparison_table, to_rich
 from dvcl.splits import make_split
+from dvcl.studies.device import usable_device
 from dvcl.studies.project import open_project, prepare
-from dvcl.studies.run import Run, usable_device
+from dvcl.studies.run import Run
 
 RECIPE = "demo"
 

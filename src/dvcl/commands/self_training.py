@@ -20,9 +20,10 @@ from dvcl.recipe import Recipe
 from dvcl.records import Name, read_record
 from dvcl.resources import launch
 from dvcl.splits import Split
+from dvcl.studies.device import usable_device
 from dvcl.studies.members import open_members
 from dvcl.studies.project import Project, open_project, prepare
-from dvcl.studies.run import Run, usable_device
+from dvcl.studies.run import Run
 from dvcl.studies.run_record import differences
 
 FOLDER = "selftrain"  # in the study

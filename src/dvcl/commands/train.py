@@ -21,12 +21,13 @@ from dvcl.resources import available_ram, launch
 from dvcl.sampling.streams import Sampler
 from dvcl.splits import Split, check_cases, write_split
 from dvcl.store import Store
+from dvcl.studies.device import usable_device
 from dvcl.studies.divide import run_name, tell_absent
 from dvcl.studies.extension import extended, extension_note, record_extension
 from dvcl.studies.leak_guard import guard_split
 from dvcl.studies.pace import recorded_kernels
 from dvcl.studies.project import Project
-from dvcl.studies.run import NEW_NAME, Run, open_run, usable_device
+from dvcl.studies.run import NEW_NAME, Run, open_run
 from dvcl.studies.seen import record_seen
 from dvcl.studies.start import begin, with_start
 from dvcl.training.distributed import joined

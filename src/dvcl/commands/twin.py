@@ -19,8 +19,9 @@ from dvcl.report.differences import twin_report
 from dvcl.report.tables import TextTable, to_markdown, to_rich
 from dvcl.resources import launch
 from dvcl.splits import Split
+from dvcl.studies.device import usable_device
 from dvcl.studies.project import Progress, Project
-from dvcl.studies.run import Run, usable_device
+from dvcl.studies.run import Run
 from dvcl.studies.scored import SCORES, is_scored
 
 FILE = "twin.md"

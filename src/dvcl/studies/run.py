@@ -23,11 +23,9 @@ from dvcl.studies.place import store_now
 from dvcl.studies.run_record import RunRecord, StartRecord, completed, deciding, differences
 from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
-from dvcl.training.engine import choose_device
 from dvcl.training.journal import last_iteration
 from dvcl.training.precision import Precision
 
-DEVICES = ("cpu", "cuda", "mps")
 NEW_NAME = "Restore the file from a copy, or train again under another --name."
 
 
@@ -285,23 +283,3 @@ def open_run(folder: Path) -> Run:
             extended_at=tuple(settings.get("extended_at", ())),
             pseudo_labelled=tuple(settings.get("pseudo_labelled", ())),
         )
-
-
-def usable_device(name: str) -> torch.device:
-    """The device that a person names, tried.
-
-    Raises:
-        InputError: When this machine or this PyTorch has no such device.
-    """
-    try:
-        device = choose_device(name)
-        torch.empty(1, device=device)
-        if device.type not in DEVICES:
-            raise ValueError(f"{device.type} is not supported")
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"--device {name!r}: cannot be used here ({reason}). Take auto, or one that this "
-            "machine has: cpu, cuda, cuda:1 or mps."
-        ) from error
-    return device
