@@ -44,16 +44,16 @@ results: $(INSTALLED) ## write the pages of docs/results anew from docs/recorded
 	$(BIN)/python -m dvcl.commands.results docs
 
 wheelhouse: ## fetch all that an installation without internet needs, for this system and Python
-	rm -rf wheelhouse && mkdir -p build
-	$(PYTHON) -m venv build/wheelhouse
+	rm -rf wheelhouse
+	$(PYTHON) -m venv --clear build/wheelhouse
 	build/wheelhouse/bin/python -m pip wheel --quiet --wheel-dir wheelhouse --constraint constraints.txt '.[$(EXTRAS)]'
 
 # In environments of their own: the list is of what people install, not of what developers use.
 sbom: ## list what an installation holds, as CycloneDX, in dist/sbom.cdx.json
-	rm -rf build/sbom && mkdir -p build/sbom dist
-	$(PYTHON) -m venv build/sbom/dvcl
+	mkdir -p dist
+	$(PYTHON) -m venv --clear build/sbom/dvcl
 	build/sbom/dvcl/bin/python -m pip install --quiet --constraint constraints.txt '.[$(EXTRAS)]'
-	$(PYTHON) -m venv build/sbom/tool
+	$(PYTHON) -m venv --clear build/sbom/tool
 	build/sbom/tool/bin/python -m pip install --quiet $(SBOM_TOOL)
 	build/sbom/tool/bin/cyclonedx-py environment build/sbom/dvcl --pyproject pyproject.toml \
 	  --output-reproducible --output-file dist/sbom.cdx.json

@@ -72,6 +72,22 @@ def test_named_extras_exist() -> None:
     assert {*rows, "dev", "bench"} == extras
 
 
+def test_the_offline_installation_names_what_the_wheelhouse_holds() -> None:
+    fetched = re.search(r"^EXTRAS \?= (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    page = (ROOT / "docs" / "installation.md").read_text("utf-8")
+    installed = re.search(r"--find-links wheelhouse 'dvcl\[(.*)\]'", page)
+    assert fetched is not None
+    assert installed is not None
+    assert installed[1] == fetched[1]
+
+
+def test_make_begins_environments_of_other_pythons_anew() -> None:
+    """An environment that is there keeps its Python, whatever PYTHON says."""
+    made = re.findall(r"-m venv (.*build/.*)", (ROOT / "Makefile").read_text("utf-8"))
+    assert made
+    assert [words for words in made if not words.startswith("--clear ")] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_linked_files_exist(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
