@@ -1,4 +1,9 @@
-"""Signed distance maps of the labels: how far each voxel is from each organ's surface."""
+"""Signed distance maps of the labels: how far each voxel is from each organ's surface.
+
+Maps made once per case and cropped would be others: a patch's map measures to the organ's surface
+within the patch, each side is divided by its maximum there, and a patch that is scaled or turned by
+less than a right angle has distances of its own.
+"""
 
 from __future__ import annotations
 
