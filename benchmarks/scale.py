@@ -99,7 +99,9 @@ def measured(step: Callable[[Path, int], None], folder: Path, runs: int) -> Meas
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Between the last two sizes."""
+    """Between the last two sizes; of one size NaN."""
+    if len(sizes) < 2:
+        return math.nan
     return math.log(values[-1] / values[-2]) / math.log(sizes[-1] / sizes[-2])
 
 
