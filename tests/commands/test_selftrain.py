@@ -14,8 +14,7 @@ import pytest
 
 from dvcl.commands.train import make_sampler
 from dvcl.datasets import load_folders
-from dvcl.sampling.batch import Batch
-from dvcl.sampling.streams import Sampler
+from dvcl.sampling.streams import Chosen, Sampler
 from dvcl.studies.project import open_project
 from dvcl.studies.run import open_run
 from dvcl.training.checkpoint import weights_hash
@@ -161,14 +160,14 @@ def test_a_training_of_a_round_that_was_stopped_goes_on_exactly(
 
     def stopped(*given: object) -> Sampler:
         sampler = make_sampler(*given)  # type: ignore[arg-type]
-        draws, draw = itertools.count(1), sampler.draw
+        batches, choose = itertools.count(1), sampler.choose
 
-        def drawn(*progress: object) -> Batch:
-            if next(draws) == 7:
+        def chosen(*progress: object) -> Chosen:
+            if next(batches) == 7:
                 signal.raise_signal(signal.SIGTERM)
-            return draw(*progress)  # type: ignore[arg-type]
+            return choose(*progress)  # type: ignore[arg-type]
 
-        sampler.draw = drawn  # type: ignore[method-assign]
+        sampler.choose = chosen  # type: ignore[method-assign]
         return sampler
 
     with monkeypatch.context() as patched:

@@ -86,9 +86,12 @@ class Batches:
     def __init__(self, row):
         self.row, self.drawn = row, 0
 
-    def draw(self, progress, unlabelled):
+    def choose(self, progress, unlabelled):
         self.drawn += 1
-        return make_batch(self.row, self.drawn)
+        return self.drawn
+
+    def fill(self, number):
+        return make_batch(self.row, number)
 
     def state_dict(self):
         return {"drawn": self.drawn}
@@ -120,5 +123,5 @@ def test_a_run_on_the_device_goes_on_where_it_stopped(name, pretended, tmp_path)
     go_on()
     steps = [row for row in read_journal(tmp_path / "journal.jsonl") if row["kind"] == "step"]
     assert [row["iteration"] for row in steps] == [1, 2, 3]
-    # The second step was not saved, and is taken again; its batch had been drawn, and the next one.
+    # The second step was not saved, and is taken again; its batch had been drawn, and later ones.
     assert [row["terms"] for row in steps[:2]] == seen

@@ -20,9 +20,8 @@ from dvcl.networks import Network, SegmentationNetwork
 from dvcl.networks.distance_head import DistanceHead
 from dvcl.networks.two_decoders import TwoDecoders
 from dvcl.recipe import load_recipe
-from dvcl.sampling.batch import Batch
 from dvcl.sampling.settings import Sampling
-from dvcl.sampling.streams import Sampler
+from dvcl.sampling.streams import Chosen, Sampler
 from dvcl.training.distributed import Processes, joined
 from dvcl.training.engine import train
 from dvcl.training.interruption import Interrupted
@@ -55,11 +54,11 @@ class StoppedSampler(Sampler):
 
     stop_at = 0
 
-    def draw(self, *arguments) -> Batch:
+    def choose(self, *arguments) -> Chosen:
         self.stop_at -= 1
         if self.stop_at == 0:
             signal.raise_signal(signal.SIGTERM)
-        return super().draw(*arguments)
+        return super().choose(*arguments)
 
 
 def build(name: str) -> Method:

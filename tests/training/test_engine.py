@@ -215,9 +215,9 @@ class Recorder:
     def __init__(self, sampler):
         self.sampler, self.asked = sampler, []
 
-    def draw(self, progress, unlabelled):
+    def choose(self, progress, unlabelled):
         self.asked.append((progress, unlabelled))
-        return self.sampler.draw(progress, unlabelled)
+        return self.sampler.choose(progress, unlabelled)
 
     def __getattr__(self, name):
         return getattr(self.sampler, name)
