@@ -8,8 +8,9 @@ Tasks: `demo` (the phantom of `dvcl demo`, 4 labelled patients, 8 for validation
 many labelled cases as --labelled says, all other labelled ones that are not for testing validate).
 Nothing is chosen by test cases.
 
-One thread; the number of steps is set from a short run through the whole schedule beforehand; the
-schedule's end is the end of the budget. Validation is not counted, and the last weights are
+One thread; the number of steps is set from a short run through the whole schedule beforehand, or by
+--steps where methods are to be held against each other at equal steps; the schedule's end is the
+end of the budget. Validation is not counted, and the last weights are
 scored, or their average; --curve 10 scores ten times on the way. Every run is appended to --out as
 one JSON line; a run that the file has is not made again. `speed_table.py` makes a table of them.
 """
@@ -65,6 +66,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--method", default="supervised")
     parser.add_argument("--recipe", help="another recipe than the task's")
     parser.add_argument("--seconds", type=float, default=45.0)
+    parser.add_argument("--steps", type=int, help="this many in the place of --seconds")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--labelled", type=int)
     parser.add_argument("--curve", type=int, default=1, help="scores of a run, evenly over it")
@@ -126,7 +128,7 @@ def timed(
 
 
 def learn(
-    run: Run, project: Project, recipe: Recipe, seconds: float, scores: int
+    run: Run, project: Project, recipe: Recipe, seconds: float, steps: int | None, scores: int
 ) -> dict[str, Any]:
     """Train for a budget, scoring the weights of some steps, the last ones among them."""
     store = project.store(recipe)
@@ -135,7 +137,7 @@ def learn(
     asked = recipe.training.precision
     precision = faster_precision(CPU) if asked == "auto" else asked
     settings = replace(recipe.training, precision=precision)
-    steps = max(STEPS, round(seconds / step_seconds(run, store, CPU)))
+    steps = steps or max(STEPS, round(seconds / step_seconds(run, store, CPU)))
     warmup = min(settings.warmup, steps // 5)
     settings = replace(
         settings, iterations=steps, validate_every=math.ceil(steps / scores), warmup=warmup
@@ -175,12 +177,12 @@ def main() -> None:
         what = {
             "task": chosen.task, "method": chosen.method, "name": chosen.name,
             "seconds": chosen.seconds, "seed": seed, "labelled": len(split.labelled),
-            "set": chosen.set,
+            "set": chosen.set, "asked_steps": chosen.steps,
         }  # fmt: skip
         if any(all(row.get(key) == value for key, value in what.items()) for row in done):
             continue
         run = make_run(project, recipe, chosen.method, split, seed=seed)
-        row = {**what, **learn(run, project, recipe, chosen.seconds, chosen.curve)}
+        row = {**what, **learn(run, project, recipe, chosen.seconds, chosen.steps, chosen.curve)}
         row |= {"date": str(date.today()), "machine": processor_name(), "commit": commit()}
         with chosen.out.open("a") as file:
             file.write(f"{json.dumps(row)}\n")

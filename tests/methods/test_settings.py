@@ -54,4 +54,4 @@ def test_a_term_that_would_never_begin_says_how_to_switch_it_off(name, key, buil
 
 
 def test_a_threshold_may_move_down(build_method):
-    assert build_method("dvcl", alpha=-0.5).alpha == -0.5
+    assert build_method("dvcl", alpha=-0.5).teaching.alpha == -0.5

@@ -9,11 +9,11 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from dvcl.losses.cross_supervision import cross_supervision
-from dvcl.losses.entropy import Selection, pseudo_label_weights, select_reliable
+from dvcl.losses.entropy import Selection
 from dvcl.losses.ramps import delayed, sigmoid_ramp
 from dvcl.losses.voxel_sampling import sample_per_class
 from dvcl.methods.contrast import HighQualityContrast
+from dvcl.methods.cross_teaching import CrossTeaching
 from dvcl.methods.diagnostics import neighbourhood_purity, pseudo_label_quality
 from dvcl.methods.distance_losses import (
     TEMPERATURES,
@@ -143,14 +143,15 @@ class DVCL(Method):
         check_finite(alpha=alpha)
         check_start(contrast_start=contrast_start, distance_start=distance_start)
         self.consistency, self.contrast, self.distance = consistency, contrast, distance
-        self.high_quality, self.entropy_weighting = high_quality, entropy_weighting
-        self.alpha, self.maximum_weight, self.log_base = alpha, maximum_weight, weight_log_base
-        self.anchors, self.queries = anchors, queries
+        self.high_quality, self.anchors, self.queries = high_quality, anchors, queries
         self.balance_over = classes if balance_queries else None
         self.contrast_start, self.distance_start = contrast_start, distance_start
         self.distance_ramp = distance_ramp
         self.neighbours, self.outsiders = neighbours, outsiders
         self.networks = NetworkPair(make_network, second_start, predict_with)
+        self.teaching = CrossTeaching(
+            classes, alpha, entropy_weighting, maximum_weight, weight_log_base
+        )
         self.heads = nn.ModuleList(
             FeatureHead(self.networks.feature_channels, feature_dimension) for _ in self.networks
         )
@@ -173,33 +174,20 @@ class DVCL(Method):
         # One split, not two slices: its gradient is one map, not two that are added.
         parts = (log.split([len(batch.labelled), len(batch.unlabelled)]) for log in logs)
         labelled, unlabelled = zip(*parts, strict=True)
-        selections = [select_reliable(log, self.alpha) for log in unlabelled]
+        selections = self.teaching.select(unlabelled)
         # Gradients come in the opposite order; those of the contrast would wait longest in memory.
         contrast: Terms = {}
         if self.contrast > 0 and progress >= self.contrast_start:
             contrast = self._contrast(
                 labelled, unlabelled, taps, batch.labels, selections, progress
             )
-        taught = self._cross_supervision(unlabelled, selections)
+        taught = self.teaching.loss(unlabelled, selections)
         supervised_a, supervised_b = (self.supervised_loss(log, batch.labels) for log in labelled)
         return {
             "supervised": supervised_a + supervised_b,
             "ecps": self.consistency * sigmoid_ramp(progress) * taught,
             **contrast,
         }
-
-    def _cross_supervision(self, logs: Maps, selections: list[Selection]) -> Tensor:
-        """Eq. 5: each network learns from the other's weighted pseudo-labels."""
-        weights = [
-            pseudo_label_weights(selection, self.classes, self.maximum_weight, self.log_base)
-            if self.entropy_weighting
-            else None
-            for selection in selections
-        ]
-        a, b = selections
-        return cross_supervision(logs[0], b.pseudo_labels, weights[1]) + cross_supervision(
-            logs[1], a.pseudo_labels, weights[0]
-        )
 
     def _contrast(
         self,
@@ -274,7 +262,7 @@ class DVCL(Method):
         found: dict[str, float] = {}
         for name, network, head in zip("AB", self.networks, self.heads, strict=True):
             seen = self.represent_with(network, batch.labelled, head)
-            selection = select_reliable(seen.log_probabilities, self.alpha)
+            (selection,) = self.teaching.select((seen.log_probabilities,))
             quality = pseudo_label_quality(selection, batch.labels)
             purity = neighbourhood_purity(
                 seen.features, selection, batch.labels, self.neighbours, self.outsiders
