@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -63,6 +64,20 @@ def select_reliable(log_probabilities: Tensor, alpha: float) -> Selection:
     entropy = voxel_entropy(log_probabilities)
     reliable = entropy <= entropy_threshold(entropy, alpha)
     return Selection(hard_labels(log_probabilities), entropy, reliable)
+
+
+def reliable_in_agreement(selections: Sequence[Selection]) -> list[Selection]:
+    """Call a voxel reliable only where all networks give it the same pseudo-label, too.
+
+    Networks are taught by the intersection of their labels in CPCL (Fan et al., IEEE TIP 2023,
+    https://arxiv.org/abs/2211.16701).
+
+    Args:
+        selections: One per network, of the same patches.
+    """
+    first, *others = (selection.pseudo_labels for selection in selections)
+    agreed = torch.stack([first == other for other in others]).all(0)
+    return [selection._replace(reliable=selection.reliable & agreed) for selection in selections]
 
 
 def pseudo_label_weights(

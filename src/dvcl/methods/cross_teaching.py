@@ -5,7 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from dvcl.losses.cross_supervision import cross_supervision
-from dvcl.losses.entropy import Selection, pseudo_label_weights, select_reliable
+from dvcl.losses.entropy import (
+    Selection,
+    pseudo_label_weights,
+    reliable_in_agreement,
+    select_reliable,
+)
 from dvcl.methods.voxel_sets import Maps
 
 
@@ -18,6 +23,8 @@ class CrossTeaching:
         weighting: Whether unreliable pseudo-labels weigh less (Eq. 4); off, all weigh 1.
         maximum_weight: W_max of Eq. 4.
         weight_log_base: Base of the logarithm of the class count in Eq. 4.
+        agreement: Whether voxels with different pseudo-labels are unreliable whatever their
+            entropy, which then is all that lowers their weight.
     """
 
     def __init__(
@@ -27,13 +34,16 @@ class CrossTeaching:
         weighting: bool,
         maximum_weight: float,
         weight_log_base: float,
+        agreement: bool = False,
     ) -> None:
         self.classes, self.alpha, self.weighting = classes, alpha, weighting
         self.maximum_weight, self.log_base = maximum_weight, weight_log_base
+        self.agreement = agreement
 
     def select(self, logs: Maps) -> list[Selection]:
         """Eq. 1-3, for each network's log-probabilities (U, K, D, H, W)."""
-        return [select_reliable(log, self.alpha) for log in logs]
+        selections = [select_reliable(log, self.alpha) for log in logs]
+        return reliable_in_agreement(selections) if self.agreement else selections
 
     def loss(self, logs: Maps, selections: list[Selection]) -> Tensor:
         """Eq. 5: each network learns from the other's weighted pseudo-labels."""

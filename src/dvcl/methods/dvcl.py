@@ -66,6 +66,7 @@ class DVCL(Method):
         alpha: Eq. 3; larger calls more voxels reliable.
         maximum_weight: W_max of Eq. 4.
         weight_log_base: Base of the logarithm of the class count in Eq. 4.
+        agreement: Call voxels unreliable where the networks' pseudo-labels differ, too (from CPCL).
         anchors: M, per class and step.
         negatives: N, per anchor.
         temperature: tau of Eq. 11.
@@ -109,6 +110,7 @@ class DVCL(Method):
         alpha: float = 0.5,
         maximum_weight: float = 1.0,
         weight_log_base: float = 2.0,
+        agreement: bool = False,
         anchors: int = 256,
         negatives: int = 50,
         temperature: float = 1.0,
@@ -150,7 +152,7 @@ class DVCL(Method):
         self.neighbours, self.outsiders = neighbours, outsiders
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
-            classes, alpha, entropy_weighting, maximum_weight, weight_log_base
+            classes, alpha, entropy_weighting, maximum_weight, weight_log_base, agreement
         )
         self.heads = nn.ModuleList(
             FeatureHead(self.networks.feature_channels, feature_dimension) for _ in self.networks
@@ -260,12 +262,13 @@ class DVCL(Method):
     def diagnose(self, batch: Batch) -> dict[str, float]:
         """Reliable share, pseudo-label accuracy, purity of neighbours and outsiders."""
         found: dict[str, float] = {}
-        for name, network, head in zip("AB", self.networks, self.heads, strict=True):
-            seen = self.represent_with(network, batch.labelled, head)
-            (selection,) = self.teaching.select((seen.log_probabilities,))
+        pairs = zip(self.networks, self.heads, strict=True)
+        seen = [self.represent_with(network, batch.labelled, head) for network, head in pairs]
+        selections = self.teaching.select(tuple(one.log_probabilities for one in seen))
+        for name, one, selection in zip("AB", seen, selections, strict=True):
             quality = pseudo_label_quality(selection, batch.labels)
             purity = neighbourhood_purity(
-                seen.features, selection, batch.labels, self.neighbours, self.outsiders
+                one.features, selection, batch.labels, self.neighbours, self.outsiders
             )
             found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
         return found
