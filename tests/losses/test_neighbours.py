@@ -30,14 +30,15 @@ def integers(rows: int, width: int, largest: int, seed: int) -> torch.Tensor:
     return torch.randint(-largest, largest + 1, (rows, width), generator=random).float()
 
 
-def sort_everything(queries, candidates, neighbours, outsiders, itself=None):
-    """Rank all candidates by (similarity, index) in float64."""
+def sort_everything(queries, candidates, neighbours, outsiders, itself=None, foreign=None):
+    """Rank all candidates by (similarity, index) in float64, for outsiders ``foreign`` ones."""
     scores = queries.double().numpy() @ candidates.double().numpy().T
     near, far = [], []
     for row, similarity in enumerate(scores):
         own = -1 if itself is None else int(itself[row])
         index = np.array([i for i in range(len(similarity)) if i != own])
         near.append(index[np.lexsort((index, -similarity[index]))][:neighbours])
+        index = index if foreign is None else index[foreign[row][index]]
         far.append(index[np.lexsort((index, similarity[index]))][:outsiders])
     return np.array(near), np.array(far)
 
@@ -62,6 +63,30 @@ def test_a_query_is_never_its_own_neighbour(count, largest):
     near, far = sort_everything(rows, rows, 10, 15, itself)
     np.testing.assert_array_equal(found.neighbours, near)
     np.testing.assert_array_equal(found.outsiders, far)
+
+
+@pytest.mark.parametrize(("queries", "candidates", "neighbours", "outsiders"), SIZES[3:])
+@pytest.mark.parametrize("largest", [2, 1000])
+def test_outsiders_of_other_classes_alone(queries, candidates, neighbours, outsiders, largest):
+    rows, others = integers(queries, 3, largest, 0), integers(candidates, 3, largest, 1)
+    mine, theirs = (
+        integers(queries, 1, 1, 2)[:, 0].long(),
+        integers(candidates, 1, 1, 3)[:, 0].long(),
+    )
+    found = find_neighbours(rows, others, neighbours, outsiders, classes=(mine, theirs))
+    foreign = (mine.unsqueeze(1) != theirs).numpy()
+    assert foreign.sum(1).min() >= outsiders
+    near, far = sort_everything(rows, others, neighbours, outsiders, foreign=foreign)
+    np.testing.assert_array_equal(found.neighbours, near)
+    np.testing.assert_array_equal(found.outsiders, far)
+
+
+def test_a_row_without_enough_outsiders_of_other_classes_is_filled_with_its_own():
+    rows, classes = integers(100, 3, 9, 0), torch.arange(100) // 97
+    found = find_neighbours(rows, rows, 2, 5, torch.arange(100), (classes, classes))
+    shown = classes[found.outsiders]
+    assert (shown[:97] == torch.tensor([1, 1, 1, 0, 0])).all()
+    assert (shown[97:] == 0).all()
 
 
 def test_all_candidates_alike_come_in_order_of_index():

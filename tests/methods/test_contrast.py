@@ -155,6 +155,55 @@ def test_distance_contrast_equals_the_loop_over_several_steps(queue_size, reduct
         assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
+def foreign_by_loop(loss, queue, features, probabilities, near, far) -> float:
+    """Outsiders of another most probable class than the query's; others have no part."""
+    unit = features / features.norm(dim=1, keepdim=True)
+    pool = [*zip(unit, probabilities, strict=True), *queue]
+    losses = []
+    for m, (r, p) in enumerate(zip(unit.double(), probabilities.double(), strict=True)):
+        others = [pair for index, pair in enumerate(pool) if index != m]
+        ranked = sorted(others, key=lambda pair: cosine(r, pair[0]))
+        strangers = [(q, s) for q, s in ranked if s.argmax() != p.argmax()][:far]
+        if len(strangers) < far:
+            continue
+        attraction = sum((p @ s.double()).item() for _, s in ranked[-near:])
+        repulsion = sum((p @ s.double()).item() for _, s in strangers)
+        t = sum(math.exp(cosine(r, q)) for q, _ in strangers)
+        s = [cosine(r, q) for q, _ in ranked[-near:]]
+        info_nce = sum(math.log(math.exp(x) + t) - x for x in s) / near
+        losses.append(repulsion - attraction if loss == "loglikelihood" else info_nce)
+    queue.extend(zip(unit, probabilities, strict=True))
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+@pytest.mark.parametrize("loss", ["loglikelihood", "infonce"])
+def test_outsiders_of_other_classes_equal_the_loop_over_several_steps(loss):
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, 20, "sum", loss, 1.0, foreign_outsiders=True)
+    queue = deque(maxlen=20)
+    for seed in range(4):
+        features = normal(11, WIDTH, seed=seed)
+        # At first queries of class 0 have fewer than four strangers.
+        bias = torch.tensor([1.0, 0.0, 0.0])
+        probabilities = (normal(11, CLASSES, seed=50 + seed) + bias).softmax(1)
+        found = module(features, probabilities)
+        if seed == 0:
+            assert 0 < (probabilities.argmax(1) != 0).sum() < 4
+        expected = foreign_by_loop(loss, queue, features, probabilities, 3, 4)
+        assert expected != 0
+        assert found.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_without_voxels_of_other_classes_nothing_is_contrasted():
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, 100, "sum", foreign_outsiders=True)
+    probabilities = torch.eye(CLASSES)[:1].repeat(11, 1).requires_grad_()
+    found = module(normal(11, WIDTH), probabilities)
+    found.backward()
+    assert (found.item(), module.candidates) == (0, 0)
+    assert not probabilities.grad.any()
+    broken = module(normal(11, WIDTH).fill_(math.nan), probabilities)
+    assert broken.isnan()
+
+
 def test_without_a_queue_the_past_is_irrelevant():
     features, probabilities = normal(11, WIDTH), normal(11, CLASSES).softmax(1)
     for queue_size, same in ((0, True), (100, False)):

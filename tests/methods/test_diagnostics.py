@@ -51,5 +51,10 @@ def test_separated_classes_have_pure_neighbours_and_foreign_outsiders():
         "outsiders of the same class": 0.0,
         "chance": 0.5,
     }
+    blind = partial(gather_voxels, noise)
+    chance = neighbourhood_purity(blind, selection, labels, 5, 6)["outsiders of the same class"]
+    assert 0.3 < chance < 0.7
+    foreign = neighbourhood_purity(blind, selection, labels, 5, 6, foreign_outsiders=True)
+    assert foreign["outsiders of the same class"] == 0
     few = Selection(labels, selection.entropy, torch.arange(64).reshape(labels.shape) >= 11)
     assert neighbourhood_purity(rows, few, labels, 5, 6) == {}

@@ -188,6 +188,10 @@ def test_the_default_has_no_weights_of_its_own_and_one_queue_per_group(build_met
         ),
         ({"distance_loss": "nnclr", "queue_size": 0}, "queue_size: 0 found, at least 1 expected"),
         ({"distance_loss": "snclr", "queue_size": 9}, "queue_size: 9 found, at least 10 expected"),
+        *(
+            ({"distance_loss": loss, "foreign_outsiders": True}, "method.foreign_outsiders: true")
+            for loss in ("nccl", "nnclr", "snclr")
+        ),
         ({"queue_size": -1}, "queue_size: -1 found, at least 0 expected"),
     ],
 )

@@ -29,6 +29,7 @@ def find_neighbours(
     neighbours: int,
     outsiders: int,
     itself: Tensor | None = None,
+    classes: tuple[Tensor, Tensor] | None = None,
 ) -> Neighbourhood:
     """Eq. 13: the top-K and low-K' candidates of every query by inner product.
 
@@ -42,6 +43,9 @@ def find_neighbours(
         neighbours: K.
         outsiders: K'.
         itself: (Q,) index of the query among the candidates, -1 where it is not; never returned.
+        classes: (Q,) and (N,), of queries and candidates, to take outsiders from other classes than
+            the query's alone. Where these have fewer than K', the rest of the row is filled with
+            candidates of its own class, and may hold the query itself.
 
     Raises:
         ValueError: With fewer candidates than K or K' after leaving out the query itself.
@@ -60,7 +64,11 @@ def find_neighbours(
         torch.mm(queries[rows], candidates.T, out=scores[:, : len(candidates)])
         own = None if itself is None else itself[rows]
         near[rows] = _extremes(_excluding(scores, len(candidates), own, -1), group, neighbours, 1)
-        far[rows] = _extremes(_excluding(scores, len(candidates), own, 1), group, outsiders, -1)
+        scores = _excluding(scores, len(candidates), own, 1)
+        if classes is not None:
+            same = classes[0][rows].unsqueeze(1) == classes[1]
+            scores[:, : len(candidates)].masked_fill_(same, torch.inf)
+        far[rows] = _extremes(scores, group, outsiders, -1)
     # Similarities that are no numbers have no order, and leave the padding at neither end.
     last = len(candidates) - 1
     return Neighbourhood(near.clamp_(max=last), far.clamp_(max=last))

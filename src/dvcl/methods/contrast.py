@@ -99,7 +99,7 @@ class DistanceContrast(nn.Module):
     probabilities, "infonce", "simclr" and "simclr_union" the features.
 
     Attributes:
-        candidates: Of every query in the last step.
+        candidates: Of every query in the last step; 0 if no query could be contrasted.
 
     Args:
         classes: C.
@@ -110,6 +110,9 @@ class DistanceContrast(nn.Module):
         reduction: "sum" as printed or "mean", see `losses.contrastive.distance_aware`.
         loss: One of `DISTANCE_LOSSES`.
         temperature: Of the other losses, "kl" excepted.
+        foreign_outsiders: Take outsiders only from candidates whose most probable class is not the
+            query's, as negatives are of other classes in Wang et al., ICCV 2021,
+            https://arxiv.org/abs/2101.11939; queries that have fewer than K' are left out.
     """
 
     def __init__(
@@ -122,12 +125,14 @@ class DistanceContrast(nn.Module):
         reduction: Literal["sum", "mean"],
         loss: str = "loglikelihood",
         temperature: float = 1.0,
+        foreign_outsiders: bool = False,
     ) -> None:
         super().__init__()
         check_choice("reduction", reduction, ("sum", "mean"))
         check_choice("distance_loss", loss, DISTANCE_LOSSES)
         self.neighbours, self.outsiders, self.reduction = neighbours, outsiders, reduction
         self.loss, self.temperature = loss, temperature
+        self.foreign_outsiders = foreign_outsiders
         self.candidates = 0
         self.features = FeatureQueue(queue_size, dimension)
         self.probabilities = FeatureQueue(queue_size, classes)
@@ -151,7 +156,19 @@ class DistanceContrast(nn.Module):
         if not len(unit) or self.candidates < self.neighbours + self.outsiders:
             return probabilities.sum() * 0
         itself = torch.arange(len(unit), device=unit.device)
-        near, far = find_neighbours(unit, candidates, self.neighbours, self.outsiders, itself)
+        best = predictions.argmax(1)
+        classes = (best[: len(unit)], best) if self.foreign_outsiders else None
+        near, far = find_neighbours(
+            unit, candidates, self.neighbours, self.outsiders, itself, classes
+        )
+        if classes is not None:
+            served = (best[far] != classes[0].unsqueeze(1)).all(1)
+            near, far, rows, probabilities = (
+                part[served] for part in (near, far, rows, probabilities)
+            )
+        if not len(near):
+            self.candidates = 0
+            return probabilities.sum() * 0 + 0 * unit.sum()
         loss = self._loss(rows, probabilities, candidates, predictions, near, far)
         return loss + 0 * unit.sum()
 

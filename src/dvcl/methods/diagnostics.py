@@ -44,12 +44,14 @@ def neighbourhood_purity(
     labels: Tensor,
     neighbours: int,
     outsiders: int,
+    foreign_outsiders: bool = False,
 ) -> dict[str, float]:
     """How often the neighbours and outsiders of unreliable voxels have the voxel's true class.
 
     Good neighbours have it nearly always, good outsiders nearly never; "chance" is the share among
     random pairs. Empty when there are too few unreliable voxels. ``features`` are those of
-    `methods.method.Representation`.
+    `methods.method.Representation`. With ``foreign_outsiders`` outsiders have other pseudo-labels
+    than the voxel, where there are enough.
     """
     random = torch.Generator(labels.device).manual_seed(0)
     voxels = sample_mask(~selection.reliable, SAMPLE, random)
@@ -57,7 +59,9 @@ def neighbourhood_purity(
         return {}
     unit = F.normalize(features(voxels), dim=1)
     itself = torch.arange(len(unit), device=unit.device)
-    near, far = find_neighbours(unit, unit, neighbours, outsiders, itself)
+    pseudo = selection.pseudo_labels.flatten()[voxels]
+    groups = (pseudo, pseudo) if foreign_outsiders else None
+    near, far = find_neighbours(unit, unit, neighbours, outsiders, itself, groups)
     classes = labels.flatten()[voxels]
     shares = classes.bincount().float() / len(classes)
     return {

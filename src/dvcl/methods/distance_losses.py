@@ -15,14 +15,25 @@ DistanceLoss = Literal[
     "loglikelihood", "infonce", "simclr", "simclr_union", "kl", "nccl", "nnclr", "snclr"
 ]
 VIEW_LOSSES = ("nnclr", "snclr")
+WITHOUT_OUTSIDERS = ("nccl", *VIEW_LOSSES)
 TEMPERATURES = {"nccl": 1.0, "nnclr": 0.1, "snclr": 0.2}
 
 
 def check_distance_loss(
-    loss: str, neighbours: int, outsiders: int, queries: int, queue_size: int, per_network: bool
+    loss: str,
+    neighbours: int,
+    outsiders: int,
+    queries: int,
+    queue_size: int,
+    per_network: bool,
+    foreign_outsiders: bool,
 ) -> None:
     """Refuse an unknown loss, and a queue with which its sets could never be filled."""
     check_choice("distance_loss", loss, get_args(DistanceLoss))
+    if foreign_outsiders and loss in WITHOUT_OUTSIDERS:
+        raise InputError(
+            f"method.foreign_outsiders: true found, false expected, as {loss!r} has no outsiders."
+        )
     others = queries * (1 if per_network else 2) - 1
     # Two views search past voxels only; else the other queries of the step are candidates too.
     least = max({"nnclr": 1, "snclr": neighbours}.get(loss, neighbours + outsiders - others), 0)
@@ -44,6 +55,7 @@ def build_distance_losses(
     queue_size: int,
     reduction: Literal["sum", "mean"],
     per_network: bool,
+    foreign_outsiders: bool,
 ) -> nn.ModuleList:
     """One module, or one for each network; each takes features and probabilities of voxels."""
     if loss == "nnclr" or loss == "snclr":
@@ -51,7 +63,15 @@ def build_distance_losses(
         return nn.ModuleList([views])
     return nn.ModuleList(
         DistanceContrast(
-            classes, dimension, neighbours, outsiders, queue_size, reduction, loss, temperature
+            classes,
+            dimension,
+            neighbours,
+            outsiders,
+            queue_size,
+            reduction,
+            loss,
+            temperature,
+            foreign_outsiders,
         )
         for _ in range(2 if per_network else 1)
     )

@@ -76,6 +76,8 @@ class DVCL(Method):
             such a class is skipped.
         neighbours: K.
         outsiders: K'.
+        foreign_outsiders: Take outsiders only from candidates of other pseudo-classes than the
+            query's (from Wang et al., ICCV 2021).
         queries: Unreliable voxels per network and step.
         balance_queries: Draw queries equally over pseudo-labels instead of uniformly.
         queue_size: Past queries kept as candidates; 0 uses the current ones only.
@@ -119,6 +121,7 @@ class DVCL(Method):
         remember_negatives: bool = False,
         neighbours: int = 10,
         outsiders: int = 15,
+        foreign_outsiders: bool = False,
         queries: int = 1024,
         balance_queries: bool = False,
         queue_size: int = 16384,
@@ -137,7 +140,8 @@ class DVCL(Method):
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
                        neighbours=neighbours, outsiders=outsiders, queries=queries,
                        feature_dimension=feature_dimension)  # fmt: skip
-        check_distance_loss(distance_loss, neighbours, outsiders, queries, queue_size, per_network)
+        check_distance_loss(distance_loss, neighbours, outsiders, queries, queue_size, per_network,
+                            foreign_outsiders)  # fmt: skip
         if distance_temperature is None:
             distance_temperature = TEMPERATURES.get(distance_loss, temperature)
         check_at_least(1e-3, temperature=temperature, distance_temperature=distance_temperature)
@@ -150,6 +154,7 @@ class DVCL(Method):
         self.contrast_start, self.distance_start = contrast_start, distance_start
         self.distance_ramp = distance_ramp
         self.neighbours, self.outsiders = neighbours, outsiders
+        self.foreign_outsiders = foreign_outsiders
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
             classes, alpha, entropy_weighting, maximum_weight, weight_log_base, agreement
@@ -164,7 +169,7 @@ class DVCL(Method):
         self.views = distance_loss in VIEW_LOSSES
         self.distance_contrast = build_distance_losses(
             distance_loss, distance_temperature, classes, feature_dimension, neighbours, outsiders,
-            queue_size, reduction, per_network,
+            queue_size, reduction, per_network, foreign_outsiders,
         )  # fmt: skip
 
     def losses(self, batch: Batch, progress: float) -> Terms:
@@ -268,7 +273,8 @@ class DVCL(Method):
         for name, one, selection in zip("AB", seen, selections, strict=True):
             quality = pseudo_label_quality(selection, batch.labels)
             purity = neighbourhood_purity(
-                one.features, selection, batch.labels, self.neighbours, self.outsiders
-            )
+                one.features, selection, batch.labels, self.neighbours, self.outsiders,
+                self.foreign_outsiders,
+            )  # fmt: skip
             found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
         return found
