@@ -19,6 +19,10 @@ def maps() -> tuple[torch.Tensor, ...]:
     return tuple((3 * (draws[0] + draws[number])).log_softmax(1) for number in (0, 1))
 
 
+def nothing_run(network, images):
+    pytest.fail("there are no averages")
+
+
 def select_by_loop(logs, alpha: float, agreement: bool) -> list[dict[tuple, tuple]]:
     """{voxel: (pseudo-label, entropy, reliable)} of each network."""
     found = []
@@ -44,8 +48,8 @@ def select_by_loop(logs, alpha: float, agreement: bool) -> list[dict[tuple, tupl
 @pytest.mark.parametrize("agreement", [True, False])
 def test_selection_and_loss_equal_the_loop(agreement, weighting):
     logs = maps()
-    teaching = CrossTeaching(3, 0.2, weighting, 0.8, 2.0, agreement)
-    selections = teaching.select(logs)
+    teaching = CrossTeaching((), 3, 0.2, weighting, 0.8, 2.0, agreement, 0.0)
+    selections = teaching.select(nothing_run, torch.empty(0), logs)
     expected = select_by_loop(logs, 0.2, agreement)
     for selection, own in zip(selections, expected, strict=True):
         for voxel, (label, entropy, reliable) in own.items():
@@ -62,7 +66,12 @@ def test_selection_and_loss_equal_the_loop(agreement, weighting):
 
 
 def test_disagreement_leaves_labels_and_entropies_and_what_was_unreliable():
-    plain, strict = (CrossTeaching(3, 0.2, True, 1.0, 2.0, a).select(maps()) for a in (False, True))
+    plain, strict = (
+        CrossTeaching((), 3, 0.2, True, 1.0, 2.0, agreement, 0.0).select(
+            nothing_run, torch.empty(0), maps()
+        )
+        for agreement in (False, True)
+    )
     a, b = plain
     differ = a.pseudo_labels != b.pseudo_labels
     assert 0.2 < differ.double().mean() < 0.8

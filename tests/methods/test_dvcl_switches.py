@@ -1,6 +1,28 @@
 """Settings of DVCL that are not the paper's: each does what it says, within the whole method."""
 
+import pytest
+import torch
+
+from dvcl.losses.entropy import Selection
 from dvcl.methods.contrast import DistanceContrast
+from dvcl.methods.cross_teaching import CrossTeaching
+from dvcl.training.engine import step
+from dvcl.training.optimisation import Training, build_optimisers
+
+SETTINGS = Training(precision="float32")
+
+
+@pytest.fixture
+def taught(monkeypatch) -> list[list[Selection]]:
+    """The selections of every step, one per network."""
+    found, original = [], CrossTeaching.loss
+
+    def loss(self, logs, selections):
+        found.append(selections)
+        return original(self, logs, selections)
+
+    monkeypatch.setattr(CrossTeaching, "loss", loss)
+    return found
 
 
 def test_voxels_in_dispute_are_queries_and_no_anchors(build_method, make_batch, monkeypatch):
@@ -26,3 +48,51 @@ def test_outsiders_of_other_classes_reach_the_loss(build_method):
     (part,) = build_method("dvcl", foreign_outsiders=True).distance_contrast
     assert part.foreign_outsiders
     assert not build_method("dvcl").distance_contrast[0].foreign_outsiders
+
+
+def test_averages_make_the_pseudo_labels_and_follow_by_the_recurrence(build_method, make_batch):
+    method = build_method("dvcl", decay=0.6, dropout=0.5)
+    averages = [average.network for average in method.teaching.averages]
+    expected = [[weight.double() for weight in network.parameters()] for network in method.networks]
+    optimisers = build_optimisers(method, SETTINGS)
+    for t in range(4):
+        step(method, optimisers, make_batch(t, side=8), 0.5, 0.1)
+        decay = min(1 - 1 / (t + 1), 0.6)
+        for network, average, weights in zip(method.networks, averages, expected, strict=True):
+            for index, weight in enumerate(network.parameters()):
+                now = weight.detach().double()
+                weights[index] = decay * weights[index].detach() + (1 - decay) * now
+            torch.testing.assert_close(
+                [weight.double() for weight in average.parameters()], weights, rtol=1e-4, atol=1e-6
+            )
+
+
+def test_averages_make_the_pseudo_labels_without_dropout(build_method, make_batch, taught):
+    method = build_method("dvcl", decay=0.6, dropout=0.5)
+    optimisers = build_optimisers(method, SETTINGS)
+    for t in range(2):
+        step(method, optimisers, make_batch(t, side=8), 0.5, 0.1)
+    batch = make_batch(9, side=8)
+    terms = method.losses(batch, 1.0)
+    assert all(part.training for part in method.modules())
+    averages = [average.network.eval() for average in method.teaching.averages]
+    for average, selection in zip(averages, taught[-1], strict=True):
+        with torch.no_grad():
+            logs = average(batch.unlabelled).logits.log_softmax(1)
+        assert torch.equal(selection.pseudo_labels, logs.argmax(1))
+        torch.testing.assert_close(selection.entropy, -(logs.exp() * logs).sum(1))
+    sum(terms.values()).backward()
+    assert all(weight.grad is None for network in averages for weight in network.parameters())
+
+
+def test_an_average_of_the_last_step_alone_is_the_network(build_method, make_batch):
+    """Decay so small that it rounds away: the averages are the networks, and change nothing."""
+    losses = []
+    for decay in (0.0, 1e-30):
+        method = build_method("dvcl", decay=decay)
+        optimisers = build_optimisers(method, SETTINGS)
+        losses.append(
+            [step(method, optimisers, make_batch(t, side=8), 0.5, 0.1)[0] for t in range(3)]
+        )
+    assert losses[0] == losses[1]
+    assert len(build_method("dvcl").teaching.averages) == 0

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
 
 from dvcl.losses.cross_supervision import cross_supervision
 from dvcl.losses.entropy import (
@@ -11,13 +15,18 @@ from dvcl.losses.entropy import (
     reliable_in_agreement,
     select_reliable,
 )
+from dvcl.methods.teacher import Teacher
 from dvcl.methods.voxel_sets import Maps
+from dvcl.networks.network import Prediction
+
+Run = Callable[[nn.Module, Tensor], Prediction]
 
 
-class CrossTeaching:
+class CrossTeaching(nn.Module):
     """Pseudo-labels of both networks, which of them are reliable, and what the other learns.
 
     Args:
+        networks: A and B.
         classes: K.
         alpha: Eq. 3.
         weighting: Whether unreliable pseudo-labels weigh less (Eq. 4); off, all weigh 1.
@@ -25,25 +34,54 @@ class CrossTeaching:
         weight_log_base: Base of the logarithm of the class count in Eq. 4.
         agreement: Whether voxels with different pseudo-labels are unreliable whatever their
             entropy, which then is all that lowers their weight.
+        decay: Of a moving average of each network, which then makes the pseudo-labels in its place,
+            without dropout; 0 has no averages.
     """
 
     def __init__(
         self,
+        networks: Iterable[nn.Module],
         classes: int,
         alpha: float,
         weighting: bool,
         maximum_weight: float,
         weight_log_base: float,
-        agreement: bool = False,
+        agreement: bool,
+        decay: float,
     ) -> None:
+        super().__init__()
         self.classes, self.alpha, self.weighting = classes, alpha, weighting
         self.maximum_weight, self.log_base = maximum_weight, weight_log_base
         self.agreement = agreement
+        self.averages = nn.ModuleList(Teacher(network, decay) for network in networks if decay > 0)
 
-    def select(self, logs: Maps) -> list[Selection]:
-        """Eq. 1-3, for each network's log-probabilities (U, K, D, H, W)."""
+    def select(self, run: Run, images: Tensor, logs: Maps) -> list[Selection]:
+        """Eq. 1-3 for both networks.
+
+        Args:
+            run: `Method.run`, for the averages.
+            images: (U, 1, D, H, W), of which the averages say what they hold.
+            logs: (U, K, D, H, W), what the networks say of them.
+        """
+        if self.averages:
+            logs = self._ask_averages(run, images)
         selections = [select_reliable(log, self.alpha) for log in logs]
         return reliable_in_agreement(selections) if self.agreement else selections
+
+    @torch.no_grad()
+    def _ask_averages(self, run: Run, images: Tensor) -> Maps:
+        logs = []
+        for average in cast("Iterable[Teacher]", self.averages):
+            with average.without_dropout() as network:
+                logs.append(run(network, images).logits.log_softmax(1))
+        return tuple(logs)
+
+    def follow(self, networks: Iterable[nn.Module]) -> None:
+        """Move the averages towards their networks, where there are averages."""
+        if self.averages:
+            averages = cast("Iterable[Teacher]", self.averages)
+            for average, network in zip(averages, networks, strict=True):
+                average.follow(network)
 
     def loss(self, logs: Maps, selections: list[Selection]) -> Tensor:
         """Eq. 5: each network learns from the other's weighted pseudo-labels."""

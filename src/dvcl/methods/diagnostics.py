@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,28 @@ from dvcl.losses.neighbours import find_neighbours
 from dvcl.losses.voxel_sampling import sample_mask
 
 SAMPLE = 2048
+
+
+def diagnose_networks(
+    features: Sequence[Callable[[Tensor], Tensor]],
+    selections: Sequence[Selection],
+    labels: Tensor,
+    neighbours: int,
+    outsiders: int,
+    foreign_outsiders: bool = False,
+) -> dict[str, float]:
+    """Quality of pseudo-labels and purity of neighbourhoods, "... A" of one network, "... B".
+
+    Args as those of `neighbourhood_purity`, one of ``features`` and ``selections`` per network.
+    """
+    found: dict[str, float] = {}
+    for name, rows, selection in zip("AB", features, selections, strict=True):
+        quality = pseudo_label_quality(selection, labels)
+        purity = neighbourhood_purity(
+            rows, selection, labels, neighbours, outsiders, foreign_outsiders
+        )
+        found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
+    return found
 
 
 def pseudo_label_quality(selection: Selection, labels: Tensor) -> dict[str, float]:

@@ -14,7 +14,7 @@ from dvcl.losses.ramps import delayed, sigmoid_ramp
 from dvcl.losses.voxel_sampling import sample_per_class
 from dvcl.methods.contrast import HighQualityContrast
 from dvcl.methods.cross_teaching import CrossTeaching
-from dvcl.methods.diagnostics import neighbourhood_purity, pseudo_label_quality
+from dvcl.methods.diagnostics import diagnose_networks
 from dvcl.methods.distance_losses import (
     TEMPERATURES,
     VIEW_LOSSES,
@@ -24,7 +24,13 @@ from dvcl.methods.distance_losses import (
 )
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.network_pair import NetworkPair, Start, Use
-from dvcl.methods.parts import check_at_least, check_finite, check_start, gather_pooled
+from dvcl.methods.parts import (
+    check_at_least,
+    check_at_most,
+    check_finite,
+    check_start,
+    gather_pooled,
+)
 from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
 from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
 from dvcl.sampling.batch import Batch
@@ -67,6 +73,8 @@ class DVCL(Method):
         maximum_weight: W_max of Eq. 4.
         weight_log_base: Base of the logarithm of the class count in Eq. 4.
         agreement: Call voxels unreliable where the networks' pseudo-labels differ, too (from CPCL).
+        decay: Of a moving average of each network, which then makes its pseudo-labels (from
+            mutual mean teaching); 0 has none.
         anchors: M, per class and step.
         negatives: N, per anchor.
         temperature: tau of Eq. 11.
@@ -113,6 +121,7 @@ class DVCL(Method):
         maximum_weight: float = 1.0,
         weight_log_base: float = 2.0,
         agreement: bool = False,
+        decay: float = 0.0,
         anchors: int = 256,
         negatives: int = 50,
         temperature: float = 1.0,
@@ -136,7 +145,8 @@ class DVCL(Method):
     ) -> None:
         super().__init__(make_network, classes)
         check_at_least(0, consistency=consistency, contrast=contrast, distance=distance,
-                       maximum_weight=maximum_weight)  # fmt: skip
+                       maximum_weight=maximum_weight, decay=decay)  # fmt: skip
+        check_at_most(1, decay=decay)
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
                        neighbours=neighbours, outsiders=outsiders, queries=queries,
                        feature_dimension=feature_dimension)  # fmt: skip
@@ -157,8 +167,9 @@ class DVCL(Method):
         self.foreign_outsiders = foreign_outsiders
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
-            classes, alpha, entropy_weighting, maximum_weight, weight_log_base, agreement
-        )
+            self.networks, classes, alpha, entropy_weighting, maximum_weight, weight_log_base,
+            agreement, decay,
+        )  # fmt: skip
         self.heads = nn.ModuleList(
             FeatureHead(self.networks.feature_channels, feature_dimension) for _ in self.networks
         )
@@ -181,7 +192,7 @@ class DVCL(Method):
         # One split, not two slices: its gradient is one map, not two that are added.
         parts = (log.split([len(batch.labelled), len(batch.unlabelled)]) for log in logs)
         labelled, unlabelled = zip(*parts, strict=True)
-        selections = self.teaching.select(unlabelled)
+        selections = self.teaching.select(self.run, batch.unlabelled, unlabelled)
         # Gradients come in the opposite order; those of the contrast would wait longest in memory.
         contrast: Terms = {}
         if self.contrast > 0 and progress >= self.contrast_start:
@@ -255,6 +266,10 @@ class DVCL(Method):
         ]
         return torch.stack(losses).mean()
 
+    def after_step(self) -> None:
+        """Moving averages follow, where they make the pseudo-labels."""
+        self.teaching.follow(self.networks)
+
     def predict(self, images: Tensor) -> Tensor:
         """Mean of both softmax maps, unless one network is asked for."""
         return self.networks.predict(self.run, images)
@@ -266,15 +281,11 @@ class DVCL(Method):
     @torch.no_grad()
     def diagnose(self, batch: Batch) -> dict[str, float]:
         """Reliable share, pseudo-label accuracy, purity of neighbours and outsiders."""
-        found: dict[str, float] = {}
         pairs = zip(self.networks, self.heads, strict=True)
         seen = [self.represent_with(network, batch.labelled, head) for network, head in pairs]
-        selections = self.teaching.select(tuple(one.log_probabilities for one in seen))
-        for name, one, selection in zip("AB", seen, selections, strict=True):
-            quality = pseudo_label_quality(selection, batch.labels)
-            purity = neighbourhood_purity(
-                one.features, selection, batch.labels, self.neighbours, self.outsiders,
-                self.foreign_outsiders,
-            )  # fmt: skip
-            found |= {f"{key} {name}": value for key, value in (quality | purity).items()}
-        return found
+        logs = tuple(one.log_probabilities for one in seen)
+        selections = self.teaching.select(self.run, batch.labelled, logs)
+        return diagnose_networks(
+            [one.features for one in seen], selections, batch.labels, self.neighbours,
+            self.outsiders, self.foreign_outsiders,
+        )  # fmt: skip
