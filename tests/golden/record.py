@@ -73,6 +73,7 @@ OF_DVCL = {loss: {"distance_loss": loss} for loss in get_args(DistanceLoss)} | {
     "no-entropy-weighting": {"entropy_weighting": False},
     "agreement": {"agreement": True},
     "decay": {"decay": 0.9},
+    "jitter": {"jitter": 0.3},
     "foreign-outsiders": {"foreign_outsiders": True},
     "per-network": {"per_network": True},
     "snclr-per-network": {"distance_loss": "snclr", "per_network": True},

@@ -20,7 +20,7 @@ def maps() -> tuple[torch.Tensor, ...]:
 
 
 def nothing_run(network, images):
-    pytest.fail("there are no averages")
+    pytest.fail("nothing is asked")
 
 
 def select_by_loop(logs, alpha: float, agreement: bool) -> list[dict[tuple, tuple]]:
@@ -48,8 +48,8 @@ def select_by_loop(logs, alpha: float, agreement: bool) -> list[dict[tuple, tupl
 @pytest.mark.parametrize("agreement", [True, False])
 def test_selection_and_loss_equal_the_loop(agreement, weighting):
     logs = maps()
-    teaching = CrossTeaching((), 3, 0.2, weighting, 0.8, 2.0, agreement, 0.0)
-    selections = teaching.select(nothing_run, torch.empty(0), logs)
+    teaching = CrossTeaching((), 3, 0.2, weighting, 0.8, 2.0, agreement, 0.0, 0.0)
+    selections = teaching.select(nothing_run, (), torch.empty(0), logs)
     expected = select_by_loop(logs, 0.2, agreement)
     for selection, own in zip(selections, expected, strict=True):
         for voxel, (label, entropy, reliable) in own.items():
@@ -67,8 +67,8 @@ def test_selection_and_loss_equal_the_loop(agreement, weighting):
 
 def test_disagreement_leaves_labels_and_entropies_and_what_was_unreliable():
     plain, strict = (
-        CrossTeaching((), 3, 0.2, True, 1.0, 2.0, agreement, 0.0).select(
-            nothing_run, torch.empty(0), maps()
+        CrossTeaching((), 3, 0.2, True, 1.0, 2.0, agreement, 0.0, 0.0).select(
+            nothing_run, (), torch.empty(0), maps()
         )
         for agreement in (False, True)
     )

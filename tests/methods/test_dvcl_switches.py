@@ -1,5 +1,7 @@
 """Settings of DVCL that are not the paper's: each does what it says, within the whole method."""
 
+import math
+
 import pytest
 import torch
 
@@ -96,3 +98,41 @@ def test_an_average_of_the_last_step_alone_is_the_network(build_method, make_bat
         )
     assert losses[0] == losses[1]
     assert len(build_method("dvcl").teaching.averages) == 0
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.6])
+def test_strong_views_are_learnt_from_and_the_patches_make_the_labels(
+    decay, build_method, make_batch, taught
+):
+    method, batch, seen = build_method("dvcl", jitter=0.4, decay=decay), make_batch(side=8), []
+    for network in method.networks:
+        network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    method.random.manual_seed(5)
+    terms = method.losses(batch, 1.0)
+    view = batch.unlabelled.double()
+    random = torch.Generator().manual_seed(5)
+    a, b = torch.rand((2, 2, 1, 1, 1, 1), generator=random).double() - 0.5
+    noise = 0.1 * torch.randn(view.shape, generator=random).double()
+    mean = view.mean((2, 3, 4), keepdim=True)
+    view = mean + (1 + 0.8 * a) * (view - mean) + 0.4 * b + noise.clamp(-0.2, 0.2)
+    expected = torch.cat([batch.labelled.double(), view])
+    for images in seen[:2]:
+        torch.testing.assert_close(images.double(), expected, rtol=1e-5, atol=1e-6)
+    assert all(torch.equal(images, batch.unlabelled) for images in seen[2:])
+    assert len(seen) == (2 if decay else 4)
+
+    ecps = 0.0
+    with torch.no_grad():
+        logs = [network(batch.unlabelled).logits.double().softmax(1) for network in method.networks]
+        said = [network(view.float()).logits.double().log_softmax(1) for network in method.networks]
+    for teacher, student in ((0, 1), (1, 0)):
+        p = logs[teacher]
+        entropy = -(p * p.log()).sum(1)
+        weight = torch.where(
+            entropy > entropy.mean() + 0.5 * entropy.std(correction=0),
+            (-entropy / math.log2(3)).exp(),
+            1.0,
+        )
+        ecps -= (weight * said[student].gather(1, p.argmax(1, keepdim=True))[:, 0]).mean()
+        assert torch.equal(taught[0][teacher].pseudo_labels, p.argmax(1))
+    assert terms["ecps"].item() == pytest.approx(0.1 * ecps.item(), rel=1e-4)

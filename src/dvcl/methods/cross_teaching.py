@@ -16,6 +16,7 @@ from dvcl.losses.entropy import (
     select_reliable,
 )
 from dvcl.methods.teacher import Teacher
+from dvcl.methods.views import strong
 from dvcl.methods.voxel_sets import Maps
 from dvcl.networks.network import Prediction
 
@@ -36,6 +37,8 @@ class CrossTeaching(nn.Module):
             entropy, which then is all that lowers their weight.
         decay: Of a moving average of each network, which then makes the pseudo-labels in its place,
             without dropout; 0 has no averages.
+        jitter: Of the view that the networks learn from, see `views.strong`; pseudo-labels are made
+            of the patches as they are. 0 has one view.
     """
 
     def __init__(
@@ -48,28 +51,39 @@ class CrossTeaching(nn.Module):
         weight_log_base: float,
         agreement: bool,
         decay: float,
+        jitter: float,
     ) -> None:
         super().__init__()
         self.classes, self.alpha, self.weighting = classes, alpha, weighting
         self.maximum_weight, self.log_base = maximum_weight, weight_log_base
-        self.agreement = agreement
+        self.agreement, self.jitter = agreement, jitter
         self.averages = nn.ModuleList(Teacher(network, decay) for network in networks if decay > 0)
 
-    def select(self, run: Run, images: Tensor, logs: Maps) -> list[Selection]:
+    def view(self, images: Tensor, random: torch.Generator) -> Tensor:
+        """What the networks learn from of the unlabelled patches ``images`` (U, 1, D, H, W)."""
+        return strong(images, random, self.jitter) if self.jitter > 0 else images
+
+    def select(
+        self, run: Run, networks: Iterable[nn.Module], images: Tensor, logs: Maps
+    ) -> list[Selection]:
         """Eq. 1-3 for both networks.
 
         Args:
-            run: `Method.run`, for the averages.
-            images: (U, 1, D, H, W), of which the averages say what they hold.
-            logs: (U, K, D, H, W), what the networks say of them.
+            run: `Method.run`.
+            networks: A and B.
+            images: (U, 1, D, H, W), the patches as they are.
+            logs: (U, K, D, H, W), what the networks say of their view of them.
         """
-        if self.averages:
-            logs = self._ask_averages(run, images)
+        if self.averages or self.jitter > 0:
+            logs = self._ask(run, networks, images)
         selections = [select_reliable(log, self.alpha) for log in logs]
         return reliable_in_agreement(selections) if self.agreement else selections
 
     @torch.no_grad()
-    def _ask_averages(self, run: Run, images: Tensor) -> Maps:
+    def _ask(self, run: Run, networks: Iterable[nn.Module], images: Tensor) -> Maps:
+        """What the averages say, or the networks where there are none."""
+        if not self.averages:
+            return tuple(run(network, images).logits.log_softmax(1) for network in networks)
         logs = []
         for average in cast("Iterable[Teacher]", self.averages):
             with average.without_dropout() as network:

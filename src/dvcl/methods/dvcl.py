@@ -75,6 +75,8 @@ class DVCL(Method):
         agreement: Call voxels unreliable where the networks' pseudo-labels differ, too (from CPCL).
         decay: Of a moving average of each network, which then makes its pseudo-labels (from
             mutual mean teaching); 0 has none.
+        jitter: Of strong views of the unlabelled patches, see `views.strong`: networks then learn
+            from these, by pseudo-labels of the patches as they are (from FixMatch); 0 has none.
         anchors: M, per class and step.
         negatives: N, per anchor.
         temperature: tau of Eq. 11.
@@ -122,6 +124,7 @@ class DVCL(Method):
         weight_log_base: float = 2.0,
         agreement: bool = False,
         decay: float = 0.0,
+        jitter: float = 0.0,
         anchors: int = 256,
         negatives: int = 50,
         temperature: float = 1.0,
@@ -145,8 +148,8 @@ class DVCL(Method):
     ) -> None:
         super().__init__(make_network, classes)
         check_at_least(0, consistency=consistency, contrast=contrast, distance=distance,
-                       maximum_weight=maximum_weight, decay=decay)  # fmt: skip
-        check_at_most(1, decay=decay)
+                       maximum_weight=maximum_weight, decay=decay, jitter=jitter)  # fmt: skip
+        check_at_most(1, decay=decay, jitter=jitter)
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
                        neighbours=neighbours, outsiders=outsiders, queries=queries,
                        feature_dimension=feature_dimension)  # fmt: skip
@@ -168,7 +171,7 @@ class DVCL(Method):
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
             self.networks, classes, alpha, entropy_weighting, maximum_weight, weight_log_base,
-            agreement, decay,
+            agreement, decay, jitter,
         )  # fmt: skip
         self.heads = nn.ModuleList(
             FeatureHead(self.networks.feature_channels, feature_dimension) for _ in self.networks
@@ -185,14 +188,15 @@ class DVCL(Method):
 
     def losses(self, batch: Batch, progress: float) -> Terms:
         """Algorithm 1 of the paper for one batch."""
+        images = torch.cat([batch.labelled, self.teaching.view(batch.unlabelled, self.random)])
         # Logits are not needed again; two full maps would wait here for the end of the step.
-        predictions = (self.run(network, batch.images) for network in self.networks)
+        predictions = (self.run(network, images) for network in self.networks)
         pairs = ((logits.log_softmax(1), VoxelTap(features)) for logits, features in predictions)
         logs, taps = zip(*pairs, strict=True)
         # One split, not two slices: its gradient is one map, not two that are added.
         parts = (log.split([len(batch.labelled), len(batch.unlabelled)]) for log in logs)
         labelled, unlabelled = zip(*parts, strict=True)
-        selections = self.teaching.select(self.run, batch.unlabelled, unlabelled)
+        selections = self.teaching.select(self.run, self.networks, batch.unlabelled, unlabelled)
         # Gradients come in the opposite order; those of the contrast would wait longest in memory.
         contrast: Terms = {}
         if self.contrast > 0 and progress >= self.contrast_start:
@@ -284,7 +288,7 @@ class DVCL(Method):
         pairs = zip(self.networks, self.heads, strict=True)
         seen = [self.represent_with(network, batch.labelled, head) for network, head in pairs]
         logs = tuple(one.log_probabilities for one in seen)
-        selections = self.teaching.select(self.run, batch.labelled, logs)
+        selections = self.teaching.select(self.run, self.networks, batch.labelled, logs)
         return diagnose_networks(
             [one.features for one in seen], selections, batch.labels, self.neighbours,
             self.outsiders, self.foreign_outsiders,
