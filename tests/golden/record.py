@@ -74,6 +74,7 @@ OF_DVCL = {loss: {"distance_loss": loss} for loss in get_args(DistanceLoss)} | {
     "agreement": {"agreement": True},
     "decay": {"decay": 0.9},
     "jitter": {"jitter": 0.3},
+    "boundary": {"boundary": 1},
     "foreign-outsiders": {"foreign_outsiders": True},
     "per-network": {"per_network": True},
     "snclr-per-network": {"distance_loss": "snclr", "per_network": True},

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from dvcl.losses.entropy import Selection
+from dvcl.losses.entropy import Selection, select_reliable
+from dvcl.losses.pseudo_labels import near_boundaries
 from dvcl.methods.contrast import DistanceContrast
 from dvcl.methods.cross_teaching import CrossTeaching
 from dvcl.training.engine import step
@@ -136,3 +137,26 @@ def test_strong_views_are_learnt_from_and_the_patches_make_the_labels(
         ecps -= (weight * said[student].gather(1, p.argmax(1, keepdim=True))[:, 0]).mean()
         assert torch.equal(taught[0][teacher].pseudo_labels, p.argmax(1))
     assert terms["ecps"].item() == pytest.approx(0.1 * ecps.item(), rel=1e-4)
+
+
+def test_queries_lie_near_boundaries_alone(build_method, make_batch, monkeypatch):
+    calls, original = [], DistanceContrast.forward
+
+    def forward(self, features, probabilities):
+        calls.append(len(features))
+        return original(self, features, probabilities)
+
+    monkeypatch.setattr(DistanceContrast, "forward", forward)
+    method, batch = build_method("dvcl", queries=100_000, boundary=1), make_batch(side=8)
+    with torch.no_grad():  # large regions of one pseudo-label
+        for network in method.networks:
+            network.segmentation_head.bias += torch.tensor([0.0, 0.0, -9.0])
+    method.losses(batch, 0.5)
+    everyone = expected = 0
+    for network in method.networks:
+        logs = network(batch.unlabelled).logits.detach().log_softmax(1)
+        chosen = select_reliable(logs, 0.5)
+        everyone += int((~chosen.reliable).sum())
+        expected += int((~chosen.reliable & near_boundaries(logs.argmax(1), 1)).sum())
+    assert calls == [expected]
+    assert 0 < expected < everyone

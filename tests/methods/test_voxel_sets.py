@@ -1,5 +1,6 @@
 """Draws of unreliable voxels, and numbers among all voxels."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,6 +45,31 @@ def test_two_views_are_the_same_places_where_either_network_is_unreliable(balanc
     assert len(some) == 9
     if balance_over:
         assert a.pseudo_labels.flatten()[some].bincount().tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("radius", [1, 2])
+@pytest.mark.parametrize("same_places", [False, True])
+def test_draws_near_boundaries_equal_the_loop(radius, same_places):
+    """Labels of slabs, whose boundaries lie between H = 1 and 2 (A), and D = 0 and 1 (B)."""
+    a, b = selection(0, share=0.4), selection(10, share=0.4)
+    slabs = torch.arange(4)[None, None, :, None].expand(SHAPE) >= 2, torch.zeros(SHAPE).bool()
+    slabs[1][:, 0] = True
+    a, b = (one._replace(pseudo_labels=s.long()) for one, s in zip((a, b), slabs, strict=True))
+    mine, theirs = draw_unreliable(
+        [a, b], 1000, generator(), same_places=same_places, boundary=radius
+    )
+    expected = []
+    for chosen, slab in zip((a, b), slabs, strict=True):
+        found = set()
+        for number, (u, *place) in enumerate(np.ndindex(SHAPE)):
+            cube = tuple(slice(max(x - radius, 0), x + radius + 1) for x in place)
+            if len(slab[(u, *cube)].unique()) > 1 and not chosen.reliable[(u, *place)]:
+                found.add(number)
+        assert 0 < len(found) < len(unreliable(chosen)) or radius == 2
+        expected.append(found)
+    if same_places:
+        expected = [expected[0] | expected[1]] * 2
+    assert [set(mine.tolist()), {v - SIZE for v in theirs.tolist()}] == expected
 
 
 @pytest.mark.parametrize("same_places", [False, True])

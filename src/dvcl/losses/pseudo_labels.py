@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
+from torch.nn import functional as F
 
 TOUCHING = np.ones((3, 3, 3), dtype=bool)  # by a face, an edge or a corner
 
@@ -20,6 +21,25 @@ def hard_labels(scores: Tensor) -> Tensor:
         (B, D, H, W) int64. ``max`` gives what ``argmax`` gives, several times faster on a CPU.
     """
     return scores.max(1).indices
+
+
+def near_boundaries(labels: Tensor, radius: int) -> Tensor:
+    """Where a voxel of another label is near: up to ``radius`` voxels away along every axis.
+
+    Args:
+        labels: (B, D, H, W) integers; another patch is never near.
+        radius: In voxels, at least 1.
+
+    Returns:
+        (B, D, H, W) bool.
+    """
+    highest = torch.stack([labels, -labels], 1).float()
+    for axis in range(3):
+        window, margin = [1, 1, 1], [0, 0, 0]
+        window[axis], margin[axis] = 2 * radius + 1, radius
+        highest = F.max_pool3d(highest, window, 1, margin)
+    # The largest label of the cube around each voxel, less the smallest.
+    return highest.sum(1) > 0
 
 
 def largest_components(labels: Tensor, classes: int) -> Tensor:

@@ -90,6 +90,8 @@ class DVCL(Method):
             query's (from Wang et al., ICCV 2021).
         queries: Unreliable voxels per network and step.
         balance_queries: Draw queries equally over pseudo-labels instead of uniformly.
+        boundary: Draw queries only so many voxels or fewer from a boundary between pseudo-labels
+            (from Contextrast); 0 draws them everywhere.
         queue_size: Past queries kept as candidates; 0 uses the current ones only.
         per_network: Separate candidates for the two networks instead of pooled ones.
         reduction: "sum" over neighbours and outsiders as printed, or their "mean".
@@ -136,6 +138,7 @@ class DVCL(Method):
         foreign_outsiders: bool = False,
         queries: int = 1024,
         balance_queries: bool = False,
+        boundary: int = 0,
         queue_size: int = 16384,
         per_network: bool = False,
         reduction: Literal["sum", "mean"] = "sum",
@@ -148,7 +151,8 @@ class DVCL(Method):
     ) -> None:
         super().__init__(make_network, classes)
         check_at_least(0, consistency=consistency, contrast=contrast, distance=distance,
-                       maximum_weight=maximum_weight, decay=decay, jitter=jitter)  # fmt: skip
+                       maximum_weight=maximum_weight, decay=decay, jitter=jitter,
+                       boundary=boundary)  # fmt: skip
         check_at_most(1, decay=decay, jitter=jitter)
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
                        neighbours=neighbours, outsiders=outsiders, queries=queries,
@@ -167,7 +171,7 @@ class DVCL(Method):
         self.contrast_start, self.distance_start = contrast_start, distance_start
         self.distance_ramp = distance_ramp
         self.neighbours, self.outsiders = neighbours, outsiders
-        self.foreign_outsiders = foreign_outsiders
+        self.foreign_outsiders, self.boundary = foreign_outsiders, boundary
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
             self.networks, classes, alpha, entropy_weighting, maximum_weight, weight_log_base,
@@ -226,7 +230,7 @@ class DVCL(Method):
             for codes in contrast_codes(labelled, labels, selections)
         )
         queries = draw_unreliable(
-            selections, self.queries, self.random, self.balance_over, self.views
+            selections, self.queries, self.random, self.balance_over, self.views, self.boundary
         )
         if len(self.distance_contrast) == 1:
             queries = [torch.cat(queries)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dvcl.losses.entropy import Selection
-from dvcl.losses.pseudo_labels import hard_labels
+from dvcl.losses.pseudo_labels import hard_labels, near_boundaries
 from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
 
 Maps = tuple[Tensor, ...]  # one per network
@@ -45,6 +45,7 @@ def draw_unreliable(
     random: torch.Generator,
     balance_over: int | None = None,
     same_places: bool = False,
+    boundary: int = 0,
 ) -> list[Tensor]:
     """Up to ``count`` unreliable voxels (Eq. 2) of each network.
 
@@ -55,11 +56,16 @@ def draw_unreliable(
         balance_over: K, to draw equally over pseudo-labels; None draws uniformly.
         same_places: Draw once, for both networks, where either is unreliable; the pseudo-labels
             are then network A's.
+        boundary: Draw only from voxels so few voxels away from another pseudo-label of the same
+            network; 0 draws from all. Contextrast (Sung et al., CVPR 2024,
+            https://arxiv.org/abs/2404.10633) takes negatives along boundaries so.
 
     Returns:
         One (N,) per network, counted over the unlabelled voxels of both networks.
     """
     size = selections[0].entropy.numel()
+    if boundary:
+        selections = [_near_boundaries(selection, boundary) for selection in selections]
     if same_places:
         a, b = selections
         either = a._replace(reliable=a.reliable & b.reliable)
@@ -75,6 +81,12 @@ def among_all(voxels: Tensor, labels: Tensor, selections: Sequence[Selection]) -
     """Turn numbers among the networks' unlabelled voxels into numbers among all their voxels."""
     networks_before = voxels // selections[0].entropy.numel()
     return voxels + (networks_before + 1) * labels.numel()
+
+
+def _near_boundaries(selection: Selection, radius: int) -> Selection:
+    """Nothing far from boundaries can be drawn."""
+    far = ~near_boundaries(selection.pseudo_labels, radius)
+    return selection._replace(reliable=selection.reliable | far)
 
 
 def _draw(
