@@ -1,20 +1,12 @@
-"""Queues, pooled gathering and the prediction of co-trained networks."""
+"""Queues and the prediction of co-trained networks."""
 
 from collections import deque
-from functools import partial
 
 import pytest
 import torch
 
 from dvcl.errors import InputError
-from dvcl.methods.parts import (
-    ClassQueues,
-    FeatureQueue,
-    check_choice,
-    gather_pooled,
-    mean_probabilities,
-)
-from dvcl.networks.heads import gather_voxels
+from dvcl.methods.parts import ClassQueues, FeatureQueue, check_choice, mean_probabilities
 
 
 def rows_from(first: int, count: int) -> torch.Tensor:
@@ -72,21 +64,6 @@ def test_class_queues_are_separate():
     queues = ClassQueues(3, 4, 2)
     list(queues)[1].push(rows_from(0, 2))
     assert [len(queue.content()) for queue in queues] == [0, 2, 0]
-
-
-def test_pooled_gathering_equals_picking_voxel_by_voxel():
-    random = torch.Generator().manual_seed(0)
-    maps = [torch.randn((2, 3, 2, 3, 4), generator=random) for _ in range(2)]
-    rows_at = [partial(gather_voxels, values) for values in maps]
-    heads = [lambda rows: 2 * rows, lambda rows: -rows]
-    voxels = torch.tensor([95, 0, 47, 48, 3, 3, 24])
-    found = gather_pooled(voxels, 48, rows_at, heads)
-    flat = [values.movedim(1, -1).reshape(-1, 3) for values in maps]
-    expected = [heads[v // 48](flat[v // 48][v % 48]) for v in voxels.tolist()]
-    torch.testing.assert_close(found, torch.stack(expected))
-    assert gather_pooled(voxels[:0], 48, rows_at, heads).shape == (0, 3)
-    alone = gather_pooled(voxels[1:2], 48, rows_at, heads)
-    torch.testing.assert_close(alone, found[1:2])
 
 
 def test_probabilities_are_averaged_and_not_logits():

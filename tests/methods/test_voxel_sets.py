@@ -1,4 +1,6 @@
-"""Draws of unreliable voxels, and numbers among all voxels."""
+"""Draws of unreliable voxels, numbers among all voxels, and their rows."""
+
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,7 +8,8 @@ import torch
 
 from dvcl.losses.entropy import Selection
 from dvcl.losses.voxel_sampling import NOBODY
-from dvcl.methods.voxel_sets import among_all, contrast_codes, draw_unreliable
+from dvcl.methods.voxel_sets import among_all, contrast_codes, draw_unreliable, gather_pooled
+from dvcl.networks.heads import gather_voxels
 
 SHAPE = (2, 3, 4, 5)
 SIZE = 2 * 3 * 4 * 5
@@ -85,6 +88,21 @@ def test_numbers_among_all_voxels():
     labels, other = torch.zeros(2, 1, 1, 4), Selection(*3 * [torch.zeros(3, 1, 1, 4)])
     found = among_all(torch.tensor([0, 11, 12, 23]), labels, [other, other])
     assert found.tolist() == [8, 19, 20 + 8, 20 + 19]
+
+
+def test_pooled_gathering_equals_picking_voxel_by_voxel():
+    random = torch.Generator().manual_seed(0)
+    maps = [torch.randn((2, 3, 2, 3, 4), generator=random) for _ in range(2)]
+    rows_at = [partial(gather_voxels, values) for values in maps]
+    heads = [lambda rows: 2 * rows, lambda rows: -rows]
+    voxels = torch.tensor([95, 0, 47, 48, 3, 3, 24])
+    found = gather_pooled(voxels, 48, rows_at, heads)
+    flat = [values.movedim(1, -1).reshape(-1, 3) for values in maps]
+    expected = [heads[v // 48](flat[v // 48][v % 48]) for v in voxels.tolist()]
+    torch.testing.assert_close(found, torch.stack(expected))
+    assert gather_pooled(voxels[:0], 48, rows_at, heads).shape == (0, 3)
+    alone = gather_pooled(voxels[1:2], 48, rows_at, heads)
+    torch.testing.assert_close(alone, found[1:2])
 
 
 def test_codes_equal_the_loop():

@@ -24,14 +24,8 @@ from dvcl.methods.distance_losses import (
 )
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
 from dvcl.methods.network_pair import NetworkPair, Start, Use
-from dvcl.methods.parts import (
-    check_at_least,
-    check_at_most,
-    check_finite,
-    check_start,
-    gather_pooled,
-)
-from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable
+from dvcl.methods.parts import check_at_least, check_at_most, check_finite, check_start
+from dvcl.methods.voxel_sets import Maps, among_all, contrast_codes, draw_unreliable, gather_pooled
 from dvcl.networks.heads import FeatureHead, VoxelTap, gather_voxels
 from dvcl.sampling.batch import Batch
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from dvcl.errors import InputError
-from dvcl.losses.class_sums import sizes_of_groups
-
-Rows = Callable[[Tensor], Tensor]
 
 
 class FeatureQueue(nn.Module):
@@ -55,26 +52,6 @@ class ClassQueues(nn.ModuleList):
 
     def __iter__(self) -> Iterator[FeatureQueue]:
         return cast("Iterator[FeatureQueue]", super().__iter__())
-
-
-def gather_pooled(
-    voxels: Tensor, size: int, gather: Sequence[Rows], heads: Iterable[Rows]
-) -> Tensor:
-    """Rows of several networks' maps at voxels that are counted over all networks.
-
-    Args:
-        voxels: (N,) int64; network * size + index within that network's map.
-        size: Voxels B * D * H * W of each map.
-        gather: Per network, from voxels (n,) to its map's rows (n, F).
-        heads: Per network, from these to what is wanted of them (n, d).
-
-    Returns:
-        (N, d) in the order of ``voxels``.
-    """
-    networks, order = (voxels // size).sort(stable=True)
-    parts = (voxels[order] % size).split(sizes_of_groups(networks, len(gather)))
-    rows = [head(rows_at(part)) for head, rows_at, part in zip(heads, gather, parts, strict=True)]
-    return torch.cat(rows)[order.argsort()]
 
 
 def mean_probabilities(logits: Sequence[Tensor], use: str) -> Tensor:

@@ -1,17 +1,19 @@
-"""Which voxels DVCL contrasts (Eq. 2, 6 to 8 and 10), found in one pass over the maps."""
+"""Which voxels DVCL contrasts (Eq. 2, 6 to 8 and 10), and their rows of the networks' maps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from dvcl.losses.class_sums import sizes_of_groups
 from dvcl.losses.entropy import Selection
 from dvcl.losses.pseudo_labels import hard_labels, near_boundaries
 from dvcl.losses.voxel_sampling import NOBODY, sample_mask, sample_per_class
 
 Maps = tuple[Tensor, ...]  # one per network
+Rows = Callable[[Tensor], Tensor]
 
 
 def contrast_codes(
@@ -81,6 +83,26 @@ def among_all(voxels: Tensor, labels: Tensor, selections: Sequence[Selection]) -
     """Turn numbers among the networks' unlabelled voxels into numbers among all their voxels."""
     networks_before = voxels // selections[0].entropy.numel()
     return voxels + (networks_before + 1) * labels.numel()
+
+
+def gather_pooled(
+    voxels: Tensor, size: int, gather: Sequence[Rows], heads: Iterable[Rows]
+) -> Tensor:
+    """Rows of several networks' maps at voxels that are counted over all networks.
+
+    Args:
+        voxels: (N,) int64; network * size + index within that network's map.
+        size: Voxels B * D * H * W of each map.
+        gather: Per network, from voxels (n,) to its map's rows (n, F).
+        heads: Per network, from these to what is wanted of them (n, d).
+
+    Returns:
+        (N, d) in the order of ``voxels``.
+    """
+    networks, order = (voxels // size).sort(stable=True)
+    parts = (voxels[order] % size).split(sizes_of_groups(networks, len(gather)))
+    rows = [head(rows_at(part)) for head, rows_at, part in zip(heads, gather, parts, strict=True)]
+    return torch.cat(rows)[order.argsort()]
 
 
 def _near_boundaries(selection: Selection, radius: int) -> Selection:
