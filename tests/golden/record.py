@@ -75,6 +75,7 @@ OF_DVCL = {loss: {"distance_loss": loss} for loss in get_args(DistanceLoss)} | {
     "decay": {"decay": 0.9},
     "jitter": {"jitter": 0.3},
     "boundary": {"boundary": 1},
+    "trusted-candidates": {"trusted_candidates": True},
     "foreign-outsiders": {"foreign_outsiders": True},
     "per-network": {"per_network": True},
     "snclr-per-network": {"distance_loss": "snclr", "per_network": True},

@@ -155,6 +155,44 @@ def test_distance_contrast_equals_the_loop_over_several_steps(queue_size, reduct
         assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_banks_tell_unit_features_and_certain_classes():
+    module = high_quality(bank_size=2)
+    anchors = [normal(3, WIDTH), normal(0, WIDTH), normal(1, WIDTH, seed=1)]
+    module(anchors, [normal(0, WIDTH)] * 3, generator())
+    rows, classes = module.trusted()
+    found = {
+        (c, *(round(x, 5) for x in r))
+        for r, c in zip(rows.tolist(), classes.argmax(1).tolist(), strict=True)
+    }
+    expected = {
+        (c, *(round(x / math.hypot(*row), 5) for x in row))
+        for c, kept in ((0, anchors[0][1:]), (2, anchors[2]))
+        for row in kept.tolist()
+    }
+    assert found == expected
+    assert (classes.sum(1) == 1).all()
+    assert not classes.requires_grad
+
+
+@pytest.mark.parametrize("queue_size", [0, 20])
+def test_more_candidates_equal_the_loop_over_several_steps(queue_size):
+    module = DistanceContrast(CLASSES, WIDTH, 3, 4, queue_size, "sum")
+    queue = deque(maxlen=queue_size)
+    for seed in range(3):
+        features = normal(11, WIDTH, seed=seed)
+        probabilities = normal(11, CLASSES, seed=50 + seed).softmax(1)
+        trusted = normal(9, WIDTH, seed=90 + seed)
+        trusted /= trusted.norm(dim=1, keepdim=True)
+        classes = torch.eye(CLASSES)[torch.arange(9) % CLASSES]
+        found = module(features, probabilities, (trusted, classes))
+        past = [*queue]
+        pool = [*past, *zip(trusted, classes, strict=True)]
+        expected = distance_by_loop(pool, features, probabilities, 3, 4)
+        queue.extend(pool[-11:])
+        assert found.item() == pytest.approx(expected, rel=1e-4)
+        assert module.candidates == 10 + len(past) + 9
+
+
 def foreign_by_loop(loss, queue, features, probabilities, near, far) -> float:
     """Outsiders of another most probable class than the query's; others have no part."""
     unit = features / features.norm(dim=1, keepdim=True)

@@ -192,6 +192,12 @@ def test_the_default_has_no_weights_of_its_own_and_one_queue_per_group(build_met
             ({"distance_loss": loss, "foreign_outsiders": True}, "method.foreign_outsiders: true")
             for loss in ("nccl", "nnclr", "snclr")
         ),
+        *(
+            ({"distance_loss": loss, "trusted_candidates": True}, "method.trusted_candidates: true")
+            for loss in LOSSES
+            if loss != "loglikelihood"
+        ),
+        ({"high_quality": False, "trusted_candidates": True}, "features that high_quality keeps"),
         ({"queue_size": -1}, "queue_size: -1 found, at least 0 expected"),
     ],
 )

@@ -31,9 +31,9 @@ def taught(monkeypatch) -> list[list[Selection]]:
 def test_voxels_in_dispute_are_queries_and_no_anchors(build_method, make_batch, monkeypatch):
     calls, original = [], DistanceContrast.forward
 
-    def forward(self, features, probabilities):
+    def forward(self, features, probabilities, *more):
         calls.append(len(features))
-        return original(self, features, probabilities)
+        return original(self, features, probabilities, *more)
 
     monkeypatch.setattr(DistanceContrast, "forward", forward)
     batch, unreliable = make_batch(side=8), []
@@ -142,9 +142,9 @@ def test_strong_views_are_learnt_from_and_the_patches_make_the_labels(
 def test_queries_lie_near_boundaries_alone(build_method, make_batch, monkeypatch):
     calls, original = [], DistanceContrast.forward
 
-    def forward(self, features, probabilities):
+    def forward(self, features, probabilities, *more):
         calls.append(len(features))
-        return original(self, features, probabilities)
+        return original(self, features, probabilities, *more)
 
     monkeypatch.setattr(DistanceContrast, "forward", forward)
     method, batch = build_method("dvcl", queries=100_000, boundary=1), make_batch(side=8)
@@ -160,3 +160,22 @@ def test_queries_lie_near_boundaries_alone(build_method, make_batch, monkeypatch
         expected += int((~chosen.reliable & near_boundaries(logs.argmax(1), 1)).sum())
     assert calls == [expected]
     assert 0 < expected < everyone
+
+
+def test_trusted_candidates_are_the_banks_after_this_step(build_method, make_batch, monkeypatch):
+    calls, original = [], DistanceContrast.forward
+
+    def forward(self, features, probabilities, *more):
+        calls.append(more)
+        return original(self, features, probabilities, *more)
+
+    monkeypatch.setattr(DistanceContrast, "forward", forward)
+    for trusted in (False, True):
+        method = build_method("dvcl", trusted_candidates=trusted)
+        method.losses(make_batch(side=8), 0.5)
+    rows, classes = method.hqc.trusted()
+    assert calls[0] == ()
+    ((found, certain),) = calls[1]
+    assert torch.equal(found, rows)
+    assert torch.equal(certain, classes)
+    assert method.worked_on["distance candidates"] == 63 + len(rows)

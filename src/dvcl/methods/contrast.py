@@ -88,6 +88,13 @@ class HighQualityContrast(nn.Module):
         self.contributing = len(losses)
         return torch.stack(losses).mean() if losses else torch.cat([*anchors]).sum() * 0
 
+    def trusted(self) -> tuple[Tensor, Tensor]:
+        """The banks' features (N, d), unit, and their classes as certain probabilities (N, K)."""
+        rows = [bank.content() for bank in self.banks]
+        certain = torch.eye(len(rows), device=rows[0].device)
+        classes = [row.expand(len(bank), -1) for row, bank in zip(certain, rows, strict=True)]
+        return F.normalize(torch.cat(rows), dim=1), torch.cat(classes)
+
 
 class DistanceContrast(nn.Module):
     """The distance-aware loss (Eq. 12-17) with its queue of past unreliable voxels.
@@ -137,7 +144,9 @@ class DistanceContrast(nn.Module):
         self.features = FeatureQueue(queue_size, dimension)
         self.probabilities = FeatureQueue(queue_size, classes)
 
-    def forward(self, features: Tensor, probabilities: Tensor) -> Tensor:
+    def forward(
+        self, features: Tensor, probabilities: Tensor, *more: tuple[Tensor, Tensor]
+    ) -> Tensor:
         """Mean over queries; 0 while there are fewer candidates than K + K'.
 
         NaN where features are not finite: what they choose means nothing.
@@ -145,11 +154,13 @@ class DistanceContrast(nn.Module):
         Args:
             features: (Q, d) of unreliable voxels.
             probabilities: (Q, C) of the same voxels, with gradient.
+            more: Further candidates: unit features (N, d) and probabilities (N, C), detached.
         """
         rows = F.normalize(features.float(), dim=1)
         unit = rows.detach()
-        candidates = torch.cat([unit, self.features.content()])
-        predictions = torch.cat([probabilities.detach(), self.probabilities.content()])
+        known = (unit, probabilities.detach())
+        past = (self.features.content(), self.probabilities.content())
+        candidates, predictions = (torch.cat(part) for part in zip(known, past, *more, strict=True))
         self.features.push(unit)
         self.probabilities.push(probabilities)
         self.candidates = max(len(candidates) - 1, 0)

@@ -26,14 +26,9 @@ def check_distance_loss(
     queries: int,
     queue_size: int,
     per_network: bool,
-    foreign_outsiders: bool,
 ) -> None:
     """Refuse an unknown loss, and a queue with which its sets could never be filled."""
     check_choice("distance_loss", loss, get_args(DistanceLoss))
-    if foreign_outsiders and loss in WITHOUT_OUTSIDERS:
-        raise InputError(
-            f"method.foreign_outsiders: true found, false expected, as {loss!r} has no outsiders."
-        )
     others = queries * (1 if per_network else 2) - 1
     # Two views search past voxels only; else the other queries of the step are candidates too.
     least = max({"nnclr": 1, "snclr": neighbours}.get(loss, neighbours + outsiders - others), 0)
@@ -42,6 +37,21 @@ def check_distance_loss(
             f"method.queue_size: {queue_size} found, at least {least} expected, so that a voxel "
             f"can have {neighbours} neighbours and {outsiders} outsiders. Take fewer of these, a "
             "longer queue, or more queries."
+        )
+
+
+def check_candidates(
+    loss: str, high_quality: bool, foreign_outsiders: bool, trusted_candidates: bool
+) -> None:
+    """Refuse switches of the candidates that could have no effect, or none that is defined."""
+    if foreign_outsiders and loss in WITHOUT_OUTSIDERS:
+        raise InputError(
+            f"method.foreign_outsiders: true found, false expected, as {loss!r} has no outsiders."
+        )
+    if trusted_candidates and not (high_quality and loss == "loglikelihood"):
+        raise InputError(
+            "method.trusted_candidates: true found, false expected, as they are the features that "
+            "high_quality keeps, for the distance_loss 'loglikelihood'."
         )
 
 

@@ -20,6 +20,7 @@ from dvcl.methods.distance_losses import (
     VIEW_LOSSES,
     DistanceLoss,
     build_distance_losses,
+    check_candidates,
     check_distance_loss,
 )
 from dvcl.methods.method import MakeNetwork, Method, Representation, Terms
@@ -82,6 +83,7 @@ class DVCL(Method):
         outsiders: K'.
         foreign_outsiders: Take outsiders only from candidates of other pseudo-classes than the
             query's (from Wang et al., ICCV 2021).
+        trusted_candidates: Voxels of HqC's banks, certain of their class, are candidates too.
         queries: Unreliable voxels per network and step.
         balance_queries: Draw queries equally over pseudo-labels instead of uniformly.
         boundary: Draw queries only so many voxels or fewer from a boundary between pseudo-labels
@@ -130,6 +132,7 @@ class DVCL(Method):
         neighbours: int = 10,
         outsiders: int = 15,
         foreign_outsiders: bool = False,
+        trusted_candidates: bool = False,
         queries: int = 1024,
         balance_queries: bool = False,
         boundary: int = 0,
@@ -151,8 +154,8 @@ class DVCL(Method):
         check_at_least(1, anchors=anchors, negatives=negatives, bank_size=bank_size,
                        neighbours=neighbours, outsiders=outsiders, queries=queries,
                        feature_dimension=feature_dimension)  # fmt: skip
-        check_distance_loss(distance_loss, neighbours, outsiders, queries, queue_size, per_network,
-                            foreign_outsiders)  # fmt: skip
+        check_distance_loss(distance_loss, neighbours, outsiders, queries, queue_size, per_network)
+        check_candidates(distance_loss, high_quality, foreign_outsiders, trusted_candidates)
         if distance_temperature is None:
             distance_temperature = TEMPERATURES.get(distance_loss, temperature)
         check_at_least(1e-3, temperature=temperature, distance_temperature=distance_temperature)
@@ -166,6 +169,7 @@ class DVCL(Method):
         self.distance_ramp = distance_ramp
         self.neighbours, self.outsiders = neighbours, outsiders
         self.foreign_outsiders, self.boundary = foreign_outsiders, boundary
+        self.trusted_candidates = trusted_candidates
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
             self.networks, classes, alpha, entropy_weighting, maximum_weight, weight_log_base,
@@ -260,8 +264,9 @@ class DVCL(Method):
         """Eq. 17 over the drawn queries."""
         size = logs[0].numel() // self.classes
         rows_at = [partial(gather_voxels, log) for log in logs]
+        more = [self.hqc.trusted()] if self.trusted_candidates else []
         losses = [
-            contrast(rows, gather_pooled(voxels, size, rows_at, [Tensor.exp, Tensor.exp]))
+            contrast(rows, gather_pooled(voxels, size, rows_at, [Tensor.exp, Tensor.exp]), *more)
             for contrast, voxels, rows in zip(
                 self.distance_contrast, queries, features, strict=True
             )
