@@ -89,7 +89,11 @@ class HighQualityContrast(nn.Module):
         return torch.stack(losses).mean() if losses else torch.cat([*anchors]).sum() * 0
 
     def trusted(self) -> tuple[Tensor, Tensor]:
-        """The banks' features (N, d), unit, and their classes as certain probabilities (N, K)."""
+        """The banks' features (N, d), unit, and their classes as certain probabilities (N, K).
+
+        For the distance-aware loss: neighbours among them are trusted, those among unreliable
+        voxels doubtful. The paper's form of ICCV 2025 parts neighbours too; its rule is not known.
+        """
         rows = [bank.content() for bank in self.banks]
         certain = torch.eye(len(rows), device=rows[0].device)
         classes = [row.expand(len(bank), -1) for row, bank in zip(certain, rows, strict=True)]

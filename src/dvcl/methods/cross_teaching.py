@@ -26,6 +26,10 @@ Run = Callable[[nn.Module, Tensor], Prediction]
 class CrossTeaching(nn.Module):
     """Pseudo-labels of both networks, which of them are reliable, and what the other learns.
 
+    Not the paper's, and off at 0: moving averages that teach are those of mutual mean teaching (Ge
+    et al., ICLR 2020, https://arxiv.org/abs/2001.01526), here by hard labels; strong views are
+    those of FixMatch (Sohn et al., NeurIPS 2020, https://arxiv.org/abs/2001.07685).
+
     Args:
         networks: A and B.
         classes: K.

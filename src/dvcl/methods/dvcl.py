@@ -51,6 +51,9 @@ class DVCL(Method):
     reading of an abstract. NNCLR and SNCLR take the two networks' features of a voxel as its views,
     where either network is unreliable.
 
+    Not the paper's and off by default (sources in docs/methods.md): ``agreement``, ``decay``,
+    ``jitter``, ``foreign_outsiders``, ``trusted_candidates`` and ``boundary``.
+
     Args:
         make_network: See `Method`.
         classes: See `Method`.
@@ -67,11 +70,10 @@ class DVCL(Method):
         alpha: Eq. 3; larger calls more voxels reliable.
         maximum_weight: W_max of Eq. 4.
         weight_log_base: Base of the logarithm of the class count in Eq. 4.
-        agreement: Call voxels unreliable where the networks' pseudo-labels differ, too (from CPCL).
-        decay: Of a moving average of each network, which then makes its pseudo-labels (from
-            mutual mean teaching); 0 has none.
+        agreement: Call voxels unreliable where the networks' pseudo-labels differ, too.
+        decay: Of moving averages of the networks, which then make the pseudo-labels; 0 has none.
         jitter: Of strong views of the unlabelled patches, see `views.strong`: networks then learn
-            from these, by pseudo-labels of the patches as they are (from FixMatch); 0 has none.
+            from these, by pseudo-labels of the patches as they are; 0 has none.
         anchors: M, per class and step.
         negatives: N, per anchor.
         temperature: tau of Eq. 11.
@@ -82,12 +84,11 @@ class DVCL(Method):
         neighbours: K.
         outsiders: K'.
         foreign_outsiders: Take outsiders only from candidates of other pseudo-classes than the
-            query's (from Wang et al., ICCV 2021).
+            query's.
         trusted_candidates: Voxels of HqC's banks, certain of their class, are candidates too.
         queries: Unreliable voxels per network and step.
         balance_queries: Draw queries equally over pseudo-labels instead of uniformly.
-        boundary: Draw queries only so many voxels or fewer from a boundary between pseudo-labels
-            (from Contextrast); 0 draws them everywhere.
+        boundary: Draw queries at most so many voxels from another pseudo-label; 0 draws anywhere.
         queue_size: Past queries kept as candidates; 0 uses the current ones only.
         per_network: Separate candidates for the two networks instead of pooled ones.
         reduction: "sum" over neighbours and outsiders as printed, or their "mean".
@@ -166,10 +167,9 @@ class DVCL(Method):
         self.high_quality, self.anchors, self.queries = high_quality, anchors, queries
         self.balance_over = classes if balance_queries else None
         self.contrast_start, self.distance_start = contrast_start, distance_start
-        self.distance_ramp = distance_ramp
+        self.distance_ramp, self.boundary = distance_ramp, boundary
         self.neighbours, self.outsiders = neighbours, outsiders
-        self.foreign_outsiders, self.boundary = foreign_outsiders, boundary
-        self.trusted_candidates = trusted_candidates
+        self.foreign_outsiders, self.trusted_candidates = foreign_outsiders, trusted_candidates
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
             self.networks, classes, alpha, entropy_weighting, maximum_weight, weight_log_base,
