@@ -9,10 +9,24 @@ from dvcl.losses.entropy import Selection, select_reliable
 from dvcl.losses.pseudo_labels import near_boundaries
 from dvcl.methods.contrast import DistanceContrast
 from dvcl.methods.cross_teaching import CrossTeaching
+from dvcl.training.checkpoint import load_state, save_state
 from dvcl.training.engine import step
 from dvcl.training.optimisation import Training, build_optimisers
 
 SETTINGS = Training(precision="float32")
+
+
+@pytest.fixture
+def contrasted(monkeypatch) -> list[tuple]:
+    """What the distance-aware term was given in every step: features, probabilities, more."""
+    found, original = [], DistanceContrast.forward
+
+    def forward(self, *given):
+        found.append(given)
+        return original(self, *given)
+
+    monkeypatch.setattr(DistanceContrast, "forward", forward)
+    return found
 
 
 @pytest.fixture
@@ -28,14 +42,7 @@ def taught(monkeypatch) -> list[list[Selection]]:
     return found
 
 
-def test_voxels_in_dispute_are_queries_and_no_anchors(build_method, make_batch, monkeypatch):
-    calls, original = [], DistanceContrast.forward
-
-    def forward(self, features, probabilities, *more):
-        calls.append(len(features))
-        return original(self, features, probabilities, *more)
-
-    monkeypatch.setattr(DistanceContrast, "forward", forward)
+def test_voxels_in_dispute_are_queries_and_no_anchors(build_method, make_batch, contrasted):
     batch, unreliable = make_batch(side=8), []
     for agreement in (False, True):
         # Nothing is unreliable by its entropy.
@@ -43,7 +50,7 @@ def test_voxels_in_dispute_are_queries_and_no_anchors(build_method, make_batch, 
         method.losses(batch, 0.5)
         a, b = (network(batch.unlabelled).logits.argmax(1) for network in method.networks)
         unreliable.append(2 * int((a != b).sum()))
-    assert calls == [0, unreliable[1]]
+    assert [len(features) for features, _ in contrasted] == [0, unreliable[1]]
     assert unreliable[1] > 0
 
 
@@ -139,14 +146,7 @@ def test_strong_views_are_learnt_from_and_the_patches_make_the_labels(
     assert terms["ecps"].item() == pytest.approx(0.1 * ecps.item(), rel=1e-4)
 
 
-def test_queries_lie_near_boundaries_alone(build_method, make_batch, monkeypatch):
-    calls, original = [], DistanceContrast.forward
-
-    def forward(self, features, probabilities, *more):
-        calls.append(len(features))
-        return original(self, features, probabilities, *more)
-
-    monkeypatch.setattr(DistanceContrast, "forward", forward)
+def test_queries_lie_near_boundaries_alone(build_method, make_batch, contrasted):
     method, batch = build_method("dvcl", queries=100_000, boundary=1), make_batch(side=8)
     with torch.no_grad():  # large regions of one pseudo-label
         for network in method.networks:
@@ -158,24 +158,58 @@ def test_queries_lie_near_boundaries_alone(build_method, make_batch, monkeypatch
         chosen = select_reliable(logs, 0.5)
         everyone += int((~chosen.reliable).sum())
         expected += int((~chosen.reliable & near_boundaries(logs.argmax(1), 1)).sum())
-    assert calls == [expected]
+    ((features, _),) = contrasted
+    assert len(features) == expected
     assert 0 < expected < everyone
 
 
-def test_trusted_candidates_are_the_banks_after_this_step(build_method, make_batch, monkeypatch):
-    calls, original = [], DistanceContrast.forward
-
-    def forward(self, features, probabilities, *more):
-        calls.append(more)
-        return original(self, features, probabilities, *more)
-
-    monkeypatch.setattr(DistanceContrast, "forward", forward)
+def test_trusted_candidates_are_the_banks_after_this_step(build_method, make_batch, contrasted):
     for trusted in (False, True):
         method = build_method("dvcl", trusted_candidates=trusted)
         method.losses(make_batch(side=8), 0.5)
     rows, classes = method.hqc.trusted()
-    assert calls[0] == ()
-    ((found, certain),) = calls[1]
+    (_, _), (_, _, (found, certain)) = contrasted
     assert torch.equal(found, rows)
     assert torch.equal(certain, classes)
     assert method.worked_on["distance candidates"] == 63 + len(rows)
+
+
+EVERY_SWITCH = {
+    "agreement": True, "decay": 0.6, "jitter": 0.3, "foreign_outsiders": True,
+    "trusted_candidates": True, "boundary": 2,
+}  # fmt: skip
+
+
+def test_all_switches_together_resume_exactly(build_method, make_batch, tmp_path):
+    def advance(method, optimisers, first: int, last: int) -> None:
+        for t in range(first, last):
+            terms, _ = step(method, optimisers, make_batch(t, side=8), t / 5, 0.05)
+            assert all(map(math.isfinite, terms.values()))
+
+    method = build_method("dvcl", **EVERY_SWITCH)
+    optimisers = build_optimisers(method, SETTINGS)
+    advance(method, optimisers, 0, 3)
+    save_state(tmp_path / "last.safetensors", method, optimisers, iteration=3)
+    advance(method, optimisers, 3, 5)
+    resumed = build_method("dvcl", seed=99, **EVERY_SWITCH)
+    optimisers = build_optimisers(resumed, SETTINGS)
+    load_state(tmp_path / "last.safetensors", resumed, optimisers)
+    advance(resumed, optimisers, 3, 5)
+    found, expected = resumed.state_dict(), method.state_dict()
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
+    assert any(key.startswith("teaching.averages.1") for key in expected)
+    assert not any(key.startswith("teaching") for key in build_method("dvcl").state_dict())
+
+
+def test_all_switches_together_in_bfloat16(build_method, make_batch):
+    method = build_method("dvcl", **EVERY_SWITCH)
+    method.precision = torch.bfloat16
+    method.losses(make_batch(1, side=8), 0.5)
+    terms = method.losses(make_batch(side=8), 0.5)
+    assert all(term.isfinite() and term.dtype == torch.float32 for term in terms.values())
+    sum(terms.values()).backward()
+    with torch.inference_mode():
+        found = method.eval().diagnose(make_batch(side=8))
+    assert {key[-1] for key in found} == {"A", "B"}
