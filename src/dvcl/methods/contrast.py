@@ -110,7 +110,7 @@ class DistanceContrast(nn.Module):
     probabilities, "infonce", "simclr" and "simclr_union" the features.
 
     Attributes:
-        candidates: Of every query in the last step; 0 if no query could be contrasted.
+        candidates: Of every query in the last step.
 
     Args:
         classes: C.
@@ -123,7 +123,8 @@ class DistanceContrast(nn.Module):
         temperature: Of the other losses, "kl" excepted.
         foreign_outsiders: Take outsiders only from candidates whose most probable class is not the
             query's, as negatives are of other classes in Wang et al., ICCV 2021,
-            https://arxiv.org/abs/2101.11939; queries that have fewer than K' are left out.
+            https://arxiv.org/abs/2101.11939; queries that have fewer than K' are left out
+            of the mean, which is 0 without any.
     """
 
     def __init__(
@@ -176,18 +177,14 @@ class DistanceContrast(nn.Module):
         near, far = find_neighbours(
             unit, candidates, self.neighbours, self.outsiders, itself, classes
         )
-        if classes is not None:
-            served = (best[far] != classes[0].unsqueeze(1)).all(1)
-            near, far, rows, probabilities = (
-                part[served] for part in (near, far, rows, probabilities)
-            )
-        if not len(near):
-            self.candidates = 0
-            return probabilities.sum() * 0 + 0 * unit.sum()
-        loss = self._loss(rows, probabilities, candidates, predictions, near, far)
-        return loss + 0 * unit.sum()
+        losses = self._losses(rows, probabilities, candidates, predictions, near, far)
+        if classes is None:
+            return losses.mean() + 0 * unit.sum()
+        served = (best[far] != classes[0].unsqueeze(1)).all(1)
+        total = torch.where(served, losses, 0).sum()
+        return total / served.sum().clamp(min=1) + 0 * unit.sum()
 
-    def _loss(
+    def _losses(
         self,
         rows: Tensor,
         probabilities: Tensor,
@@ -196,17 +193,16 @@ class DistanceContrast(nn.Module):
         near: Tensor,
         far: Tensor,
     ) -> Tensor:
+        """(Q,), but of "nccl" one number, as it is about all queries together."""
         if self.loss in SIMILARITY_LOSSES:
             similarities = (
                 torch.einsum("qd,qkd->qk", rows, candidates[chosen]) / self.temperature
                 for chosen in (near, far)
             )
-            return SIMILARITY_LOSSES[self.loss](*similarities).mean()
+            return SIMILARITY_LOSSES[self.loss](*similarities)
         if self.loss == "nccl":
             neighbourhood = predictions[near].mean(1)
             return neighbour_consistency(probabilities, neighbourhood, self.temperature)
         if self.loss == "kl":
-            return kl_contrast(probabilities, predictions[near], predictions[far]).mean()
-        return distance_aware(
-            probabilities, predictions[near], predictions[far], self.reduction
-        ).mean()
+            return kl_contrast(probabilities, predictions[near], predictions[far])
+        return distance_aware(probabilities, predictions[near], predictions[far], self.reduction)
