@@ -37,21 +37,27 @@ def seconds_to(curve: list[list[float]], level: float) -> float | None:
     return next((seconds for seconds, dice in curve if dice >= level), None)
 
 
+def budget(row: dict[str, Any]) -> str:
+    """What was asked for: seconds, or steps in their place."""
+    steps = row.get("asked_steps")
+    return f"{steps} steps" if steps else f"{row['seconds']:g} s"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """One task, a line per method, settings, budget and commit."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        key = (row["labelled"], row["method"], row["name"], row["seconds"], row["commit"])
+        key = (row["labelled"], row["method"], row["name"], budget(row), row["commit"])
         groups[key].append(row)
     levels = [level for level in LEVELS if any(seconds_to(row["curve"], level) for row in rows)]
-    head = ["labelled", "method", "settings", "budget s", "used s", "seeds", "steps"]
+    head = ["labelled", "method", "settings", "budget", "used s", "seeds", "steps"]
     head += [f"s to {level}" for level in levels] + ["Dice", "date", "commit", "machine"]
     lines = [head, ["---"] * len(head)]
-    for (labelled, method, name, seconds, commit), found in sorted(groups.items(), key=str):
+    for (labelled, method, name, asked, commit), found in sorted(groups.items(), key=str):
         times = [[seconds_to(row["curve"], level) for row in found] for level in levels]
         lines.append(
             [
-                str(labelled), method, name or "recipe", f"{seconds:g}",
+                str(labelled), method, name or "recipe", asked,
                 f"{statistics.mean(row['used_s'] for row in found):.0f}", str(len(found)),
                 f"{statistics.mean(row['steps'] for row in found):.0f}",
                 *("not" if None in each else f"{statistics.mean(each):.0f}" for each in times),
