@@ -130,21 +130,6 @@ def test_a_round_that_was_stopped_goes_on(
     assert open_run(work / ROUND.format(1) / RUN).pseudo_labelled
 
 
-def test_half_of_the_labelled_patches_have_labels_that_a_person_has_drawn(
-    training, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    accept_all(monkeypatch)
-    training("--dice=0.05", "--set=split.labelled_cases=1")
-    run = open_run(work / ROUND.format(1) / RUN)
-    assert len(run.pseudo_labelled) == 5
-    sampler = make_sampler(
-        run, run.build_method(), open_project(work / ROUND.format(1)).store(run.recipe)
-    )
-    drawn = [id for _ in range(20) for id in sampler.draw().case_ids]
-    (own,) = {*run.split.labelled} - {*run.pseudo_labelled}
-    assert drawn.count(own) == len(drawn) / 2
-
-
 def accept_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dvcl.commands.sheet.judge", lambda *given: "accept")
 

@@ -238,21 +238,10 @@ def make_sampler(run: Run, method: Method, store: Store) -> Sampler:
     settings = run.recipe.sampling
     if not method.needs_unlabelled:
         settings = replace(settings, unlabelled=0)
-    labelled = [store.case(case) for case in _labels_drawn(run)]
+    labelled = [store.case(case) for case in run.split.labelled]
     unlabelled = [store.case(case) for case in run.split.unlabelled]
     map_classes = run.labels.classes if method.needs_distance_maps else None
     return Sampler(labelled, unlabelled, settings, run.seed, map_classes)
-
-
-def _labels_drawn(run: Run) -> list[str]:
-    """The labelled cases; where most labels are predictions, the others come again and again.
-
-    Half of the labelled patches then have a label that a person has drawn: 48 pseudo-labelled scans
-    beside 4 would else teach by their faults (docs/next.md).
-    """
-    drawn = [case for case in run.split.labelled if case not in run.pseudo_labelled]
-    times = round(len(run.pseudo_labelled) / max(1, len(drawn)))
-    return [*run.pseudo_labelled, *drawn * max(1, times)]
 
 
 def _pseudo_labelled(project: Project, split: Split) -> tuple[str, ...]:
