@@ -159,7 +159,7 @@ def test_one_method_is_shown_with_its_settings(run: Run) -> None:
     ("name", "hint"),
     [
         ("mean-teacher", "did you mean 'mean_teacher'?"),
-        ("xyz", "one of supervised, supervised_pair, "),
+        ("xyz", "known: supervised, supervised_pair, "),
     ],
 )
 def test_an_unknown_method_comes_with_the_nearest_one(name: str, hint: str, run: Run) -> None:

@@ -81,8 +81,8 @@ def test_wrong_options_are_listed_before_any_work(dataset, tmp_path):
     taken.write_text("mine")
     with pytest.raises(InputError) as caught:
         make_plan(dataset, taken, device=CPU, method="dvlc", minutes=-1, memory_gib=0)
-    for part in ("a .toml file", "may hold changes of yours", "'dvlc' found", "--minutes -1",
-                 "--memory 0"):  # fmt: skip
+    for part in ("a .toml file", "may hold changes of yours", "did you mean 'dvcl'?",
+                 "--minutes -1", "--memory 0"):  # fmt: skip
         assert part in str(caught.value)
     assert taken.read_text() == "mine"
 

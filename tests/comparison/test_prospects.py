@@ -19,9 +19,9 @@ def entries(methods, seeds, varied=()):
 @pytest.mark.parametrize(
     ("methods", "seeds", "cases", "said"),
     [
-        (15, 3, 4, ["14 rows over 4 test cases: p cannot fall below 1.000", "10 cases would"]),
-        (15, 3, 6, ["14 rows over 6 test cases: p cannot fall below 0.438", "10 cases would"]),
-        (2, 3, 5, ["1 row over 5 test cases: p cannot fall below 0.062", "6 cases would"]),
+        (15, 3, 4, ["14 rows over 4 scored cases: p cannot fall below 1.000", "10 cases would"]),
+        (15, 3, 6, ["14 rows over 6 scored cases: p cannot fall below 0.438", "10 cases would"]),
+        (2, 3, 5, ["1 row over 5 scored cases: p cannot fall below 0.062", "6 cases would"]),
         (15, 1, 30, ["one training each: no verdict about a method", "--seeds 0,1,2"]),
         (15, 3, 12, []),
         (2, 3, 6, []),
@@ -41,4 +41,4 @@ def test_variants_are_a_table_of_their_own():
     ]
     cases = {entry.label: 7 for entry in (*plain, *varied)}
     (said,) = prospects([*plain, *varied], cases)
-    assert said.startswith("study: five, variants: 4 rows over 7 test cases")
+    assert said.startswith("study: five, variants: 4 rows over 7 scored cases")

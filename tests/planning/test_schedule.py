@@ -41,6 +41,12 @@ def test_a_short_run_warms_up_and_says_when_it_is_too_short():
     assert "give --minutes 19 for 1000" in found["training.iterations"].reason
     enough = choose_schedule(COST, 10, 19, "cps")["training.iterations"].value
     assert enough >= 1000
+    assert "1 minute holds so many" in _reason(1)
+    assert "5 minutes hold so many" in _reason(5)
+
+
+def _reason(minutes: float) -> str:
+    return choose_schedule(COST, 10, minutes, "cps")["training.iterations"].reason
 
 
 def test_the_settings_of_short_runs_are_those_of_the_small_recipe():

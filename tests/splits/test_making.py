@@ -66,7 +66,7 @@ def test_unlabelled_cases_stay_so_even_with_label_files() -> None:
 def test_validation_comes_from_the_labelled_where_none_is_given_and_is_noted() -> None:
     split = make_split(dataset(cases("l", 10, "labelled"), cases("u", 9, label=False)))
     assert sizes(split) == (8, 9, 2, 0)
-    assert "2 of its 10 labelled cases serve as validation" in split.note
+    assert split.note.endswith("validation takes 2 of its 10 labelled ones.")
 
 
 @pytest.mark.parametrize(("number", "validation"), [(1, 0), (2, 0), (3, 1), (4, 1), (7, 1), (8, 2)])

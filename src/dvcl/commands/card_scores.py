@@ -6,7 +6,7 @@ import math
 
 from dvcl.commands.card_claim import BY_YOU
 from dvcl.commands.card_known import Known
-from dvcl.errors import counted
+from dvcl.errors import counted, counted_are
 from dvcl.evaluation.statistics import Interval, mean_interval
 from dvcl.report.tables import UNDEFINED, TextTable, percent
 from dvcl.report.written import Chapter
@@ -88,8 +88,7 @@ def _limits_known(known: Known) -> list[str]:
         )
     if 0 < known.scan_count < FEW_CASES:
         told.append(
-            f"{known.scan_count} scored scans say little about failures rarer than one in "
-            f"{known.scan_count}."
+            f"{counted_are(known.scan_count, 'scored scan')} too few to show rare failures."
         )
     weak = [f"{o.organ} ({percent(o.dice.mean)})" for o in known.summary.organs
             if o.dice.mean < LOW_DICE]  # fmt: skip

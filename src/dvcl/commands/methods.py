@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 import sys
@@ -22,6 +21,7 @@ from dvcl.files import write_text
 from dvcl.methods import METHODS, Method
 from dvcl.networks import Network, SegmentationNetwork
 from dvcl.recipe import method_settings
+from dvcl.recipe.values import hint
 
 COLUMNS = (
     "method", "paper", "learns from unlabelled scans by", "networks trained", "predicts with",
@@ -118,9 +118,7 @@ def describe_method(name: str) -> list[Text | Table]:
         InputError: When there is no such method; with the nearest one.
     """
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"one of {', '.join(METHODS)} expected."
-        raise InputError(f"method {name!r}: no such method; {hint}")
+        raise InputError(f"method {name!r}: no such method{hint(name, METHODS)}")
     text, settings = read_docstring(METHODS[name]), setting_rows(name)
     head = Text(f"{name}: {text.summary}\n\n{_plain(text.about)}\n")
     if not settings:

@@ -24,6 +24,7 @@ from dvcl.planning.machine import GIB, Machine, look_at_machine
 from dvcl.planning.propose import complete, describe_scale, method_settings_of, propose
 from dvcl.planning.schedule import DEFAULT_MINUTES
 from dvcl.recipe import Recipe
+from dvcl.recipe.values import hint
 from dvcl.store.reading import case_bytes
 
 MEMORY_SHARE = 0.9  # of what is free, so that the sampling and the system have the rest
@@ -212,7 +213,7 @@ def _check(out: Path, method: str, minutes: float | None, memory_gib: float | No
             f"{out}: exists, and may hold changes of yours. Choose another --out, or delete it."
         )
     if method not in METHODS:
-        problems.append(f"--method {method!r} found; one of {list(METHODS)} expected.")
+        problems.append(f"--method {method!r}: no such method{hint(method, METHODS)}")
     for option, value in (("--minutes", minutes), ("--memory", memory_gib)):
         if value is not None and not 0 < value < float("inf"):
             problems.append(f"{option} {value:g}: a positive number was expected.")

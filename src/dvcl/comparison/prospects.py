@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dvcl.comparison.plan import Entry
+from dvcl.errors import counted
 from dvcl.evaluation.statistics import FEWEST_CASES, LEVEL, cases_needed, smallest_p
 
 
@@ -35,10 +36,9 @@ def _limits(title: str, rows: int, cases: int, trainings: int) -> list[str]:
     few = cases < FEWEST_CASES or smallest_p(cases, rows) >= LEVEL
     if few:
         said.append(
-            f"{title}: {rows} {'row' if rows == 1 else 'rows'} over {cases} test "
-            f"{'case' if cases == 1 else 'cases'}: p cannot fall below "
-            f"{smallest_p(cases, rows):.3f}, so no verdict is possible; {cases_needed(rows)} cases "
-            "would be needed."
+            f"{title}: {counted(rows, 'row')} over {counted(cases, 'scored case')}: p cannot fall "
+            f"below {smallest_p(cases, rows):.3f}, so no verdict is possible; "
+            f"{cases_needed(rows)} cases would be needed."
         )
     if trainings < 2:
         said.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dvcl.errors import counted
 from dvcl.inference.sliding_window import Window, window_starts
 from dvcl.planning.case_facts import Lengths
 from dvcl.planning.choice import Choice, Choices
@@ -138,7 +139,8 @@ def _rounded(count: float) -> int:
 
 
 def _why_so_many(cost: Cost, iterations: int, minutes: float, method: str) -> str:
-    reason = f"A step of {method} took {cost.step_s:.2g} s here: {minutes:.3g} minutes hold so many"
+    held = f"{counted(f'{minutes:.3g}', 'minute')} {'holds' if minutes == 1 else 'hold'}"
+    reason = f"A step of {method} took {cost.step_s:.2g} s here: {held} so many"
     if iterations == MOST_ITERATIONS:
         used = iterations * cost.step_s / 60
         return f"As in the paper: {used:.3g} of {minutes:.3g} minutes, {cost.step_s:.2g} s a step."

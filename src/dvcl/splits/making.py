@@ -147,8 +147,8 @@ def _count(share: float, cases: int, fewest: int) -> int:
 def _validation_note(number: int, labelled: int, share: float) -> str:
     if number:
         return (
-            f"The data set names no validation cases: {number} of its {labelled + number} "
-            "labelled cases serve as validation."
+            f"The data set names no validation cases: validation takes {number} of its "
+            f"{labelled + number} labelled ones."
         )
     few = f"{labelled} labelled are too few to spare one (from {FEWEST_TO_VALIDATE} on)"
     reason = "validation_share is 0" if share == 0 else few

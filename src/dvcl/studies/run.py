@@ -14,6 +14,7 @@ from dvcl.errors import InputError, counted, shown
 from dvcl.files import sha256_of_json, write_json
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe, parse_recipe
+from dvcl.recipe.values import hint
 from dvcl.records import read_record
 from dvcl.resources import in_words, installed_ram, is_out_of_memory, out_of_memory
 from dvcl.splits import Split
@@ -192,7 +193,7 @@ class Run:
                 holds does not fit into the memory.
         """
         if self.method not in METHODS:
-            raise InputError(f"method {self.method!r} found; one of {list(METHODS)} expected.")
+            raise InputError(f"method {self.method!r}: no such method{hint(self.method, METHODS)}")
         classes = classes or self.labels.classes
         random = torch.Generator().manual_seed(self.seed)
         torch.manual_seed(self.seed)

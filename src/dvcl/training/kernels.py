@@ -137,6 +137,9 @@ def faster_kernels(
         trial = partial(_Trial, network, classes, patch, device, precision)
         try:
             speed = _speed(trial(taken), trial((*taken, name)), device)
+        except ArithmeticError as error:
+            found[name] = f"not used: {error}"
+            continue
         except Exception as error:  # of a compiler or kernel that this machine lacks: of any class
             reason = str(error).strip().partition("\n")[0]
             found[name] = f"failed, not used ({type(error).__name__}: {reason})"
@@ -189,7 +192,7 @@ def _speed(usual: _Trial, other: _Trial, device: torch.device) -> float:
     for expected, found in zip(usual(), other(), strict=True):
         apart = float((found - expected).norm() / expected.norm())
         if not apart <= MOST_APART:
-            raise ArithmeticError(f"results differ by {apart:.2g} of their size")
+            raise ArithmeticError(f"its results differ by {apart:.2g} of their size")
     usual_s, other_s = least_seconds((usual, other), device)
     return usual_s / other_s
 
