@@ -278,7 +278,7 @@ def test_compare_trains_scores_and_tells_and_then_repeats_nothing(study: Path, r
              "--jobs=2", "--device=cpu", "--set=training.iterations=1")  # fmt: skip
     dry = " ".join(run(*words, "--dry")[1].split())
     assert "to do: work: duel, mean_teacher, seed 1 (1 step)" in dry
-    assert "work: duel: 1 row over 2 test cases: p cannot fall below 0.500, so no verdict" in dry
+    assert "work: duel: 1 row over 2 scored cases: p cannot fall below 0.500, so no verdict" in dry
     code, out, err = run(*words)
     assert code == 0, out + err
     assert "Against supervised" in out
