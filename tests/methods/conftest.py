@@ -1,5 +1,6 @@
 """Tiny methods and batches."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from dvcl.networks import Network
 from dvcl.recipe import load_recipe
 from dvcl.sampling.batch import Batch
 from dvcl.sampling.distance_maps import signed_distance_maps
+from dvcl.training.checkpoint import load_state, save_state
+from dvcl.training.engine import step
+from dvcl.training.optimisation import Training, build_optimisers
 
 CLASSES = 3
 SMALL = load_recipe(str(Path(__file__).parent / "small.toml")).methods
@@ -54,3 +58,36 @@ def make_batch() -> MakeBatch:
         return Batch(images[:labelled], classes[:labelled], images[labelled:], ids, maps)
 
     return make
+
+
+@pytest.fixture
+def resumed(build_method: BuildMethod, make_batch: MakeBatch, tmp_path: Path):
+    """resumed(settings) -> state of a "dvcl" that has stopped at 3 of 5 steps and gone on.
+
+    It is that of one that has not stopped, bit for bit.
+    """
+    schedule = Training(precision="float32")
+
+    def advance(method: Method, optimisers: dict, first: int, last: int) -> None:
+        for t in range(first, last):
+            batch = make_batch(t, side=8)
+            terms, _ = step(method, optimisers, batch, t / 5, 0.05, measure=True)
+            assert all(map(math.isfinite, terms.values()))
+
+    def resume(**settings) -> dict[str, torch.Tensor]:
+        whole = build_method("dvcl", **settings)
+        optimisers = build_optimisers(whole, schedule)
+        advance(whole, optimisers, 0, 3)
+        save_state(tmp_path / "last.safetensors", whole, optimisers, iteration=3)
+        advance(whole, optimisers, 3, 5)
+        cut = build_method("dvcl", seed=99, **settings)
+        optimisers = build_optimisers(cut, schedule)
+        load_state(tmp_path / "last.safetensors", cut, optimisers)
+        advance(cut, optimisers, 3, 5)
+        found, expected = cut.state_dict(), whole.state_dict()
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert torch.equal(found[key], value), key
+        return found
+
+    return resume

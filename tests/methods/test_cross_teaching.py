@@ -48,7 +48,17 @@ def select_by_loop(logs, alpha: float, agreement: bool) -> list[dict[tuple, tupl
 @pytest.mark.parametrize("agreement", [True, False])
 def test_selection_and_loss_equal_the_loop(agreement, weighting):
     logs = maps()
-    teaching = CrossTeaching((), 3, 0.2, weighting, 0.8, 2.0, agreement, 0.0, 0.0)
+    teaching = CrossTeaching(
+        (),
+        3,
+        alpha=0.2,
+        weighting=weighting,
+        maximum_weight=0.8,
+        weight_log_base=2.0,
+        agreement=agreement,
+        decay=0.0,
+        jitter=0.0,
+    )
     selections = teaching.select(nothing_run, (), torch.empty(0), logs)
     expected = select_by_loop(logs, 0.2, agreement)
     for selection, own in zip(selections, expected, strict=True):
@@ -67,9 +77,17 @@ def test_selection_and_loss_equal_the_loop(agreement, weighting):
 
 def test_disagreement_leaves_labels_and_entropies_and_what_was_unreliable():
     plain, strict = (
-        CrossTeaching((), 3, 0.2, True, 1.0, 2.0, agreement, 0.0, 0.0).select(
-            nothing_run, (), torch.empty(0), maps()
-        )
+        CrossTeaching(
+            (),
+            3,
+            alpha=0.2,
+            weighting=True,
+            maximum_weight=1.0,
+            weight_log_base=2.0,
+            agreement=agreement,
+            decay=0.0,
+            jitter=0.0,
+        ).select(nothing_run, (), torch.empty(0), maps())
         for agreement in (False, True)
     )
     a, b = plain

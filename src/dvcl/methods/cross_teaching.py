@@ -49,6 +49,7 @@ class CrossTeaching(nn.Module):
         self,
         networks: Iterable[nn.Module],
         classes: int,
+        *,
         alpha: float,
         weighting: bool,
         maximum_weight: float,

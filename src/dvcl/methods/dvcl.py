@@ -172,8 +172,9 @@ class DVCL(Method):
         self.foreign_outsiders, self.trusted_candidates = foreign_outsiders, trusted_candidates
         self.networks = NetworkPair(make_network, second_start, predict_with)
         self.teaching = CrossTeaching(
-            self.networks, classes, alpha, entropy_weighting, maximum_weight, weight_log_base,
-            agreement, decay, jitter,
+            self.networks, classes, alpha=alpha, weighting=entropy_weighting,
+            maximum_weight=maximum_weight, weight_log_base=weight_log_base,
+            agreement=agreement, decay=decay, jitter=jitter,
         )  # fmt: skip
         self.heads = nn.ModuleList(
             FeatureHead(self.networks.feature_channels, feature_dimension) for _ in self.networks
