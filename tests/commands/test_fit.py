@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,12 @@ from dvcl.commands.console import console
 from dvcl.commands.fit import doubts_of_fit
 from dvcl.commands.twin import train_and_tell
 from dvcl.datasets.phantom import make_phantom
-from dvcl.inference.sliding_window import Window
 from dvcl.recipe import load_recipe
 from dvcl.splits import make_split
 from dvcl.studies.project import Project
 
 RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "recipes").glob("*.toml"))
-SMALL = "sampling.patch=[16, 32, 16]"
+SMALL = ("sampling.patch=[16, 32, 16]", "training.warmup=0")
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +38,31 @@ def test_a_window_smaller_than_the_patch_is_told_with_what_mends_it() -> None:
     recipe = load_recipe("small-ct", ("sampling.patch=[48, 96, 48]",))
     (doubt,) = doubts_of_fit(recipe)
     assert "window.size: [32, 48, 48] found, less than the patches of [48, 96, 48] voxels" in doubt
-    assert "--set window.size=[48,96,48] --set window.stride=[24,48,24]" in doubt
-    assert not doubts_of_fit(replace(recipe, window=Window((48, 96, 48), (24, 48, 24))))
+    remedy = doubt.partition("Better: ")[2]
+    # As a shell takes it: brackets stand for files there.
+    assert remedy == "--set 'window.size=[48,96,48]' --set 'window.stride=[24,48,24]'"
+    given = tuple(word for word in shlex.split(remedy) if word != "--set")
+    assert not doubts_of_fit(load_recipe("small-ct", ("sampling.patch=[48, 96, 48]", *given)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "warmup", "better"), [(30, 50, 6), (50, 50, 10), (51, 50, None), (1, 1, None)]
+)
+def test_a_warm_up_that_outlasts_the_training_is_told(
+    steps: int, warmup: int, better: int | None
+) -> None:
+    changes = (f"training.iterations={steps}", f"training.warmup={warmup}")
+    doubts = doubts_of_fit(load_recipe("small-mr", changes))
+    told = f"training.warmup: {warmup} found, of a training of {steps} steps"
+    assert [told in doubt for doubt in doubts] == [True] * (better is not None)
+    if better is not None:
+        assert doubts[0].endswith(f"Better: --set training.warmup={better}")
 
 
 def test_the_doubt_is_told_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     console.begin()
-    compare_studies([project.folder], Options("supervised,cps", [0, 1], changes=(SMALL,)), dry=True)
+    compare_studies([project.folder], Options("supervised,cps", [0, 1], changes=SMALL), dry=True)
     monkeypatch.setattr("dvcl.commands.twin.train_run", lambda *_, **__: None)
-    recipe, split = project.load_recipe(None, (SMALL,)), make_split(project.dataset)
+    recipe, split = project.load_recipe(None, SMALL), make_split(project.dataset)
     train_and_tell(project, recipe, "supervised", split, twin=False)
     assert [line.partition(":")[0] for line in console.warned] == ["window.size"] * 2

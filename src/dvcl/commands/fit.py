@@ -7,12 +7,14 @@ import math
 import numpy as np
 import torch
 
-from dvcl.errors import InputError
+from dvcl.comparison.equal_time import MOST_WARMUP
+from dvcl.errors import InputError, counted, quoted
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe
 from dvcl.resources import in_words, installed_ram
 from dvcl.store import Store
 from dvcl.studies.run import Run
+from dvcl.training.optimisation import Training
 
 # Of an image and its label; logits come to it.
 LEAST_VOXEL_BYTES = 12
@@ -55,15 +57,31 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
 
 def doubts_of_fit(recipe: Recipe) -> list[str]:
     """What is doubtful about a recipe, and may make a run worse in silence; one line each."""
+    return [*_window_doubts(recipe), *_warmup_doubts(recipe.training)]
+
+
+def _window_doubts(recipe: Recipe) -> list[str]:
     patch, window = recipe.sampling.patch, recipe.window.size
     if all(side >= least for side, least in zip(window, patch, strict=True)):
         return []
     larger = [max(sides) for sides in zip(window, patch, strict=True)]
-    size, stride = (str(sides).replace(" ", "") for sides in (larger, [n // 2 for n in larger]))
+    sides = {"size": larger, "stride": [n // 2 for n in larger]}
+    better = [quoted(f"window.{key}={value}".replace(" ", "")) for key, value in sides.items()]
     return [
         f"window.size: {[*window]} found, less than the patches of {[*patch]} voxels that a "
         "network learns from; it normalises over what it sees, and masks of smaller windows may be "
-        f"far worse. Better: --set window.size={size} --set window.stride={stride}"
+        f"far worse. Better: --set {' --set '.join(better)}"
+    ]
+
+
+def _warmup_doubts(training: Training) -> list[str]:
+    steps, warmup = training.iterations, training.warmup
+    better = math.ceil(MOST_WARMUP * steps)
+    if warmup < steps or warmup == better:
+        return []
+    return [
+        f"training.warmup: {warmup} found, of a training of {counted(steps, 'step')}, which never "
+        f"reaches its rate and learns less. Better: --set training.warmup={better}"
     ]
 
 
