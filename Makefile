@@ -25,8 +25,9 @@ help: ## list the targets
 demo: $(INSTALLED) ## train, predict and report on made-up scans, in a few minutes
 	$(BIN)/dvcl demo
 
+# One process per core, at most four; a file's tests stay together and share what they prepare.
 test: $(INSTALLED) ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 check: $(INSTALLED) ## format, lint, types, import order, documented commands
 	$(BIN)/ruff format --check
