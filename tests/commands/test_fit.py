@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,7 +63,9 @@ def test_a_warm_up_that_outlasts_the_training_is_told(
 def test_the_doubt_is_told_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     console.begin()
     compare_studies([project.folder], Options("supervised,cps", [0, 1], changes=SMALL), dry=True)
-    monkeypatch.setattr("dvcl.commands.twin.train_run", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "dvcl.commands.twin.train_run", lambda *_, **__: SimpleNamespace(folder=Path())
+    )
     recipe, split = project.load_recipe(None, SMALL), make_split(project.dataset)
     train_and_tell(project, recipe, "supervised", split, twin=False)
     assert [line.partition(":")[0] for line in console.warned] == ["window.size"] * 2

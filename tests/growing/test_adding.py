@@ -352,7 +352,7 @@ def test_labels_that_have_changed_in_their_place_make_another_run(
              "--validation", study / "validation", "--test", study / "test")  # fmt: skip
     train(study / "work")
     prepare(study / "work", *words)
-    assert "Trained" in train(study / "work")
+    assert "Finished before" in train(study / "work")
     scan(study / "few", "a", "aorta")
     prepare(study / "work", *words)
     said = train(study / "work", code=2)

@@ -1,7 +1,10 @@
 """More iterations for a finished run."""
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from dvcl.studies.run import open_run
 from dvcl.training.checkpoint import saved_facts
@@ -28,13 +31,32 @@ def test_a_finished_run_goes_on_with_the_new_schedule_and_says_that_it_is_anothe
     assert record["settings"]["recipe"]["training"]["iterations"] == 5
     assert not open_run(folder).unfinished()
     # The same command again finds it finished; one more extension is recorded too.
-    assert "Trained" in train(work, MORE)
+    assert "Finished before" in train(work, MORE)
     train(work, "--set=training.iterations=6")
     assert open_run(folder).extended_at == (2, 5)
     dvcl("evaluate", folder, "--device=cpu")
     dvcl("report", work)
     page = (work / "report" / "index.html").read_text()
     assert "supervised, extended at step 5" in page
+
+
+@pytest.mark.parametrize("words", [(), ("-q",), ("--name=small-ct",)])
+def test_a_run_that_was_finished_before_is_not_said_to_be_trained(
+    study: Path, train, words: tuple[str, ...]
+) -> None:
+    work, doubtful = study / "work", "--set=training.warmup=2"
+    folder = work / "runs" / "small-ct" / "supervised" / "seed-0"
+    said = train(work, doubtful, *words)
+    assert f"Trained: {folder}" in said
+    assert "training.warmup: 2 found" in said
+    weights = (folder / "last.safetensors").read_bytes()
+    os.utime(folder / "last.safetensors", (1_800_000_000,) * 2)
+    said = train(work, doubtful, *words)
+    assert f"Finished before, on 2027-01-15 at 08:00 UTC, after 2 steps: {folder}" in said
+    assert "Nothing was trained now. To train longer, add --set training.iterations=4" in said
+    assert "Trained" not in said
+    assert "training.warmup" not in said.replace(doubtful, "")
+    assert (folder / "last.safetensors").read_bytes() == weights
 
 
 def test_an_extension_that_was_stopped_goes_on_as_one_that_was_not(study: Path, train) -> None:

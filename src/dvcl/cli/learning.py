@@ -101,7 +101,6 @@ def train(
         seed=seed, name=name, source=source, device=device, tensorboard=tensorboard,
         allow_overlap=allow_overlap,
     )  # fmt: skip
-    console.print(f"Trained: {run.folder}", markup=False)
     console.note(f"Next, to score it: {typed('dvcl', 'evaluate', run.folder)}")
     console.note(
         f"To segment scans: {typed('dvcl', 'predict', run.folder, 'SCANS', out=Path('MASKS'))}"

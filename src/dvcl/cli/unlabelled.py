@@ -140,7 +140,7 @@ def selftrain(
     for run in done.runs:
         told = f", {len(run.pseudo_labelled)} of them pseudo-labels" if run.pseudo_labelled else ""
         console.print(
-            f"Trained: {run.folder}, with {counted(len(run.split.labelled), 'label')}{told}",
+            f"Run: {run.folder}, with {counted(len(run.split.labelled), 'label')}{told}",
             markup=False,
         )
     if done.ended:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from dvcl.commands.fit import check_fit
 from dvcl.commands.validation import make_validation
+from dvcl.errors import counted
 from dvcl.files import sha256_of_json
 from dvcl.locks import folder_lock
 from dvcl.methods import Method
@@ -30,6 +32,7 @@ from dvcl.studies.project import Project
 from dvcl.studies.run import NEW_NAME, Run, open_run
 from dvcl.studies.seen import record_seen
 from dvcl.studies.start import begin, with_start
+from dvcl.training.checkpoint import saved_facts
 from dvcl.training.distributed import joined
 from dvcl.training.engine import train
 from dvcl.training.journal import Row, read_journal
@@ -180,6 +183,24 @@ def unfinished_before(project: Project, recipe: Recipe, method: str, seed: int) 
         folder = project.run_folder(run_name(recipe, edition), method, seed)
         if (folder / "run.json").exists() and (note := open_run(folder).unfinished()):
             yield f"Note: {note} It has seen edition {edition}: that takes --edition {edition}."
+
+
+def finished_before(
+    project: Project, recipe: Recipe, method: str, seed: int, name: str | None = None
+) -> str:
+    """A sentence about the run that `train_run` finds finished; empty where it has to train."""
+    folder = project.run_folder(name or run_name(recipe, project.edition), method, seed)
+    state, wanted = folder / "last.safetensors", recipe.training.iterations
+    if saved_facts(state).get("iteration", 0) < wanted:
+        return ""
+    # Nothing writes the state after the last step.
+    when = datetime.fromtimestamp(state.stat().st_mtime, UTC)
+    return (
+        f"Finished before, on {when:%Y-%m-%d at %H:%M} UTC, after {counted(wanted, 'step')}: "
+        f"{folder}. Nothing was trained now. To train longer, add --set "
+        f"training.iterations={2 * wanted} to the same command, which goes on from here, and "
+        "another --name to begin anew."
+    )
 
 
 def make_run(

@@ -8,7 +8,7 @@ from typing import Any
 from dvcl.commands.console import bars, console, training_bar
 from dvcl.commands.evaluate import evaluate_run
 from dvcl.commands.fit import doubts_of_fit
-from dvcl.commands.train import make_run, train_run
+from dvcl.commands.train import finished_before, make_run, train_run
 from dvcl.errors import InputError
 from dvcl.evaluation.score_file import read_scores
 from dvcl.evaluation.twin import compare_twins
@@ -51,6 +51,8 @@ def train_and_tell(
 ) -> Run:
     """Train a method with a progress bar; with ``twin`` its baselines as well, and compare them.
 
+    What was trained is told of every run, or that it was finished before.
+
     Args:
         project: As the others, and ``options``, for `train_run`.
         recipe: All settings.
@@ -70,7 +72,10 @@ def train_and_tell(
         methods += baselines(method)
         _check_folders(project, recipe, methods, split, options)
         console.note(f"To be trained: {', '.join(methods)}.")
-    for doubt in doubts_of_fit(recipe):
+    seed, name = options.get("seed", 0), options.get("name")
+    before = {each: finished_before(project, recipe, each, seed, name) for each in methods}
+    # What is finished is mended by no other settings.
+    for doubt in () if all(before.values()) else doubts_of_fit(recipe):
         console.warn(doubt)
     runs: dict[str, Run] = {}
     for each in methods:
@@ -78,6 +83,7 @@ def train_and_tell(
             runs[each] = train_run(
                 project, recipe, each, split, observe=observe, tell=console.warn, **options
             )
+        console.print(before[each] or f"Trained: {runs[each].folder}", markup=False)
     if twin:
         with bars() as bar:
             found = compare_with_twins(list(runs.values()), options["device"], bar)
