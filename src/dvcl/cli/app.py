@@ -42,7 +42,9 @@ class _App(typer.Typer):
 
     def command(self, *args: Any, **options: Any) -> Callable[[Any], Any]:
         """Add a command, as Typer does."""
-        add = super().command(*args, **options)
+        # Words too many are told by dvcl itself, with what was probably meant.
+        settings = {"allow_extra_args": True}
+        add = super().command(*args, context_settings=settings, **options)
 
         def with_common(function: Callable[..., Result]) -> Callable[..., Result]:
             add(_common(function))
@@ -59,8 +61,16 @@ def _common(function: Callable[..., Result]) -> Callable[..., None]:
         from dvcl.commands.session import Manner, run_command
 
         _refuse_swallowed(context)
-        manner = Manner(quiet, verbose, as_json)
-        code = run_command(lambda: function(**given), given, ("dvcl", *sys.argv[1:]), manner)
+        words, manner = ("dvcl", *sys.argv[1:]), Manner(quiet, verbose, as_json)
+
+        def work() -> Result:
+            if context.args:
+                from dvcl.commands.surplus import refuse_surplus
+
+                refuse_surplus(words, context.args, given, given.get("work"))
+            return function(**given)
+
+        code = run_command(work, given, words, manner)
         if code:
             raise typer.Exit(code)
 
