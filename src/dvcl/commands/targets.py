@@ -46,10 +46,14 @@ def _mask_name(image: Path) -> str:
 
 
 def _is_numbered(image: Path, name: str) -> bool:
-    """Whether "X_0000" is the first of numbered scans: "X_0001" is beside it, given or not."""
+    """Whether "X_0000" is the first of numbered scans: a scan "X_0001" is beside it, given or not.
+
+    A further channel of "X_0000" is no scan.
+    """
     second = f"{name}_0001"
     beside = image.parent.glob(f"{escape(second)}*")
-    return any(volume_stem(path) == second and is_volume(path) for path in beside)
+    seconds = [path for path in beside if volume_stem(path) == second and is_volume(path)]
+    return len(seconds) > len(further_channels(seconds))
 
 
 def _check_form(form: str, images: Sequence[Path]) -> None:

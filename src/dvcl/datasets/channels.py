@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from dvcl.errors import InputError
-from dvcl.volume import read_geometry, volume_stem
+from dvcl.volume import is_volume, read_geometry, volume_stem
 
 CHANNEL_SUFFIX = "_0000"
 # More numbers than these behind one name are scans that somebody has counted from zero.
@@ -25,17 +25,24 @@ def channel_suffix(stems: Iterable[str]) -> str:
 def further_channels(images: Iterable[Path]) -> dict[Path, str]:
     """Images that are a further channel of another one, each with what is said of it.
 
-    That is "X_0001" beside "X_0000" on the same grid: scans that are counted from zero have grids
-    of their own, or are many. Headers alone are read.
+    That is "X_0001" beside "X_0000" on the same grid, whether that is among the images or only lies
+    in their folder: scans that are counted from zero have grids of their own, or are many. Headers
+    alone are read.
     """
-    numbered = sorted(image for image in images if re.search(r"._\d{4}$", volume_stem(image)))
+    asked = {image for image in images if _is_numbered(image)}
+    folders = sorted({image.parent for image in asked})
+    beside = sorted(path for folder in folders for path in folder.iterdir() if _is_numbered(path))
     further: dict[Path, str] = {}
-    for _, group in groupby(numbered, lambda image: (image.parent, volume_stem(image)[:-5])):
-        first, *others = group
+    for _, group in groupby(beside, lambda image: (image.parent, volume_stem(image)[:-5])):
+        first, *others = filter(is_volume, group)
         if volume_stem(first).endswith(CHANNEL_SUFFIX) and len(others) < MOST_CHANNELS:
-            same = (image for image in others if _is_on_grid_of(image, first))
+            same = (image for image in others if image in asked and _is_on_grid_of(image, first))
             further |= {image: further_channel(image, first) for image in same}
     return further
+
+
+def _is_numbered(image: Path) -> bool:
+    return re.search(r"._\d{4}$", volume_stem(image)) is not None
 
 
 def further_channel(image: Path, first: Path) -> str:
