@@ -208,8 +208,10 @@ def show(
     """Draw one scan as a contact sheet, or a whole data set as a montage."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.show import show as show_subject
+    from dvcl.commands.show import worth_a_look
     from dvcl.commands.show_subject import subject_of_dataset, subject_of_path
     from dvcl.commands.sources import find_dataset
+    from dvcl.datasets.checks import Finding, alike_as_one
 
     if window and not window[0] < window[1]:
         raise InputError(f"--window {window[0]:g} {window[1]:g}: the lower one goes first.")
@@ -227,10 +229,13 @@ def show(
             partial=partial, overlaps=overlaps, label_values=label_values,
         )  # fmt: skip
         subject = subject_of_dataset(dataset, window)
+    found: list[Finding] = []
     if subject.is_alone or case:
-        written = show_subject(subject, out, case)
+        written = show_subject(subject, out, case, tell=found.extend)
     else:
         with bars() as bar:
-            written = show_subject(subject, out, progress=bar("Drawing"))
+            written = show_subject(subject, out, progress=bar("Drawing"), tell=found.extend)
+    for finding in alike_as_one(worth_a_look(found)):
+        console.warn(finding.problem)
     console.print("\n".join(map(str, written)), markup=False)
-    return Result({"files": written})
+    return Result({"files": written, "findings": [finding.to_json() for finding in found]})

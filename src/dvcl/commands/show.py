@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,6 @@ from dvcl.commands.show_page import write_montage_page, write_scan_page
 from dvcl.commands.show_subject import Subject
 from dvcl.datasets.checks import Finding, findings_among
 from dvcl.datasets.checks.cases import CaseReport
-from dvcl.datasets.dataset import LabelTable
 from dvcl.errors import InputError, counted
 from dvcl.report.contact_sheet import contact_sheet
 from dvcl.report.figures import save_png
@@ -27,7 +26,11 @@ UNUSUAL = ("odd-spacing", "odd-size", "odd-volume")
 
 
 def show(
-    subject: Subject, out: Path | None, case: str | None = None, progress: Progress | None = None
+    subject: Subject,
+    out: Path | None,
+    case: str | None = None,
+    progress: Progress | None = None,
+    tell: Callable[[Sequence[Finding]], None] | None = None,
 ) -> list[Path]:
     """Write a contact sheet (one scan, or ``case`` of several) or a montage.
 
@@ -38,6 +41,7 @@ def show(
             called X-2.png, and so on.
         case: Id of one case.
         progress: Called as (done, total, case id) after each tile.
+        tell: Called with all that `dvcl check` finds of the cases that are shown.
 
     Returns:
         The files written.
@@ -56,16 +60,24 @@ def show(
     if subject.is_alone or case is not None:
         name = case or next(iter(subject.roles))
         target = out or Path(f"{name}.png")
-        scan, problems = subject.read(name), _worth_a_look(subject.look(name).findings)
+        scan, findings = subject.read(name), subject.look(name).findings
+        if tell:
+            tell(findings)
+        problems = [f"{each.text} {each.remedy}".rstrip() for each in worth_a_look(findings)]
         if _is_page(target):
             write_scan_page(target, scan, problems)
         else:
             save_png(contact_sheet(scan, problems), target)
         return [target]
-    return _write_montage(subject, out or Path(f"{subject.name}.png"), progress)
+    return _write_montage(subject, out or Path(f"{subject.name}.png"), progress, tell)
 
 
-def _write_montage(subject: Subject, out: Path, progress: Progress | None) -> list[Path]:
+def _write_montage(
+    subject: Subject,
+    out: Path,
+    progress: Progress | None,
+    tell: Callable[[Sequence[Finding]], None] | None,
+) -> list[Path]:
     unmarked: list[Tile] = []
     reports: list[CaseReport] = []
     with ThreadPoolExecutor(min(MAX_WORKERS, os.cpu_count() or 1)) as pool:
@@ -78,7 +90,11 @@ def _write_montage(subject: Subject, out: Path, progress: Progress | None) -> li
     title = f"{subject.name}: {counted(len(ids), 'scan')}; {subject.about}"
     has_labels = any(role != "unlabelled" for role in subject.roles.values())
     organs = subject.labels.organs if has_labels else ()
-    tiles = list(_marked(unmarked, reports, subject.labels))
+    among = findings_among(reports, subject.labels)
+    found = [*(finding for report in reports for finding in report.findings), *among]
+    if tell:
+        tell(found)
+    tiles = [_marked(tile, found) for tile in unmarked]
     sheets = montages(tiles, organs, title)
     if _is_page(out):
         write_montage_page(out, title, tiles, sheets, subject.read)
@@ -103,24 +119,18 @@ def _tile(subject: Subject, case_id: str) -> tuple[Tile, CaseReport]:
         return failed_tile(case_id, subject.roles[case_id], _short(error.problems)), report
 
 
-def _marked(
-    tiles: Sequence[Tile], reports: Sequence[CaseReport], labels: LabelTable
-) -> Iterator[Tile]:
-    """The tiles with what `dvcl check` says of their cases, alone and among the others."""
-    among = findings_among(reports, labels)
-    for tile, report in zip(tiles, reports, strict=True):
-        found = (*report.findings, *(finding for finding in among if finding.case == tile.id))
-        # The place of a case that cannot be shown says why.
-        yield replace(tile, problems=_worth_a_look(found)) if tile.panes else tile
+def _marked(tile: Tile, findings: Sequence[Finding]) -> Tile:
+    """The tile with what `dvcl check` says of its case, alone and among the others."""
+    found = worth_a_look(finding for finding in findings if finding.case == tile.id)
+    problems = tuple(finding.text.rstrip(".") for finding in found)
+    remedies = tuple(dict.fromkeys(finding.remedy for finding in found if finding.remedy))
+    # The place of a case that cannot be shown says why, also where no check finds a reason.
+    return replace(tile, problems=problems or tile.problems, remedies=remedies)
 
 
-def _worth_a_look(findings: Iterable[Finding]) -> tuple[str, ...]:
-    """All but notes that nothing unusual stands behind, without the file."""
-    return tuple(
-        finding.text.rstrip(".")
-        for finding in findings
-        if finding.severity != "note" or finding.code in UNUSUAL
-    )
+def worth_a_look(findings: Iterable[Finding]) -> list[Finding]:
+    """All but notes that nothing unusual stands behind."""
+    return [each for each in findings if each.severity != "note" or each.code in UNUSUAL]
 
 
 def _short(problems: Sequence[str]) -> str:

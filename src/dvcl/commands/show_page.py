@@ -64,7 +64,11 @@ def _chosen(tiles: Sequence[Tile]) -> list[Tile]:
 
 def _table(tiles: Sequence[Tile]) -> TextTable:
     rows = [
-        (tile.id, tile.role or "", tile.caption, "; ".join(tile.problems) or "–") for tile in tiles
-    ]
-    columns = ("Scan", "Role", "Spacing, size, orientation", "To look at")
+        (
+            tile.id, tile.role or "", tile.caption,
+            "; ".join(tile.problems) or "–", " ".join(tile.remedies) or "–",
+        )
+        for tile in tiles
+    ]  # fmt: skip
+    columns = ("Scan", "Role", "Spacing, size, orientation", "To look at", "What to do")
     return TextTable(columns, tuple(rows), names=len(columns))

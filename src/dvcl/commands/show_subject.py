@@ -19,6 +19,8 @@ from dvcl.store import StoredCase, open_store
 from dvcl.studies.project import open_project
 from dvcl.volume import is_volume, volume_stem
 
+# What scans are judged as that nothing is said of, by `dvcl check` too; pictures may know better.
+USUAL: Modality = "CT"
 NO_LABELS = LabelTable.from_mapping({1: "organ"})
 
 
@@ -60,8 +62,8 @@ def subject_of_path(
         path: Of any of these.
         label: Label map of a single scan.
         labels: JSON file with organ names, for scans outside a study.
-        modality: "CT" or "MR"; None takes what the study or layout says, and for scans alone CT
-            where they have air as in HU.
+        modality: "CT" or "MR"; None takes what the study or layout says. Pictures of scans alone
+            are then those of CT where they have air as in HU, and findings those of CT.
         window: Intensities shown.
         label_values: Trust the integers of label maps, also where these name their segments.
 
@@ -85,25 +87,36 @@ def subject_of_path(
         return subject_of_dataset(load_nnunet(path, modality), window)
     if (path / "labels").is_dir():
         dataset = load_folders(
-            path, labels=labels, modality=modality or "CT", name=_name(path),
+            path, labels=labels, modality=modality or USUAL, name=_name(path),
             label_values=label_values,
         )  # fmt: skip
         return subject_of_dataset(dataset, window)
     return _subject_of_images(path, modality, window)
 
 
-def subject_of_dataset(dataset: Dataset, window: tuple[float, float] | None = None) -> Subject:
-    """Raw cases, as the files have them."""
+def subject_of_dataset(
+    dataset: Dataset,
+    window: tuple[float, float] | None = None,
+    shown_as: Modality | None = None,
+) -> Subject:
+    """Raw cases, as the files have them.
+
+    Args:
+        dataset: As `dvcl check` judges it.
+        window: Intensities shown.
+        shown_as: Modality that the pictures are of; None takes the data set's.
+    """
     cases = {case.id: case for case in dataset.cases}
+    modality = shown_as or dataset.modality
 
     def read(case_id: str) -> Scan:
-        return scan_of_case(cases[case_id], dataset.labels, dataset.modality, window)
+        return scan_of_case(cases[case_id], dataset.labels, modality, window)
 
     about = "MR, each scan from its 0.5th to its 99.5th percentile"
-    if dataset.modality == "CT":
+    if modality == "CT":
         about = "CT, soft tissue window, -160 to 240 HU"
     if window:
-        about = f"{dataset.modality}, {window[0]:g} to {window[1]:g}"
+        about = f"{modality}, {window[0]:g} to {window[1]:g}"
     roles = {case.id: case.role for case in dataset.cases}
     return Subject(
         dataset.name, roles, read, lambda case_id: inspect_case(cases[case_id], dataset),
@@ -120,8 +133,9 @@ def _subject_of_scan(
     label_values: bool,
 ) -> Subject:
     scan = lone_scan(path, label, table, modality, window, label_values)
-    case = Case(scan.id, path, label, label_values=label_values)
-    dataset = Dataset(scan.id, "CT" if scan.unit == "HU" else "MR", (case,), scan.labels)
+    role: Role | None = None if label else "unlabelled"
+    case = Case(scan.id, path, label, role, label_values=label_values)
+    dataset = Dataset(scan.id, modality or USUAL, (case,), scan.labels)
     return Subject(
         scan.id, {scan.id: None}, lambda _: scan, lambda _: inspect_case(case, dataset),
         scan.labels, True,
@@ -178,11 +192,11 @@ def _subject_of_images(
 ) -> Subject:
     """A folder of scans without labels."""
     files = {volume_stem(file): file for file in find_images([path])}
-    if modality is None:
-        first = next(iter(files.values()))
-        modality = "CT" if lone_scan(first, None, None, None, None).unit == "HU" else "MR"
+    first = next(iter(files.values()))
+    seen = modality or ("CT" if lone_scan(first, None, None, None, None).unit == "HU" else "MR")
     cases = tuple(Case(case_id, file, None, "unlabelled") for case_id, file in files.items())
-    return subject_of_dataset(Dataset(_name(path), modality, cases, NO_LABELS), window)
+    dataset = Dataset(_name(path), modality or USUAL, cases, NO_LABELS)
+    return subject_of_dataset(dataset, window, seen)
 
 
 def _is_scan(path: Path) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dvcl.datasets.checks.grids import TOLERANCE_MM
+from dvcl.datasets.checks.finding import Finding
+from dvcl.datasets.checks.grids import pair_findings
+from dvcl.datasets.checks.intensities import value_findings
 from dvcl.datasets.dataset import Case, LabelTable, Modality, Role
 from dvcl.datasets.masks import read_case_label
 from dvcl.datasets.segments import present_segments, table_of_segments
-from dvcl.errors import InputError, counted_are
+from dvcl.errors import InputError
 from dvcl.preprocessing.body import body_mask, coarse_steps, looks_like_hu
 from dvcl.report.shown import (
     DISPLAY_ORIENTATION,
@@ -116,16 +119,14 @@ def scan_of_case(
         InputError: When a file cannot be read, is not finite, or the label lies elsewhere.
     """
     image = read_volume(case.image)
-    if not np.isfinite(image.array).all():
-        count = image.array.size - int(np.isfinite(image.array).sum())
-        raise InputError(
-            f"{case.image}: {counted_are(count, 'voxel')} NaN or infinite; finite numbers were "
-            "expected. Replace them, or leave the case out."
-        )
+    _refuse(value_findings(case.image, image.array), "not-finite")
     classes = None
     if case.label is not None and case.role != "unlabelled":
         label = read_case_label(case, labels, image.geometry)
-        _check_place(case, label, image)
+        _refuse(
+            pair_findings(case.image, image.geometry, case.label, label.geometry),
+            "size-mismatch", "grid-mismatch",
+        )  # fmt: skip
         encoded = Volume(labels.encode(label.array, case.label), label.affine)
         classes = orient(encoded, DISPLAY_ORIENTATION).array
     return _scan(
@@ -134,18 +135,10 @@ def scan_of_case(
     )  # fmt: skip
 
 
-def _check_place(case: Case, label: Volume, image: Volume) -> None:
-    if label.shape != image.shape:
-        raise InputError(
-            f"{case.label}: the label map has {label.shape} voxels (z, y, x), its image "
-            f"{image.shape}; equal sizes were expected. Resample it onto the image's grid."
-        )
-    distance = label.geometry.corner_distance_mm(image.geometry)
-    if distance > TOLERANCE_MM:
-        raise InputError(
-            f"{case.label}: the label map lies up to {distance:.1f} mm away from its image; at "
-            f"most {TOLERANCE_MM} mm was expected. Resample it, or correct the wrong header."
-        )
+def _refuse(findings: Iterable[Finding], *codes: str) -> None:
+    """Refuse what cannot be drawn, in the words of `dvcl check`."""
+    if problems := [finding.problem for finding in findings if finding.code in codes]:
+        raise InputError(problems)
 
 
 def scan_of_stored_case(

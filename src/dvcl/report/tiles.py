@@ -45,6 +45,7 @@ class Tile:
         panes: Coronal and axial; none for a case that cannot be read.
         caption: Spacing, size and orientation.
         problems: What should be looked at.
+        remedies: What to do about it; a montage has no room for them, a page has.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Tile:
     panes: tuple[Pane, ...]
     caption: str
     problems: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 def tile_of(scan: Scan) -> Tile:

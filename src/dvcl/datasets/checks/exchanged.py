@@ -29,7 +29,7 @@ def label_map_findings(path: Path, array: np.ndarray) -> Iterator[Finding]:
         yield Finding(
             "looks-like-labels",
             str(path),
-            f"lies among the unlabelled scans, but looks like a label map: it {said}.",
+            f"is taken as an unlabelled scan, but looks like a label map: it {said}.",
             "If it is one, move it away: networks would learn from it as from a scan.",
             numbers={"values": len(values)},
         )
