@@ -216,6 +216,7 @@ def test_a_sheet_has_a_row_for_every_scan_without_a_label(
     rows, told = sheet(*names, "--dice=0.05")
     assert [*rows] == ["u10", "u11", "u12"]
     assert "3 of 3 validation cases reach a mean Dice of 0.05" in told
+    assert "3 cases tell little: 1 in 4 good masks is rejected by chance alone" in told
     record = json.loads((tmp_path / "out" / "masks" / "u10.doubts.json").read_text())
     organ, row = record["organs"]["cube"], rows["u10"]
     assert float(row["cube ml"]) == pytest.approx(organ["volume_ml"], abs=1e-4)

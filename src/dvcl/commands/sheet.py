@@ -18,6 +18,7 @@ from dvcl.commands.opinions import Opinion, choose_pile, opinions
 from dvcl.commands.predictor import Tell
 from dvcl.datasets.dataset import Case
 from dvcl.datasets.masks import read_case_label
+from dvcl.errors import counted
 from dvcl.evaluation.cases import evaluate_case
 from dvcl.evaluation.summary import spread
 from dvcl.evaluation.trust import Limits, Verdict, judge, learn_limits
@@ -111,15 +112,16 @@ class Sheet:
                 "says which agreement is enough, and no mask is accepted."
             )
         learned = (
-            f"{limits.good} of {limits.cases} validation cases reach a mean Dice of "
-            f"{limits.wanted:.2f}"
+            f"{limits.good} of {counted(limits.cases, 'validation case')} "
+            f"{'reaches' if limits.cases == 1 else 'reach'} a mean Dice of {limits.wanted:.2f}"
         )
         if math.isinf(limits.accept_from):
             why = "none of them" if not limits.good else "not the one with the best agreement"
-            return f"{found}. {learned}, {why}, so no mask is accepted."
+            return f"{found}. {learned}, {why}, so no mask is accepted. {limits.trust}"
         return (
             f"{found}. {learned}: all with an agreement of {limits.accept_from:.3f} or more, none "
-            f"below {limits.reject_below:.3f}. A mask in between, or with doubts, wants a look."
+            f"below {limits.reject_below:.3f}. A mask in between, or with doubts, wants a look. "
+            f"{limits.trust}"
         )
 
 

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dvcl.errors import counted
+from dvcl.evaluation.conformal import cases_needed
+
+LEVEL = 0.9  # that of a calibration too: below it limits say little
 Verdict = Literal["accept", "look", "reject"]
 
 
@@ -29,6 +33,35 @@ class Limits:
     reject_below: float
     cases: int
     good: int
+
+    @property
+    def trust(self) -> str:
+        """How often the limits are wrong by chance alone, in sentences; empty without cases.
+
+        A new mask is as likely as any validation case of its kind to be the lowest or the highest
+        of them (`dvcl.evaluation.conformal`): one good mask in good + 1 is below all good cases,
+        and one bad mask in bad + 1 above all bad ones.
+        """
+        if not self.cases:
+            return ""
+        bad, enough = self.cases - self.good, cases_needed(LEVEL)
+        rejected = f"1 in {self.good + 1} good masks" if self.good else "every good mask"
+        parts = [f"{rejected} is rejected by chance alone"]
+        if not math.isinf(self.accept_from):
+            parts.append(
+                f"up to 1 in {bad + 1} bad ones is accepted"
+                if bad
+                else "no bad case tells how many bad ones are accepted"
+            )
+        said = ", and ".join(parts)
+        if min(self.good, bad) >= enough:
+            return f"{said[0].upper()}{said[1:]}."
+        so_far = counted(self.cases, "case")
+        little = "tells nothing" if self.cases == 1 else "tell little"
+        return (
+            f"{so_far} {little}: {said}. From {enough} good and {enough} bad cases on either "
+            f"happens to at most 1 in {enough + 1}."
+        )
 
 
 def learn_limits(agreement: Sequence[float], dice: Sequence[float], wanted: float) -> Limits:
