@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,11 +13,14 @@ from dvcl.commands.compare import compare_studies
 from dvcl.commands.compare_options import Options
 from dvcl.commands.console import console
 from dvcl.commands.fit import doubts_of_fit
+from dvcl.commands.run_doubts import doubts_of_runs
+from dvcl.commands.train import train_run
 from dvcl.commands.twin import train_and_tell
 from dvcl.datasets.phantom import make_phantom
 from dvcl.recipe import load_recipe
 from dvcl.splits import make_split
 from dvcl.studies.project import Project
+from dvcl.studies.run import open_run
 
 RECIPES = sorted(path.stem for path in (Path(__file__).parents[2] / "recipes").glob("*.toml"))
 SMALL = ("sampling.patch=[16, 32, 16]", "training.warmup=0")
@@ -69,3 +73,28 @@ def test_the_doubt_is_told_once(project: Project, monkeypatch: pytest.MonkeyPatc
     recipe, split = project.load_recipe(None, SMALL), make_split(project.dataset)
     train_and_tell(project, recipe, "supervised", split, twin=False)
     assert [line.partition(":")[0] for line in console.warned] == ["window.size"] * 2
+
+
+def test_masks_of_small_windows_are_doubted_by_all_that_makes_them(
+    project: Project, run, tmp_path: Path
+) -> None:
+    recipe, split = project.load_recipe(None, SMALL), make_split(project.dataset)
+    folder = train_run(project, recipe, "supervised", split, device="cpu").folder
+    usual = train_run(
+        project, project.load_recipe(), "supervised", split, name="usual", device="cpu"
+    )
+    assert not doubts_of_runs([usual])
+    scans = project.folder.parent / "scans" / "unlabelled"
+    for words in (
+        ("predict", folder, scans, "--out", tmp_path / "masks", "--no-pictures", "--trust"),
+        ("evaluate", folder), ("next", folder, "--unlabelled", scans, "-n1", "--out", tmp_path / "next"),
+        ("sheet", folder, "--unlabelled", scans, "--out", tmp_path / "sheet"),
+    ):  # fmt: skip
+        code, out, err = run(*words, "--device=cpu")
+        assert code == 0, err
+        assert (out + err).count("window.size: [16, 16, 16] found, less than the patches") == 1
+        again = "train again, under another --name, with --set 'window.size=[16,32,16]' --set"
+        assert again in out + err
+    two = [replace(open_run(folder), folder=name) for name in (Path("a"), Path("b"))]
+    (doubt,) = doubts_of_runs(two)
+    assert doubt.startswith("a: window.size")

@@ -149,14 +149,15 @@ def predict(
     """Segment new scans, on their own voxels; 3 if a scan or its mask is doubtful."""
     from dvcl.commands.console import bars, console
     from dvcl.commands.predict import predict_files
+    from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.commands.targets import choose_targets, tell_apart
     from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
 
     more, scans = tell_apart(images)
     opened = open_members([run, *more], fast=fast, mirror=mirror)
-    for unfinished in filter(None, (each.unfinished() for each in opened.runs)):
-        console.warn(unfinished)
+    for doubt in doubts_of_runs(opened.runs):
+        console.warn(doubt)
     with bars() as bar:
         done = predict_files(
             opened, choose_targets(scans, out, form),
@@ -201,11 +202,14 @@ def calibrate(
 
     from dvcl.commands.calibrate import calibrate, calibration_table
     from dvcl.commands.console import bars, console
+    from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.report.tables import to_rich
     from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
 
     members = open_members(runs, fast=fast, mirror=mirror)
+    for doubt in doubts_of_runs(members.runs):
+        console.warn(doubt)
     with bars() as bar:
         path, made = calibrate(
             members, level=level, held_out=cases, device=usable_device(device),

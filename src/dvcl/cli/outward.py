@@ -43,11 +43,12 @@ def export(
     """Write a run's network for other programs, with all they need to know; it is tried."""
     from dvcl.commands.console import console
     from dvcl.commands.export import export_run
+    from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.studies.finding import find_run
 
     opened = find_run(run)
-    if unfinished := opened.unfinished():
-        console.warn(unfinished)
+    for doubt in doubts_of_runs([opened]):
+        console.warn(doubt)
     written = export_run(opened, to, out or opened.folder / "exported" / to)
     console.print(
         f"Written: {written.model}\nHow scans are brought to it: {written.description}\n"

@@ -70,6 +70,7 @@ def evaluate(
 def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, last: bool) -> Result:
     from dvcl.commands.console import bars, console
     from dvcl.commands.evaluate import evaluate_last, evaluate_run, told_reliability
+    from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent
     from dvcl.studies.device import usable_device
@@ -77,7 +78,7 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
     from dvcl.studies.scored import SCORES, warning_of
 
     run = find_run(folder)
-    for doubt in filter(None, (run.unfinished(), warning_of(run))):
+    for doubt in filter(None, (*doubts_of_runs([run]), warning_of(run))):
         console.warn(doubt)
     window = run.recipe.window.fast() if fast else None
     with bars() as bar:

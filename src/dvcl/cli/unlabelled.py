@@ -36,14 +36,15 @@ def next_scans(
     from dvcl.commands.console import bars, console
     from dvcl.commands.next_scans import choose_next, next_record, next_table
     from dvcl.commands.opinions import default_folder
+    from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.report.tables import to_rich
     from dvcl.studies.device import usable_device
     from dvcl.studies.members import open_members
     from dvcl.studies.place import study_around
 
     members = open_members(runs, fast=fast, mirror=mirror)
-    for unfinished in filter(None, (run.unfinished() for run in members.runs)):
-        console.warn(unfinished)
+    for doubt in doubts_of_runs(members.runs):
+        console.warn(doubt)
     with bars() as bar:
         ranked, written = choose_next(
             members, unlabelled, count, out or default_folder(members), usable_device(device),
@@ -82,6 +83,7 @@ def sheet(
     from dvcl.commands.opinions import default_folder
     from dvcl.commands.pair_folder import require_new
     from dvcl.commands.pseudo_labels import IN_USE, export_accepted
+    from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.commands.sheet import PAGE, TABLE, make_sheet
     from dvcl.commands.sheet_page import write_sheet_page
     from dvcl.studies.device import usable_device
@@ -90,8 +92,8 @@ def sheet(
     if export:
         require_new(export, IN_USE)
     members = open_members(runs, fast=fast, mirror=mirror)
-    for unfinished in filter(None, (run.unfinished() for run in members.runs)):
-        console.warn(unfinished)
+    for doubt in doubts_of_runs(members.runs):
+        console.warn(doubt)
     folder = out or default_folder(members)
     with bars() as bar:
         made = make_sheet(

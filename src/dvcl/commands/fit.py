@@ -7,8 +7,9 @@ import math
 import numpy as np
 import torch
 
+from dvcl.commands.run_doubts import window_doubts
 from dvcl.comparison.equal_time import MOST_WARMUP
-from dvcl.errors import InputError, counted, quoted
+from dvcl.errors import InputError, counted
 from dvcl.methods import METHODS, Method
 from dvcl.recipe import Recipe
 from dvcl.resources import in_words, installed_ram
@@ -57,21 +58,7 @@ def check_fit(run: Run, method: Method, store: Store) -> None:
 
 def doubts_of_fit(recipe: Recipe) -> list[str]:
     """What is doubtful about a recipe, and may make a run worse in silence; one line each."""
-    return [*_window_doubts(recipe), *_warmup_doubts(recipe.training)]
-
-
-def _window_doubts(recipe: Recipe) -> list[str]:
-    patch, window = recipe.sampling.patch, recipe.window.size
-    if all(side >= least for side, least in zip(window, patch, strict=True)):
-        return []
-    larger = [max(sides) for sides in zip(window, patch, strict=True)]
-    sides = {"size": larger, "stride": [n // 2 for n in larger]}
-    better = [quoted(f"window.{key}={value}".replace(" ", "")) for key, value in sides.items()]
-    return [
-        f"window.size: {[*window]} found, less than the patches of {[*patch]} voxels that a "
-        "network learns from; it normalises over what it sees, and masks of smaller windows may be "
-        f"far worse. Better: --set {' --set '.join(better)}"
-    ]
+    return [*window_doubts(recipe), *_warmup_doubts(recipe.training)]
 
 
 def _warmup_doubts(training: Training) -> list[str]:
