@@ -87,7 +87,8 @@ def test_masks_of_small_windows_are_doubted_by_all_that_makes_them(
     scans = project.folder.parent / "scans" / "unlabelled"
     for words in (
         ("predict", folder, scans, "--out", tmp_path / "masks", "--no-pictures", "--trust"),
-        ("evaluate", folder), ("next", folder, "--unlabelled", scans, "-n1", "--out", tmp_path / "next"),
+        ("evaluate", folder),
+        ("next", folder, "--unlabelled", scans, "-n1", "--out", tmp_path / "next"),
         ("sheet", folder, "--unlabelled", scans, "--out", tmp_path / "sheet"),
     ):  # fmt: skip
         code, out, err = run(*words, "--device=cpu")

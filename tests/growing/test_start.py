@@ -81,6 +81,26 @@ def test_the_other_run_may_be_named_in_short(study: Path, other: Path, train) ->
     assert "is the run that is to be trained" in said
 
 
+def test_a_donor_is_found_where_its_study_was_renamed_or_copied(
+    study: Path, train, tmp_path: Path
+) -> None:
+    """By the run that began with it, and by one that is to begin with that one."""
+    work, name = study / "work", "--name=begun"
+    train(work, "--name=donor")
+    train(work, "--from", work / "donor", name)
+    shutil.copytree(work, study / "copy")
+    copy, new = study / "copy", study / "new"
+    assert open_run(runs(copy, "begun")).start["run"] == str(runs(copy, "donor"))
+    work.rename(new)
+    begun = runs(new, "begun")
+    assert open_run(begun).start["run"] == str(runs(new, "donor"))
+    assert "nobody can say" not in train(new, "--from", begun, "--name=last")
+    # The run has begun, and no longer needs the donor, as in a study that was not renamed.
+    shutil.rmtree(runs(new, "donor"))
+    assert "Finished before" in train(new, "--from", new / "donor", name)
+    assert "nobody can say" in train(new, "--from", begun, "--name=later")
+
+
 def test_what_does_not_fit_is_refused(study: Path, other: Path, train) -> None:
     donor = runs(study / "work", "donor")
     said = train(other, "--from", donor, "--set=network.base_channels=4", code=2)

@@ -12,11 +12,18 @@ def study_around(path: Path) -> Path | None:
     return next((place for place in (path, *path.parents) if (place / PROJECT).exists()), None)
 
 
-def store_now(recorded: Path, run: Path) -> Path:
-    """The prepared cases of a run, which has recorded where they were.
+def place_now(recorded: Path, store: Path, run: Path) -> Path:
+    """Where something is that a run's record names: its prepared cases, or the run it began with.
 
-    A study may have been renamed or copied since: they are those of the study that the run lies in.
+    A study may have been renamed or copied since: what lay in it lies in that of the run.
+
+    Args:
+        recorded: Where it was.
+        store: Where the run's prepared cases were by the same record, in ``STUDY/store/``.
+        run: The run's folder now.
     """
-    study = study_around(run.absolute())
-    own = study / "store" / recorded.name if study else recorded
-    return own if own.exists() else recorded
+    then, study = store.parent.parent, study_around(run.absolute())
+    if study is None or not recorded.is_relative_to(then):
+        return recorded
+    own = study / recorded.relative_to(then)
+    return own if own.exists() or not recorded.exists() else recorded

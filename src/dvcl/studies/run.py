@@ -20,7 +20,7 @@ from dvcl.resources import in_words, installed_ram, is_out_of_memory, out_of_mem
 from dvcl.splits import Split
 from dvcl.studies.made_with import made_with
 from dvcl.studies.pace import kernel_record, measure_pace
-from dvcl.studies.place import store_now
+from dvcl.studies.place import place_now
 from dvcl.studies.run_record import RunRecord, StartRecord, completed, deciding, differences
 from dvcl.training.averaging import WeightAverage
 from dvcl.training.checkpoint import load_averages, load_weights, saved_facts
@@ -263,7 +263,9 @@ def open_run(folder: Path) -> Run:
         )
     with read_record(folder / "run.json", RunRecord, NEW_NAME) as record:
         settings = record["settings"]
-        recipe = dict(settings["recipe"])
+        recipe, store, start = dict(settings["recipe"]), Path(record["store"]), record.get("start")
+        if start:
+            start = {**start, "run": str(place_now(Path(start["run"]), store, folder))}
         return Run(
             folder=folder,
             method=settings["method"],
@@ -276,11 +278,11 @@ def open_run(folder: Path) -> Run:
             ),
             labels=LabelTable.from_json(settings["labels"]),
             modality=settings["modality"],
-            store=store_now(Path(record["store"]), folder),
+            store=place_now(store, store, folder),
             data=settings["data"],
             label_maps=record.get("label_maps", ""),
             edition=settings.get("edition", 1),
-            start=record.get("start"),
+            start=start,
             extended_at=tuple(settings.get("extended_at", ())),
             pseudo_labelled=tuple(settings.get("pseudo_labelled", ())),
         )
