@@ -1,12 +1,14 @@
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dvcl.errors import InputError
-from dvcl.volume import is_volume, read_geometry, volume_stem
+from dvcl.volume import is_volume, read_geometry, read_label, read_volume, volume_stem
 from dvcl.volume.names import is_dicom
+from dvcl.volume.reading import source_files
 
 
 @pytest.mark.parametrize(
@@ -84,3 +86,16 @@ def test_a_missing_library_is_named(
         InputError, match=rf"{name}: .* needs {library}, .*pip install SimpleITK pydicom highdicom"
     ):
         read_geometry(path)
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "mask.seg.dcm", "case"])
+@pytest.mark.parametrize("read", [read_geometry, read_volume, read_label, source_files])
+def test_a_folder_of_other_files_is_named_as_one_without_pydicom_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read: Callable[[Path], object]
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "scan.nii").write_bytes(b"volume")
+    with pytest.raises(InputError, match=f"{name}: is a folder without DICOM slices, found 1"):
+        read(folder)

@@ -13,7 +13,7 @@ from dvcl.errors import InputError
 from dvcl.volume.dicom_start import dicom_start
 from dvcl.volume.grid import Geometry, Volume
 from dvcl.volume.itk import ras_affine
-from dvcl.volume.names import files_below, import_extra, is_dicom, on_one_line
+from dvcl.volume.names import files_below, import_dicom, import_extra, is_dicom, on_one_line
 
 # What frames may be off from a regular grid, as rounding of the header's decimals makes it.
 TOLERANCE_MM = 0.1
@@ -42,9 +42,9 @@ def find_segmentation(folder: Path) -> Path | None:
     Raises:
         InputError: When pydicom is not installed, or there are several.
     """
-    dicom = import_extra("pydicom", "pydicom", folder)
     if folder.is_file():
         return folder
+    dicom = import_dicom(folder)
     found = []
     for path in filter(is_dicom, files_below(folder)):
         if dicom_start(path) != "damaged":

@@ -12,7 +12,7 @@ import numpy as np
 from dvcl.errors import InputError, counted
 from dvcl.volume.dicom_start import dicom_start
 from dvcl.volume.grid import by
-from dvcl.volume.names import DICOM_SUFFIXES, files_below, import_extra, is_dicom, on_one_line
+from dvcl.volume.names import DICOM_SUFFIXES, files_below, import_dicom, is_dicom, on_one_line
 
 # Nothing that tells who the patient is.
 TAGS = (
@@ -111,9 +111,9 @@ def find_series(folder: Path) -> Series:
         InputError: When pydicom is not installed, or the folder holds no series or several (which
             are listed); or with all slices that cannot be used.
     """
-    dicom = import_extra("pydicom", "pydicom", folder)
-    # Its remarks on odd values name no file.
-    dicom.config.settings.reading_validation_mode = dicom.config.IGNORE
+    dicom = import_dicom(folder)
+    if dicom:  # its remarks on odd values name no file
+        dicom.config.settings.reading_validation_mode = dicom.config.IGNORE
     slices: list[Slice] = []
     others: Counter[str] = Counter()
     problems: list[str] = []

@@ -104,6 +104,15 @@ def import_extra(module: str, library: str, path: Path) -> Any:
         ) from error
 
 
+def import_dicom(folder: Path) -> Any:
+    """Import pydicom for the files in a folder; None where none of them is DICOM and needs it.
+
+    Raises:
+        InputError: As `import_extra`.
+    """
+    return import_extra("pydicom", "pydicom", folder) if holds_dicom(folder) else None
+
+
 def on_one_line(error: Exception) -> str:
     """What an error says, or its kind where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
