@@ -711,6 +711,7 @@ def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(demo, "CASES", (2, 2, 1, 1))
     code, out, err = run("demo", f"--out={tmp_path}", "--device=cpu", *TINY)
     assert code == 0, err
+    assert "training.warmup: 40 found, of a training of 4 steps" in out
     assert "supervised" in out
     assert "dvcl" in out
     assert (tmp_path / "work" / "report" / "index.html").exists()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dvcl.commands.console import bars, console, training_bar
+from dvcl.commands.console import bars, console
 from dvcl.commands.demo_words import explain, labelled_voxels, outcome
 from dvcl.commands.evaluate import evaluate_run
 from dvcl.commands.report import write_report
-from dvcl.commands.train import train_run
+from dvcl.commands.twin import train_and_tell
 from dvcl.datasets.phantom import make_phantom
 from dvcl.evaluation.summary import Summary, summarise
 from dvcl.recipe import Recipe, load_recipe
@@ -59,8 +59,7 @@ def run_demo(folder: Path, device: str = "auto", changes: tuple[str, ...] = ()) 
     summaries: dict[str, Summary] = {}
     for method in SHARES:
         recipe = recipe_of(method, changes)
-        with training_bar(f"Training {method}", recipe.training.iterations) as observe:
-            runs[method] = train_run(project, recipe, method, split, device=device, observe=observe)
+        runs[method] = train_and_tell(project, recipe, method, split, twin=False, device=device)
         with bars() as bar:
             scores = evaluate_run(runs[method], device=chosen, progress=bar(f"Testing {method}"))
         summaries[method] = summarise(scores)

@@ -109,7 +109,7 @@ def _setting(runs: Mapping[str, Run]) -> str:
         f"Both learned the same organs from the same {len(split.labelled)} labelled phantom "
         f"patients; DVCL saw {len(split.unlabelled)} unlabelled ones too, after "
         f"{runs['dvcl'].recipe.training.unlabelled_from:.0%} of its steps. Their numbers of steps "
-        "are chosen to take as long where nothing else runs; here the trainings took "
+        "are chosen so that both train for as long where nothing else runs; the times here were "
         f"{minutes}. Then both segmented {len(split.test)} patients whom neither had seen. The "
         "anatomy is invented: nothing here says how either does on real scans."
     )
