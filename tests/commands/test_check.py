@@ -314,6 +314,18 @@ def case_report(id: str, shape: tuple[int, int, int], spacing: float) -> CaseRep
     return CaseReport(Case(id, Path(f"{id}.nii")), (), geometry)
 
 
+@pytest.mark.parametrize(("thin", "sound", "is_told"), [(1, 1, False), (1, 5, False), (2, 1, True)])
+def test_what_to_do_about_padded_scans_is_told_where_they_are_most(
+    thin: int, sound: int, is_told: bool
+) -> None:
+    recipe = load_recipe("small-ct", ["preprocessing.spacing_mm=[2.0, 2.0, 2.0]"])
+    reports = [case_report(f"t{n}", (30, 100, 100), 1) for n in range(thin)]
+    reports += [case_report(f"s{n}", (100, 100, 100), 1) for n in range(sound)]
+    (finding,) = estimate_preparation(reports, recipe)[1]
+    assert finding.text.startswith(f"{thin} of {thin + sound} prepared scans have fewer voxels")
+    assert ("smaller patches" in finding.remedy) == bool(finding.remedy) == is_told
+
+
 def test_the_estimate_adds_up() -> None:
     recipe = load_recipe("small-ct", ["preprocessing.spacing_mm=[2.0, 2.0, 2.0]"])
     estimate, findings = estimate_preparation(

@@ -9,7 +9,7 @@ from typing import Any
 
 from dvcl.datasets.checks import Finding
 from dvcl.datasets.checks.cases import CaseReport
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 from dvcl.preprocessing.geometry import Grid
 from dvcl.recipe import Recipe
 from dvcl.store.building import peak_bytes
@@ -126,9 +126,13 @@ def _thin(grids: dict[str, Grid], recipe: Recipe) -> list[Finding]:
         Finding(
             "smaller-than-patch",
             f"recipe {recipe.name}",
-            f"{len(thin)} of {len(shapes)} prepared scans are smaller than the patch of "
-            f"{by(patch)} voxels along an axis (down to {by(least)}) and are padded.",
-            "If that is most of them, choose a smaller sampling.patch or a finer spacing.",
+            f"{len(thin)} of {counted(len(shapes), 'prepared scan')} have fewer voxels along some "
+            f"axis (down to {by(least)}) than the patches of {by(patch)} that networks learn from, "
+            "and are padded there.",
+            "As these are most scans, set smaller patches (--set sampling.patch) or finer voxels "
+            "(--set preprocessing.spacing_mm): else much of what is learned from is padding."
+            if 2 * len(thin) > len(shapes)
+            else "",
             numbers={"cases": thin, "patch": list(patch), "least": list(least)},
         )
     ]
