@@ -163,8 +163,12 @@ def test_one_method_is_shown_with_its_settings(run: Run) -> None:
     ],
 )
 def test_an_unknown_method_comes_with_the_nearest_one(name: str, hint: str, run: Run) -> None:
-    code, _, err = run("methods", name)
-    assert code == 2
-    assert f"method {name!r}: no such method; {hint}" in err
+    # Before anything is read: there is no such study.
+    for words in (("methods", name), ("train", "gone", "--method", name),
+                  ("selftrain", "gone", "--method", name)):  # fmt: skip
+        code, out, err = run(*words)
+        assert code == 2
+        assert out == ""
+        assert err.startswith(f"error: method {name!r}: no such method; {hint}")
     with pytest.raises(InputError):
         describe_method(name)

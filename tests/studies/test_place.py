@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from dvcl.commands.train import train_run
 from dvcl.datasets import load_folders
 from dvcl.splits import make_split
 from dvcl.store import open_store
 from dvcl.studies.place import study_around
-from dvcl.studies.run import open_run
+from dvcl.studies.run import Run, open_run
 from dvcl.volume import Volume, write_volume
 
 
@@ -20,6 +22,26 @@ def test_a_study_is_found_from_within(tmp_path: Path) -> None:
     (tmp_path / "project.json").touch()
     assert study_around(tmp_path / "runs" / "new" / "seed-0") == tmp_path
     assert study_around(tmp_path.parent) is None
+
+
+@pytest.mark.parametrize(
+    ("here", "named", "study"),
+    [
+        (".", "work/runs/n/dvcl/seed-0", "work"),
+        ("work", "runs/n/dvcl/seed-0", "."),
+        ("work/runs", "../runs/n/dvcl/seed-0", ".."),
+        ("work/runs/n/dvcl", "seed-0", None),
+    ],
+)
+def test_the_study_of_a_run_is_named_as_the_run_is(
+    here: str, named: str, study: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work/runs/n/dvcl/seed-0").mkdir(parents=True)
+    (tmp_path / "work/project.json").touch()
+    monkeypatch.chdir(tmp_path / here)
+    run = SimpleNamespace(folder=Path(named))
+    # Where the name is too short, only the whole path tells.
+    assert Run.study(run, "") == (tmp_path / "work" if study is None else Path(study))
 
 
 def test_a_run_keeps_its_prepared_cases_where_its_study_is_renamed_or_copied(

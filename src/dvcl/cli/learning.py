@@ -85,7 +85,9 @@ def train(
     from dvcl.commands.twin import train_and_tell
     from dvcl.studies.divide import division_of
     from dvcl.studies.project import open_project
+    from dvcl.studies.run import check_method
 
+    check_method(method)
     given = {
         "labelled_cases": labelled_cases, "validation_share": validation_share,
         "test_share": test_share, "seed": split_seed, "stratify": stratify,

@@ -129,7 +129,9 @@ def selftrain(
     from dvcl.commands.self_training import self_train
     from dvcl.studies.divide import divide
     from dvcl.studies.project import open_project
+    from dvcl.studies.run import check_method
 
+    check_method(method)
     project = open_project(work)
     recipe = project.load_recipe(None, changes)
     division = divide(project, recipe)

@@ -21,7 +21,7 @@ from dvcl.files import write_text
 from dvcl.methods import METHODS, Method
 from dvcl.networks import Network, SegmentationNetwork
 from dvcl.recipe import method_settings
-from dvcl.recipe.values import hint
+from dvcl.studies.run import check_method
 
 COLUMNS = (
     "method", "paper", "learns from unlabelled scans by", "networks trained", "predicts with",
@@ -117,8 +117,7 @@ def describe_method(name: str) -> list[Text | Table]:
     Raises:
         InputError: When there is no such method; with the nearest one.
     """
-    if name not in METHODS:
-        raise InputError(f"method {name!r}: no such method{hint(name, METHODS)}")
+    check_method(name)
     text, settings = read_docstring(METHODS[name]), setting_rows(name)
     head = Text(f"{name}: {text.summary}\n\n{_plain(text.about)}\n")
     if not settings:

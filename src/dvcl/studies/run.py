@@ -128,7 +128,9 @@ class Run:
                 f"{self.folder}: does not lie in its study, WORK/runs/<name>/<method>/seed-<n>. "
                 f"{remedy}"
             )
-        return parents[3]
+        # As the run was named, so that paths told are as short.
+        named = self.folder.parents
+        return named[3] if len(named) > 3 else parents[3]
 
     def is_recorded(self) -> bool:
         """Whether the folder holds this run, finished or not.
@@ -192,8 +194,7 @@ class Run:
             InputError: When there is no such method, a setting makes no sense for it, or what it
                 holds does not fit into the memory.
         """
-        if self.method not in METHODS:
-            raise InputError(f"method {self.method!r}: no such method{hint(self.method, METHODS)}")
+        check_method(self.method)
         classes = classes or self.labels.classes
         random = torch.Generator().manual_seed(self.seed)
         torch.manual_seed(self.seed)
@@ -248,6 +249,16 @@ class Run:
             average.settle()
         method.precision = replace(self.recipe.training, precision=self.precision()).autocast
         return method.to(device).eval()
+
+
+def check_method(name: str) -> None:
+    """Refuse a name that no method has.
+
+    Raises:
+        InputError: With the nearest one.
+    """
+    if name not in METHODS:
+        raise InputError(f"method {name!r}: no such method{hint(name, METHODS)}")
 
 
 def open_run(folder: Path) -> Run:
