@@ -173,8 +173,9 @@ CONDITIONS = [
         change(f"{RUN}/run.json", store=5),
     ),
     Condition(
+        # The loss or the weights are infinite first, as rounding has it.
         "Settings", "The rate explodes", DVCL + " --set training.rate=1e30",
-        "the loss is not finite",
+        "training.rate, or set training.precision to float32",
     ),
     Condition(
         "Settings", "A rate is infinite", SUPERVISED + " --set training.rate=inf",

@@ -338,7 +338,8 @@ if __name__ == "__main__":
 def test_a_build_by_processes_can_be_stopped_and_continued(
     dataset: Dataset, tmp_path: Path, prepared: list[str], how: signal.Signals
 ) -> None:
-    names = [f"case_{number:03d}" for number in range(60)]
+    # So many that a busy machine cannot be through before the signal comes.
+    names = [f"case_{number:03d}" for number in range(200)]
     dataset = replace(dataset, cases=tuple(replace(dataset.cases[0], id=name) for name in names))
     write_json(tmp_path / "dataset.json", dataset.to_json())
     (tmp_path / "build.py").write_text(BUILD_SCRIPT)

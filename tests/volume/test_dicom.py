@@ -1,6 +1,7 @@
 """DICOM series written by pydicom: their voxels, their place, and what is wrong with them."""
 
-from collections.abc import Callable
+import locale
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +271,15 @@ def test_rounded_decimals_of_the_header_are_no_fault(series) -> None:
     assert read_geometry(folder).spacing_mm[0] == pytest.approx(10 / 3, abs=0.005)
 
 
+@pytest.fixture
+def same_locale() -> Iterator[None]:
+    """GDCM leaves the locale "C" behind after it has written JPEG."""
+    kept = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, kept)
+
+
+@pytest.mark.usefixtures("same_locale")
 @pytest.mark.parametrize("codec", ["RLE", "JPEG"])
 def test_compressed_slices_are_unpacked(series, codec: str) -> None:
     large = np.tile(STORED, (1, 8, 8))
