@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dvcl.comparison.plan import Entry
+from dvcl.comparison.records import finished
 from dvcl.studies.run import open_run
 from dvcl.studies.scored import has_scores, is_scored
 from dvcl.training.checkpoint import save_weights
@@ -119,3 +121,14 @@ def test_the_report_says_of_scores_that_they_are_of_an_unfinished_run(study: Pat
     unfinish(study)
     assert run("report", study / "work")[0] == 0
     assert "supervised, done, unfinished" in (study / "work/report/index.html").read_text()
+
+
+def test_a_pause_of_the_machine_is_no_step(study: Path) -> None:
+    folder = study / RUN
+    rows = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    *_, step = (row for row in rows if row["kind"] == "step")
+    steps = [{**step, "seconds": seconds} for seconds in (1.0, 2.0, 5000.0, 3.0)]
+    (folder / "journal.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in steps))
+    record = finished(Entry(study / "work", "supervised", 0, group="done"))
+    assert record.seconds_per_step == 2.0
+    assert record.minutes == pytest.approx(6 / 60)

@@ -24,6 +24,8 @@ from dvcl.training.journal import read_journal
 RUNS, CASES, LAST_CASES = "runs.json", "scores.csv", "scores-last.csv"
 KEY = ("study", "group", "method", "seed")
 REMEDY = "Restore the file from a copy, or compare again."
+# A step that took so many usual ones is no step, but a pause.
+PAUSE = 100
 
 
 class ValidationEntry(TypedDict):
@@ -70,8 +72,9 @@ class RunRecord:
         hash: Of all its settings, as in its run.json.
         settings: All that decides the result, but for the method and the seed.
         made_with: Versions, device, threads.
-        seconds_per_step: On the clock; the mean, as unlabelled terms make later steps dearer.
-        minutes: Of training with validation.
+        seconds_per_step: On the clock; the mean, as unlabelled terms make later steps dearer. Steps
+            in which the machine slept or the program stood still are left out.
+        minutes: Of training with validation, without those steps.
         peak_mib: Most memory, of the GPU if there was one; None where the run did not tell.
         validation: Journal rows of the validations, without what only the method's author reads.
         scores: Of its test cases.
@@ -109,13 +112,14 @@ def finished(entry: Entry) -> RunRecord | None:
     steps = [row for row in rows if row["kind"] == "step"]
     if not steps:
         raise InputError(f"{entry.folder}: its journal.jsonl has no step. {REMEDY}")
+    at_work = _without_pauses([row["seconds"] for row in steps])
     with read_record(path, WrittenRun, REMEDY) as run:
         settings = {k: v for k, v in run["settings"].items() if k not in ("method", "seed")}
         made_with = run.get("made_with", {})
     return RunRecord(
         entry, run["hash"], settings, made_with,
-        statistics.fmean(row["seconds"] for row in steps),
-        sum(row["seconds"] for row in rows) / 60,
+        statistics.fmean(at_work),
+        (sum(at_work) + sum(row["seconds"] for row in rows if row["kind"] != "step")) / 60,
         max((row["peak_mib"] for row in steps if row.get("peak_mib")), default=None),
         [
             {key: row[key] for key in ("kind", "iteration", "mean_dice", "dice")}
@@ -126,6 +130,11 @@ def finished(entry: Entry) -> RunRecord | None:
         statistics.fmean(row["processor"] for row in steps)
         if all("processor" in row for row in steps) else None,
     )  # fmt: skip
+
+
+def _without_pauses(seconds: Sequence[float]) -> list[float]:
+    usual = statistics.median(seconds)
+    return [step for step in seconds if step <= PAUSE * usual]
 
 
 def seconds_per_step(records: Sequence[RunRecord]) -> float:
