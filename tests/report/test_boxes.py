@@ -33,6 +33,12 @@ def test_a_panel_per_organ_and_a_box_per_method_over_the_cases_that_have_it():
     assert medians == pytest.approx([0.4, 0.6])
 
 
+def test_the_lowest_panel_of_every_column_has_numbers_below():
+    shown = [axes for axes in organ_boxes(SCORES).axes if axes.get_visible()]
+    numbered = [axes.xaxis.get_tick_params()["labelbottom"] for axes in shown]
+    assert numbered == [False, True, True, True, True]
+
+
 def test_a_setting_has_a_point_per_value_with_its_spread():
     found = {"dvcl": {"5": spread([0.6, 0.8]), "10": spread([0.9])}, "cps": {"10": spread([0.5])}}
     (axes,) = settings_curve("methods.dvcl.neighbours", {"Dice": found}).axes

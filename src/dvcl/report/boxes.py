@@ -42,8 +42,10 @@ def organ_boxes(scores: Mapping[str, Sequence[CaseScore]]) -> Figure:
         dress(axes, organ, percent="x")
         axes.set_yticks(places, list(scores))
         axes.grid(visible=False, axis="y")
-    for axes in list(grid.flat)[len(organs) :]:
-        axes.set_visible(False)
+    for place in range(len(organs), grid.size):
+        grid.flat[place].set_visible(False)
+        # What stands above has the last axis of its column.
+        grid.flat[place - columns].tick_params(labelbottom=True)
     figure.supxlabel("Dice of every case (%): box quartiles, line median, diamond mean", size=9)
     return figure
 
