@@ -44,21 +44,18 @@ def select_by_loop(logs, alpha: float, agreement: bool) -> list[dict[tuple, tupl
     return found
 
 
+def teaching_of_three(agreement, weighting=True, maximum_weight=1.0):
+    return CrossTeaching(
+        (), 3, alpha=0.2, weighting=weighting, maximum_weight=maximum_weight, weight_log_base=2.0,
+        agreement=agreement, decay=0.0, jitter=0.0,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("weighting", [True, False])
 @pytest.mark.parametrize("agreement", [True, False])
 def test_selection_and_loss_equal_the_loop(agreement, weighting):
     logs = maps()
-    teaching = CrossTeaching(
-        (),
-        3,
-        alpha=0.2,
-        weighting=weighting,
-        maximum_weight=0.8,
-        weight_log_base=2.0,
-        agreement=agreement,
-        decay=0.0,
-        jitter=0.0,
-    )
+    teaching = teaching_of_three(agreement, weighting, maximum_weight=0.8)
     selections = teaching.select(nothing_run, (), torch.empty(0), logs)
     expected = select_by_loop(logs, 0.2, agreement)
     for selection, own in zip(selections, expected, strict=True):
@@ -77,17 +74,7 @@ def test_selection_and_loss_equal_the_loop(agreement, weighting):
 
 def test_disagreement_leaves_labels_and_entropies_and_what_was_unreliable():
     plain, strict = (
-        CrossTeaching(
-            (),
-            3,
-            alpha=0.2,
-            weighting=True,
-            maximum_weight=1.0,
-            weight_log_base=2.0,
-            agreement=agreement,
-            decay=0.0,
-            jitter=0.0,
-        ).select(nothing_run, (), torch.empty(0), maps())
+        teaching_of_three(agreement).select(nothing_run, (), torch.empty(0), maps())
         for agreement in (False, True)
     )
     a, b = plain
