@@ -46,9 +46,10 @@ def wait_for(process: subprocess.Popen[bytes], path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_trainings_killed_at_random_moments_end_as_one_that_was_not(study: Path, run) -> None:
+def test_trainings_killed_at_random_moments_end_as_one_that_was_not(study: Path) -> None:
+    # All as processes: a test before may leave other threads here, and those round otherwise.
     words = ("train", study / "work", "--method=supervised", *LONG)
-    assert run(*words, "--name=whole")[0] == 0
+    assert start(*words, "--name=whole").wait() == 0
     runs = study / "work" / "runs"
     whole, killed = (runs / name / "supervised" / "seed-0" for name in ("whole", "killed"))
     moments = random.Random(0)
@@ -64,7 +65,7 @@ def test_trainings_killed_at_random_moments_end_as_one_that_was_not(study: Path,
         done = saved_facts(killed / "last.safetensors").get("iteration", 0)
         assert done % 5 == 0, number
         assert last_iteration(killed / "journal.jsonl") >= done
-    assert run(*words, "--name=killed")[0] == 0
+    assert start(*words, "--name=killed").wait() == 0
     assert (killed / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
     rows = [row["iteration"] for row in read_journal(killed / "journal.jsonl")]
     assert rows == [row["iteration"] for row in read_journal(whole / "journal.jsonl")]

@@ -319,6 +319,7 @@ def test_an_interrupted_build_keeps_what_is_finished(
 
 
 BUILD_SCRIPT = """
+import os
 import sys
 from pathlib import Path
 from dvcl.datasets.dataset import Dataset
@@ -329,7 +330,9 @@ from dvcl.store import build_store
 if __name__ == "__main__":
     dataset = Dataset.from_json(read_json(sys.argv[1]))
     settings = Preprocessing(spacing_mm=(3.0, 2.5, 2.5))
-    build_store(dataset, settings, Path(sys.argv[2]), 2, lambda *now: print(*now, flush=True))
+    # The first finished case brings the signal: no other process has to be fast enough.
+    stop = lambda *_: os.kill(os.getpid(), int(sys.argv[3]))
+    build_store(dataset, settings, Path(sys.argv[2]), 2, stop)
 """
 
 
@@ -338,21 +341,14 @@ if __name__ == "__main__":
 def test_a_build_by_processes_can_be_stopped_and_continued(
     dataset: Dataset, tmp_path: Path, prepared: list[str], how: signal.Signals
 ) -> None:
-    # So many that a busy machine cannot be through before the signal comes.
     names = [f"case_{number:03d}" for number in range(200)]
     dataset = replace(dataset, cases=tuple(replace(dataset.cases[0], id=name) for name in names))
     write_json(tmp_path / "dataset.json", dataset.to_json())
     (tmp_path / "build.py").write_text(BUILD_SCRIPT)
-    command = [sys.executable, "build.py", "dataset.json", "store"]
+    command = [sys.executable, "build.py", "dataset.json", "store", str(int(how))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(how)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    build = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert build.returncode != 0
 
     folder = store_folder(tmp_path / "store", dataset, SETTINGS)
     # Workers of a killed parent end by themselves; none may add a case from here on.

@@ -10,10 +10,10 @@ import shutil
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import torch
@@ -39,7 +39,7 @@ from dvcl.store.writing import write_case
 from dvcl.volume import read_geometry
 
 Progress = Callable[[int, int, str], None]
-Attempts = Iterator[tuple[CaseTask, InputError | None]]
+Attempts = Generator[tuple[CaseTask, InputError | None]]
 
 # So many processes here; or what prepares the given cases elsewhere, and tells how that went.
 Workers = int | Callable[[Sequence[CaseTask]], Attempts]
@@ -116,10 +116,12 @@ def _write_cases(
     grids = _grids(pending)
     _check_disk(pending, grids, folder)
     attempts = workers(pending) if callable(workers) else prepare_cases(pending, workers, grids)
-    for task, error in attempts:
-        if error:
-            failures[task.case.id] = error
-        progress(done := done + 1, len(tasks), task.case.id)
+    # Closed, not left to be collected: what stops here stops the waiting cases too.
+    with closing(attempts):
+        for task, error in attempts:
+            if error:
+                failures[task.case.id] = error
+            progress(done := done + 1, len(tasks), task.case.id)
     if failures:
         problems = [
             f"case {task.case.id}: {problem}"
