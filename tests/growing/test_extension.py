@@ -49,12 +49,14 @@ def test_a_run_that_was_finished_before_is_not_said_to_be_trained(
     said = train(work, doubtful, *words)
     assert f"Trained: {folder}" in said
     assert "training.warmup: 2 found" in said
+    assert "Networks run in" in said
     weights = (folder / "last.safetensors").read_bytes()
     os.utime(folder / "last.safetensors", (1_800_000_000,) * 2)
     said = train(work, doubtful, *words)
     assert f"Finished before, on 2027-01-15 at 08:00 UTC, after 2 steps: {folder}" in said
     assert "Nothing was trained now. To train longer, add --set training.iterations=4" in said
     assert "Trained" not in said
+    assert "Networks run in" not in said
     assert "training.warmup" not in said.replace(doubtful, "")
     assert (folder / "last.safetensors").read_bytes() == weights
 

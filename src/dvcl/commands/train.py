@@ -161,6 +161,8 @@ def _take(
     run.save(device, processes)
     write_split(run.folder / "split.json", run.split)
     precision, kernels = run.precision(), recorded_kernels(run.folder, NEW_NAME)
+    if _is_trained(run.folder, run.recipe.training.iterations):
+        tell = None
     if tell and run.recipe.training.precision == "auto":
         tell(f"Networks run in {PRECISIONS[precision]}, the faster one here.")
     for name, candidate in CANDIDATES.items():
@@ -190,17 +192,21 @@ def finished_before(
 ) -> str:
     """A sentence about the run that `train_run` finds finished; empty where it has to train."""
     folder = project.run_folder(name or run_name(recipe, project.edition), method, seed)
-    state, wanted = folder / "last.safetensors", recipe.training.iterations
-    if saved_facts(state).get("iteration", 0) < wanted:
+    wanted = recipe.training.iterations
+    if not _is_trained(folder, wanted):
         return ""
     # Nothing writes the state after the last step.
-    when = datetime.fromtimestamp(state.stat().st_mtime, UTC)
+    when = datetime.fromtimestamp((folder / "last.safetensors").stat().st_mtime, UTC)
     return (
         f"Finished before, on {when:%Y-%m-%d at %H:%M} UTC, after {counted(wanted, 'step')}: "
         f"{folder}. Nothing was trained now. To train longer, add --set "
         f"training.iterations={2 * wanted} to the same command, which goes on from here, and "
         "another --name to begin anew."
     )
+
+
+def _is_trained(folder: Path, iterations: int) -> bool:
+    return saved_facts(folder / "last.safetensors").get("iteration", 0) >= iterations
 
 
 def make_run(
