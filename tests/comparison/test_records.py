@@ -43,6 +43,13 @@ def test_a_step_costs_what_it_takes_of_the_processor_where_runs_tell_that() -> N
     assert seconds_per_step([old, old]) == 1 / 3
 
 
+def test_a_step_costs_what_it_takes_on_the_device_that_most_runs_had() -> None:
+    gpu = replace(record(), made_with={"device": "cuda A"}, seconds_per_step=0.1)
+    cpu = replace(record(), made_with={"device": "cpu B"}, processor_per_step=2.0)
+    assert seconds_per_step([gpu, cpu, gpu]) == 0.1
+    assert seconds_per_step([cpu, gpu, cpu]) == 2
+
+
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     records = [record(seed=0), replace(record(seed=1), processor_per_step=0.2), record("cps")]
     write_records(tmp_path, records)

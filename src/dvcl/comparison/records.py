@@ -138,9 +138,14 @@ def _without_pauses(seconds: Sequence[float]) -> list[float]:
 
 
 def seconds_per_step(records: Sequence[RunRecord]) -> float:
-    """The median over runs: of the processor, or on the clock where no run tells that."""
-    told = [r.processor_per_step for r in records if r.processor_per_step is not None]
-    return statistics.median(told or [record.seconds_per_step for record in records])
+    """The median over runs: of the processor, or on the clock where no run tells that.
+
+    Where runs were made on several devices, over those on the one that most were made on.
+    """
+    usual = statistics.mode(record.made_with.get("device") for record in records)
+    alike = [record for record in records if record.made_with.get("device") == usual]
+    told = [r.processor_per_step for r in alike if r.processor_per_step is not None]
+    return statistics.median(told or [record.seconds_per_step for record in alike])
 
 
 def write_records(folder: Path, records: Sequence[RunRecord]) -> None:
