@@ -107,12 +107,14 @@ def test_what_unlabelled_scans_were_worth_in_words_and_by_organ():
     assert "No, they did harm: -10.00 points" in twin_answer(worse, "dvcl", "supervised_pair")
 
 
-def test_one_network_is_not_the_twin_of_two():
+def test_what_else_a_method_has_than_its_twin_is_part_of_the_question():
     twins = compare_twins(seeds({"liver": 0.1, "spleen": 0.1}), seeds(NOTHING))
     for method, twin, what in (
         ("dvcl", "supervised_pair", "the unlabelled scans"),
         ("dvcl", "supervised", "a second network and the unlabelled scans"),
         ("mean_teacher", "supervised", "the unlabelled scans"),
+        ("cld", "supervised_pair", "its class weights and the unlabelled scans"),
+        ("cld", "supervised", "a second network, its class weights and the unlabelled scans"),
     ):
         assert twin_answer(twins, method, twin).startswith(f"Did {what} help {method}? Yes: +10.00")
 

@@ -81,6 +81,7 @@ class BaCon(Method):
     """
 
     learns_by = "confident pseudo-labels, as many of every class; contrast with class centres"
+    supervised_extra = "its second classifier"
     extra_cost = (
         "a strong view of unlabelled patches; a second classifier; a feature head at sampled voxels"
     )

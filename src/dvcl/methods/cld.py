@@ -50,6 +50,7 @@ class CLD(Method):
         "hard labels of the other network, rare classes weighing more, confident ones thinned out"
     )
     control = "supervised_pair"
+    supervised_extra = "its class weights"
     extra_cost = "the second network"
     counts: Tensor
 

@@ -44,6 +44,7 @@ class DHC(Method):
 
     learns_by = "hard labels of the other network, weighted by how hard and how rare a class is"
     control = "supervised_pair"
+    supervised_extra = "its class weights"
     extra_cost = "the second network"
 
     def __init__(

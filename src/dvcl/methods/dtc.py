@@ -37,6 +37,7 @@ class DTC(Method):
 
     learns_by = "agreement of the segmentation with distance maps"
     extra_cost = "distance maps of the labels"
+    supervised_extra = "its distance maps"
     needs_distance_maps = True
 
     def __init__(

@@ -58,6 +58,7 @@ class MagicNet(Method):
     learns_by = (
         "pseudo-labels of patches whose cubes are mixed across scans; telling where a cube was"
     )
+    supervised_extra = "its mixed cubes"
     extra_cost = (
         "labelled patches seen three times, unlabelled ones twice and once more by the average"
     )

@@ -56,6 +56,8 @@ class Method(nn.Module, ABC):
         needs_distance_maps: Whether batches carry signed distance maps of the labels.
         control: The baseline that trains as many networks: what the method has without unlabelled
             scans.
+        supervised_extra: What its supervised terms have beyond the control's, in a few words. Who
+            asks what the unlabelled scans were worth is told that this is in the answer too.
         takes_partial_labels: Whether labels enter `supervised_loss` alone, which can leave out
             organs that a case does not annotate.
         adam_rates: Parameter groups that Adam trains at this constant rate; all others follow the
@@ -70,6 +72,7 @@ class Method(nn.Module, ABC):
     needs_distance_maps = False
     takes_partial_labels = False
     control = "supervised"
+    supervised_extra = ""
     adam_rates: Mapping[str, float] = {}
 
     def __init__(self, make_network: MakeNetwork, classes: int) -> None:

@@ -43,6 +43,7 @@ class SASSNet(Method):
 
     learns_by = "distance maps that a discriminator takes for those of labelled scans"
     extra_cost = "a discriminator on all maps; distance maps of the labels"
+    supervised_extra = "its distance maps"
     needs_distance_maps = True
 
     def __init__(

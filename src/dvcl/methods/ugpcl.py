@@ -61,6 +61,7 @@ class UGPCL(Method):
     learns_by = (
         "agreement of two decoders; rotations; contrast of certain voxels with a queue of organs"
     )
+    supervised_extra = "its second decoder"
     extra_cost = "the second decoder; a feature head at sampled voxels"
 
     def __init__(

@@ -126,11 +126,13 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
 def twin_answer(twins: Twins, method: str, twin: str) -> str:
     """Whether the unlabelled scans helped, in a sentence.
 
-    Held against one network, a method that trains two has more than the unlabelled scans: it is
-    asked whether the two together helped.
+    A method may have more than the unlabelled scans: two networks where the twin has one, or
+    supervised terms of its own. It is asked whether all of that together helped.
     """
-    alone = METHODS[method].control == twin
-    what = "the unlabelled scans" if alone else "a second network and the unlabelled scans"
+    kind = METHODS[method]
+    network = "" if kind.control == twin else "a second network"
+    others = ", ".join(filter(None, (network, kind.supervised_extra)))
+    what = f"{others} and the unlabelled scans" if others else "the unlabelled scans"
     question = f"Did {what} help {method}?"
     mean = twins.mean.comparison
     found = (
