@@ -57,6 +57,7 @@ def test_on_a_cpu_small_mr_structures_get_what_worked_there(fingerprint):
     assert plan["network.base_channels"].value == small.network.base_channels
     assert plan["network.levels"].value == small.network.levels
     assert plan["sampling.organ_share"].value == 0
+    assert plan["loss.class_weights"].value == small.loss.class_weights == "none"
 
 
 def test_thin_organs_hold_the_spacing_back(fingerprint):

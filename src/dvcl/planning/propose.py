@@ -14,6 +14,7 @@ from dvcl.planning.intensity import choose_intensity_window, choose_percentiles,
 from dvcl.planning.patch import Size, choose_organ_share, choose_patch, choose_window
 from dvcl.planning.schedule import (
     choose_dropout,
+    choose_loss,
     choose_schedule,
     method_choices,
     shared_choices,
@@ -51,6 +52,7 @@ def propose(fingerprint: Fingerprint, effort: Effort) -> Choices:
     window, stride = choose_window(
         fingerprint, patch.value, levels.value, spacing.value, effort.is_short
     )
+    organ_share = choose_organ_share(fingerprint, patch.value, spacing.value)
     return {
         "preprocessing.orientation": Choice(
             ORIENTATION, "x to the left, y to the back, z to the feet, as in the paper."
@@ -62,13 +64,13 @@ def propose(fingerprint: Fingerprint, effort: Effort) -> Choices:
         "sampling.labelled": Choice(effort.patches, _why_patches(effort)),
         "sampling.unlabelled": Choice(effort.patches, "As many, as in the paper."),
         "sampling.flips": no_flips() if effort.is_short else choose_flips(fingerprint),
-        "sampling.organ_share": choose_organ_share(fingerprint, patch.value, spacing.value),
+        "sampling.organ_share": organ_share,
         **(shared_choices("sampling") if effort.is_short else {}),
         "network.name": Choice("unet3d", "The paper's."),
         "network.base_channels": Choice(effort.channels, "As in the paper."),
         "network.levels": levels,
         "network.dropout": choose_dropout(effort.is_short),
-        **(shared_choices("loss") if effort.is_short else {}),
+        **(choose_loss(organ_share) if effort.is_short else {}),
         "window.size": window,
         "window.stride": stride,
         "window.skip_air": skips_air(fingerprint),

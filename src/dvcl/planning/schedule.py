@@ -119,6 +119,16 @@ def shared_choices(section: str) -> Choices:
     }
 
 
+def choose_loss(organ_share: Choice) -> Choices:
+    """The loss of a short run; without class weights where patches need not be put on organs."""
+    choices = shared_choices("loss")
+    if not organ_share.value:
+        choices["loss.class_weights"] = Choice(
+            "none", "Organs fill much of a patch: weights would only make them too large."
+        )
+    return choices
+
+
 def method_choices(patch: tuple[int, int, int]) -> Choices:
     """What the methods change in a short run: the settings of the recipe small-ct."""
     choices: Choices = {}
