@@ -61,6 +61,18 @@ def test_a_difference_names_its_step_and_term():
     ]
 
 
+def test_a_swap_of_neighbours_ends_the_comparison_and_nothing_else_does():
+    expected = {
+        "step 1": {"supervised": 2.0, "distance": 0.5},
+        "step 2": {"supervised": 1.0, "distance": 0.5},
+    }
+    swapped = {"supervised": 2.0, "distance": 0.501}
+    later = {"supervised": 1.1, "distance": 0.6}
+    assert record.differences(expected, {"step 1": swapped, "step 2": later}) == []
+    for other in ({"supervised": 2.0, "distance": 0.51}, {"supervised": 2.001, "distance": 0.501}):
+        assert len(record.differences(expected, {"step 1": other, "step 2": later})) >= 3
+
+
 def test_the_command_writes_what_is_named_and_removes_what_is_no_row(tmp_path, monkeypatch):
     kept = record.path_of("supervised-vnet").read_text()
     monkeypatch.setattr(record, "FOLDER", tmp_path)
