@@ -96,6 +96,29 @@ def test_the_layouts_compute_the_same_and_leave_nothing_behind(monkeypatch, prec
     assert channels_last._chosen is None
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_nobody_asked_for_is_measured_on_one_thread(monkeypatch, asked):
+    """Threads that wait for each other measure the load; chance chose the layout then."""
+    seen, before = {}, torch.get_num_threads()
+
+    def speed(usual, other, device):
+        *_, patch, _, _, taken = other
+        seen[taken[-1]] = torch.get_num_threads(), list(patch)
+        return 0.5
+
+    monkeypatch.setattr(kernels, "_Trial", lambda *arguments: arguments)
+    monkeypatch.setattr(kernels, "_speed", speed)
+    faster_kernels.cache_clear()
+    torch.set_num_threads(2)
+    try:
+        faster_kernels(TINY, 3, (96, 8, 8), CPU, None, asked)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen["channels-first"] == (1, [64, 8, 8])
+    assert seen.get("torch.compile") == ((2, [96, 8, 8]) if asked else None)
+
+
 def test_it_is_measured_once_in_a_process(monkeypatch):
     found = measure()
     monkeypatch.setattr(kernels, "_speed", None)

@@ -11,6 +11,7 @@ def test_the_faster_one_is_taken_and_measured_once(monkeypatch):
         asked = []
 
         def seconds(layers, *_, faster=faster, asked=asked):
+            assert torch.get_num_threads() == 1
             asked.append([layer.args[0] for layer in layers])
             return [1.0 if kind is faster else 2.0 for kind in asked[-1]]
 

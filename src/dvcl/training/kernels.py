@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
@@ -20,6 +20,7 @@ Kernel = Literal["channels-first", "channels-last", "cudnn.benchmark", "torch.co
 ROUNDS = 3
 LONG_S = 0.5  # calls that take longer are made in one round
 PATCHES = 2
+LONGEST_SIDE = 64  # voxels, of a patch measured on one thread: a larger one tells no more
 # Of logits and gradients, relative: rounding explains a hundredth in bfloat16, a wrong kernel
 # gives errors of about 1.
 MOST_APART = 0.1
@@ -33,8 +34,8 @@ class Candidate:
         devices: Types of device that may have use for it.
         margin: It is taken where it is so many times as fast. On a processor the layout decides
             over the last bits of a run, so that chance must not choose it: measurements of one
-            network differ by up to 1.4 times (docs/training.md). On a GPU no two runs are the same
-            anyway.
+            network differ by up to 1.4 times (docs/training.md), and that on one thread. On a GPU
+            no two runs are the same anyway.
         use: Within its block networks run that way.
         asked_only: Whether only a person's wish makes it a candidate.
     """
@@ -134,9 +135,13 @@ def faster_kernels(
     for name, candidate in CANDIDATES.items():
         if device.type not in candidate.devices or (candidate.asked_only and not asked):
             continue
-        trial = partial(_Trial, network, classes, patch, device, precision)
+        # The compiler compiles for a number of threads and a size; both are as in training.
+        is_small = device.type == "cpu" and not candidate.asked_only
+        sides = [min(side, LONGEST_SIDE) if is_small else side for side in patch]
+        trial = partial(_Trial, network, classes, sides, device, precision)
         try:
-            speed = _speed(trial(taken), trial((*taken, name)), device)
+            with one_thread() if is_small else nullcontext():
+                speed = _speed(trial(taken), trial((*taken, name)), device)
         except ArithmeticError as error:
             found[name] = f"not used: {error}"
             continue
@@ -157,7 +162,7 @@ class _Trial:
         self,
         network: Network,
         classes: int,
-        patch: tuple[int, int, int],
+        patch: Sequence[int],
         device: torch.device,
         precision: torch.dtype | None,
         taken: tuple[Kernel, ...],
@@ -195,6 +200,20 @@ def _speed(usual: _Trial, other: _Trial, device: torch.device) -> float:
             raise ArithmeticError(f"its results differ by {apart:.2g} of their size")
     usual_s, other_s = least_seconds((usual, other), device)
     return usual_s / other_s
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block torch computes on one thread.
+
+    On a busy machine threads wait for each other, spinning: a call of 16 ms then took a second.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def least_seconds(

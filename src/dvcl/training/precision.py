@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from dvcl.training.kernels import least_seconds
+from dvcl.training.kernels import least_seconds, one_thread
 
 Precision = Literal["bf16", "float32"]
 
@@ -32,9 +32,10 @@ def faster_precision(device: torch.device) -> Precision:
 @cache
 def _faster_on_processor() -> Precision:
     layers = [partial(_convolve, kind) for kind in (torch.float32, torch.bfloat16)]
-    for layer in layers:
-        layer()  # the first call prepares much
-    float32, bf16 = least_seconds(layers, torch.device("cpu"), ROUNDS)
+    with one_thread():
+        for layer in layers:
+            layer()  # the first call prepares much
+        float32, bf16 = least_seconds(layers, torch.device("cpu"), ROUNDS)
     return "bf16" if bf16 < float32 else "float32"
 
 
