@@ -40,7 +40,7 @@ def test_recipes_here_are_not_doubted(name: str) -> None:
 
 
 def test_a_window_smaller_than_the_patch_is_told_with_what_mends_it() -> None:
-    recipe = load_recipe("small-ct", ("sampling.patch=[48, 96, 48]",))
+    recipe = load_recipe("small-ct", ("sampling.patch=[48, 96, 48]", "window.size=[32, 48, 48]"))
     (doubt,) = doubts_of_fit(recipe)
     assert "window.size: [32, 48, 48] found, less than the patches of [48, 96, 48] voxels" in doubt
     remedy = doubt.partition("Better: ")[2]
@@ -48,6 +48,13 @@ def test_a_window_smaller_than_the_patch_is_told_with_what_mends_it() -> None:
     assert remedy == "--set 'window.size=[48,96,48]' --set 'window.stride=[24,48,24]'"
     given = tuple(word for word in shlex.split(remedy) if word != "--set")
     assert not doubts_of_fit(load_recipe("small-ct", ("sampling.patch=[48, 96, 48]", *given)))
+
+
+def test_a_window_far_larger_than_the_patch_is_told_with_what_mends_it() -> None:
+    assert not doubts_of_fit(load_recipe("small-ct", ("window.size=[32, 40, 40]",)))
+    (doubt,) = doubts_of_fit(load_recipe("small-ct", ("window.size=[32, 48, 40]",)))
+    assert "window.size: [32, 48, 40] found, far more than the patches of [32, 32, 32]" in doubt
+    assert doubt.endswith("--set 'window.size=[32,32,40]' --set 'window.stride=[16,16,20]'")
 
 
 @pytest.mark.parametrize(

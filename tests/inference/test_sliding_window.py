@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from dvcl.errors import InputError
-from dvcl.inference.sliding_window import Window, predict_volume, window_starts, windows_at_once
+from dvcl.inference.sliding_window import (
+    SPREAD,
+    Importance,
+    Size,
+    Window,
+    predict_volume,
+    window_starts,
+    windows_at_once,
+)
 
 CPU = torch.device("cpu")
 
@@ -19,15 +27,17 @@ def network(images: Tensor) -> Tensor:
     return scores.softmax(1)
 
 
+@pytest.mark.parametrize(("importance", "mode"), [("equal", "constant"), ("gaussian", "gaussian")])
 @pytest.mark.parametrize("shape", [(20, 30, 27), (8, 16, 12), (5, 40, 9)])
-def test_result_is_that_of_monai(shape: tuple[int, int, int]) -> None:
+def test_result_is_that_of_monai(shape: Size, importance: Importance, mode: str) -> None:
     inferers = pytest.importorskip("monai.inferers")
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    window = Window((8, 16, 12), (4, 8, 6))
+    window = Window((8, 16, 12), (4, 8, 6), importance=importance)
     ours = predict_volume(network, image, window, CPU)
     theirs = inferers.sliding_window_inference(
-        image[None, None], window.size, 1, network, overlap=0.5, mode="constant"
-    )[0]
+        image[None, None], window.size, 1, network,
+        overlap=0.5, mode=mode, sigma_scale=SPREAD,
+    )[0]  # fmt: skip
     assert ours.shape == (3, *shape)
     assert torch.allclose(ours, theirs, atol=1e-6)
 
@@ -62,10 +72,34 @@ def test_last_window_ends_at_the_border() -> None:
     assert window_starts(16, 8, 8) == [0, 8]
 
 
-def test_every_voxel_is_a_probability_distribution() -> None:
+@pytest.mark.parametrize("importance", ["equal", "gaussian"])
+def test_every_voxel_is_a_probability_distribution(importance: Importance) -> None:
     image = torch.rand(17, 9, 23, generator=torch.Generator().manual_seed(1))
-    total = predict_volume(network, image, Window((8, 8, 8), (8, 8, 8)), CPU).sum(0)
+    window = Window((8, 8, 8), (8, 8, 8), skip_air=True, importance=importance)
+    image[:9] = 0
+    total = predict_volume(network, image, window, CPU).sum(0)
     assert torch.allclose(total, torch.ones_like(total), atol=1e-6)
+
+
+def test_the_middle_of_a_window_counts_most_and_its_border_still_counts() -> None:
+    importance = Window((8, 16, 12), (4, 8, 6), importance="gaussian").importance_map(CPU)
+    assert importance.shape == (8, 16, 12)
+    assert (importance.flip(0, 1, 2) == importance).all()
+    assert 0 < importance.min() < 0.01 < 0.9 < importance.max() <= 1
+    assert (importance[:4].diff(dim=0) > 0).all()
+    assert (Window((8, 16, 12), (4, 8, 6)).importance_map(CPU) == 1).all()
+
+
+def test_windows_of_earlier_versions_are_those_of_equal_importance() -> None:
+    """Hashes of their predictions stay valid."""
+    assert "importance" not in Window().to_json()
+    assert Window(importance="gaussian").to_json()["importance"] == "gaussian"
+    assert Window(importance="gaussian").fast().importance == "gaussian"
+
+
+def test_an_unknown_importance_is_refused() -> None:
+    with pytest.raises(InputError, match=r"window.importance: 'cosine' found"):
+        Window(importance="cosine")  # type: ignore[arg-type]
 
 
 def test_windows_of_air_are_skipped_and_become_background() -> None:

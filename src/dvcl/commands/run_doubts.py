@@ -8,9 +8,13 @@ from dvcl.errors import quoted
 from dvcl.recipe import Recipe
 from dvcl.studies.run import Run
 
+# A window for one patch, along an axis: the paper's have 1.25 times its size; with 1.5 masks were
+# worse by 2 to 10 points of Dice (docs/experiments.md).
+MOST_GROWTH = 1.25
+
 
 def doubts_of_runs(runs: Sequence[Run]) -> list[str]:
-    """What is to be told before runs predict, one line each: unfinished ones, small windows."""
+    """What is to be told before runs predict, one line each: unfinished ones, other windows."""
     again = "Better: train again, under another --name, with "
     # Runs that predict together have one window.
     windows = {
@@ -23,20 +27,25 @@ def doubts_of_runs(runs: Sequence[Run]) -> list[str]:
 
 
 def window_doubts(recipe: Recipe, better: str = "Better: ") -> list[str]:
-    """A line where windows of the prediction are smaller than patches of the training.
+    """A line where windows of the prediction are far from the patches of the training.
 
     Args:
         recipe: Of a run.
         better: What stands before the settings that mend it.
     """
     patch, window = recipe.sampling.patch, recipe.window.size
-    if all(side >= least for side, least in zip(window, patch, strict=True)):
+    shares = [side / seen for side, seen in zip(window, patch, strict=True)]
+    if min(shares) >= 1 and max(shares) <= MOST_GROWTH:
         return []
-    larger = [max(sides) for sides in zip(window, patch, strict=True)]
-    sides = {"size": larger, "stride": [n // 2 for n in larger]}
+    fitting = [
+        side if 1 <= share <= MOST_GROWTH else seen
+        for side, seen, share in zip(window, patch, shares, strict=True)
+    ]
+    sides = {"size": fitting, "stride": [n // 2 for n in fitting]}
     settings = [quoted(f"window.{key}={value}".replace(" ", "")) for key, value in sides.items()]
+    found, worse = ("less", "far worse") if min(shares) < 1 else ("far more", "worse by points")
     return [
-        f"window.size: {[*window]} found, less than the patches of {[*patch]} voxels that a "
-        "network learns from; it normalises over what it sees, and masks of smaller windows may be "
-        f"far worse. {better}--set {' --set '.join(settings)}"
+        f"window.size: {[*window]} found, {found} than the patches of {[*patch]} voxels that a "
+        f"network learns from; it normalises over what it sees, and masks of such windows may be "
+        f"{worse}. {better}--set {' --set '.join(settings)}"
     ]

@@ -16,7 +16,7 @@ from dvcl.export.description import describe
 from dvcl.export.predictor import Predictor
 from dvcl.export.programs import write_torch
 from dvcl.files import write_json, write_text
-from dvcl.inference.sliding_window import Window, windows_at_once
+from dvcl.inference.sliding_window import SPREAD, Window, windows_at_once
 from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
 
@@ -138,7 +138,8 @@ def _inferer(window: Window) -> dict[str, Any]:
         "roi_size": _as_xyz(window.size),
         "sw_batch_size": windows_at_once(window.size, torch.device("cpu")),
         "overlap": _as_xyz(overlap),
-        "mode": "constant",
+        "mode": {"equal": "constant", "gaussian": "gaussian"}[window.importance],
+        "sigma_scale": SPREAD,
         "padding_mode": "constant",
         "cval": 0.0,
     }

@@ -12,7 +12,7 @@ import torch
 import dvcl
 from dvcl.export.predictor import PATCHES, PROBABILITIES
 from dvcl.files import sha256_of_bytes
-from dvcl.inference.sliding_window import AIR
+from dvcl.inference.sliding_window import AIR, LEAST, SPREAD
 from dvcl.studies.run import Run
 from dvcl.studies.seen import read_seen
 
@@ -31,9 +31,13 @@ SCALE = (
 )
 COMBINE = (
     "Pad the volume with 0 on both sides to at least one window. Windows start at every stride, "
-    "the last one ends at the border. Average the probabilities of all windows over a voxel, all "
-    "windows equally."
+    "the last one ends at the border. Average the probabilities of all windows over a voxel"
 )
+COUNTS = {
+    "equal": ", all windows equally.",
+    "gaussian": "; a window counts there by a Gaussian along each axis around its middle, of "
+    f"{SPREAD} of its side as standard deviation, multiplied over the axes, at least {LEAST}.",
+}
 RESTORE = (
     "Interpolate the probabilities linearly at the file's voxels, take the most probable class (of "
     "equal ones the lower), write its `value`."
@@ -82,7 +86,7 @@ def describe(run: Run, files: Mapping[str, Path]) -> dict[str, Any]:
         "window": {
             "size_zyx": list(recipe.window.size),
             "stride_zyx": list(recipe.window.stride),
-            "combine": COMBINE,
+            "combine": COMBINE + COUNTS[recipe.window.importance],
             "air": f"patches without a value of {AIR} or more are background; done by the network"
             if recipe.window.skip_air
             else "goes through the network like all else",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,9 +17,15 @@ from dvcl.errors import InputError
 Size = tuple[int, int, int]
 Place = tuple[slice, ...]
 Predict = Callable[[Tensor], Tensor]
+Importance = Literal["equal", "gaussian"]
 
 # Air is at the lower end of the window, 0 after normalisation; noise stays below this.
 AIR = 0.02
+
+# Of the Gaussian: its deviation in sides, chosen on validation cases (docs/experiments.md), and its
+# least value, MONAI's.
+SPREAD = 0.25
+LEAST = 1e-3
 
 # What the deepest network (five levels) can halve.
 MULTIPLE = 16
@@ -40,14 +47,22 @@ class Window:
         stride: Distance between windows; half the size lets eight windows overlap.
         skip_air: Leave out windows that hold nothing but air; they become background.
         fit: Shrink windows to volumes that are smaller, instead of padding the volume.
+        importance: Of a window's voxels in the mean over windows: "equal", as in the paper, or
+            "gaussian", by which the middle counts most and the border, beyond which a network does
+            not see, next to nothing.
     """
 
     size: Size = (64, 160, 160)
     stride: Size = (32, 80, 80)
     skip_air: bool = False
     fit: bool = False
+    importance: Importance = "equal"
 
     def __post_init__(self) -> None:
+        if self.importance not in get_args(Importance):
+            raise InputError(
+                f"window.importance: {self.importance!r} found, equal or gaussian expected."
+            )
         pairs = zip(self.stride, self.size, strict=True)
         if not all(1 <= stride <= size for stride, size in pairs):
             raise InputError(
@@ -61,7 +76,25 @@ class Window:
         Windows twice as large took more time than they saved on a CPU (docs/experiments.md).
         """
         depth, height, width = (side - side // 8 for side in self.size)
-        return Window(self.size, (depth, height, width), skip_air=True, fit=True)
+        return replace(self, stride=(depth, height, width), skip_air=True, fit=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; without an equal importance, as earlier versions wrote none."""
+        values = asdict(self)
+        if self.importance == "equal":
+            del values["importance"]
+        return values
+
+    def importance_map(self, device: torch.device) -> Tensor:
+        """(d, h, w) float32 in 0..1: how much each voxel of a window counts in the mean."""
+        importance = torch.ones(self.size, device=device)
+        if self.importance == "equal":
+            return importance
+        for axis, side in enumerate(self.size):
+            places = torch.arange(side, device=device) - (side - 1) / 2
+            bell = (-0.5 * (places / (SPREAD * side)).square()).exp()
+            importance *= bell.view([side if other == axis else 1 for other in range(3)])
+        return importance.clamp_(min=LEAST)
 
     def fitted(self, shape: Size) -> Window:
         """The window for a volume of this shape; sides stay multiples of `MULTIPLE`."""
@@ -83,7 +116,7 @@ def predict_volume(
     progress: Callable[[int, int], None] | None = None,
     background: Sequence[int] = (0,),
 ) -> Tensor:
-    """Average class probabilities over all windows that cover a voxel, all windows equally.
+    """Average class probabilities over all windows that cover a voxel, by `Window.importance`.
 
     Args:
         predict: (B, 1, d, h, w) to class probabilities (B, K, d, h, w), each patch on its own.
@@ -100,11 +133,12 @@ def predict_volume(
     window = window.fitted((depth, height, width))
     padded, inside = pad_to(window.size, image.to(device))
     places = window_places(padded, window)
-    visits = torch.zeros(padded.shape, device=device)
+    importance = window.importance_map(device)
+    counted = torch.zeros(padded.shape, device=device)
     wanted: list[Place] = []
     air: list[Place] = []
     for place in places:
-        visits[place] += 1
+        counted[place] += importance
         is_air = window.skip_air and bool(padded[place].amax() < AIR)
         (air if is_air else wanted).append(place)
     # One window is predicted in any case: it tells the number of classes.
@@ -117,14 +151,14 @@ def predict_volume(
         if total is None:
             total = padded.new_zeros((probabilities.shape[1], *padded.shape))
         for place, window_probabilities in zip(group, probabilities, strict=True):
-            total[:, *place] += window_probabilities
+            total[:, *place].addcmul_(window_probabilities, importance)
         if progress:
             progress(len(air) + first + len(group), len(places))
     assert total is not None
     for place in air:
         for channel in background:
-            total[channel][place] += 1
-    return total.div_(visits)[:, *inside]
+            total[channel][place] += importance
+    return total.div_(counted)[:, *inside]
 
 
 def window_places(padded: Tensor, window: Window) -> list[Place]:

@@ -74,6 +74,9 @@ def propose(fingerprint: Fingerprint, effort: Effort) -> Choices:
         "window.size": window,
         "window.stride": stride,
         "window.skip_air": skips_air(fingerprint),
+        "window.importance": Choice(
+            "gaussian", "At its border a network knows least, as it does not see beyond it."
+        ),
     }
 
 

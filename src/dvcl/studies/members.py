@@ -58,7 +58,7 @@ class Members:
     @property
     def identity(self) -> list[Any]:
         """What decides a prediction, for hashes: weights, window, mirroring."""
-        return [sorted(self.weights), asdict(self.window), self.mirror]
+        return [sorted(self.weights), self.window.to_json(), self.mirror]
 
     @classmethod
     def of(cls, run: Run, window: Window | None = None) -> Members:

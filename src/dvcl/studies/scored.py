@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -76,7 +75,7 @@ def write_run_scores(
 
 
 def _measured(run: Run, tolerance_mm: float, window: Window | None) -> str:
-    return sha256_of_json([tolerance_mm, asdict(window or run.recipe.window)])
+    return sha256_of_json([tolerance_mm, (window or run.recipe.window).to_json()])
 
 
 def _references(run: Run) -> str:
