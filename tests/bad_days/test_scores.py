@@ -81,6 +81,15 @@ def test_scores_of_a_reference_that_has_changed_count_no_more(study: Path) -> No
     assert is_scored(open_run(study / RUN))
 
 
+def test_scores_stay_where_a_reference_has_been_moved_away(study: Path, run) -> None:
+    label = study / "scans" / "test" / "labels" / "s.nii.gz"
+    moved = label.rename(label.with_name("away.nii.gz"))
+    assert is_scored(open_run(study / RUN))
+    code, _, err = run("report", study / "work")
+    moved.rename(label)
+    assert (code, err.count("s.nii.gz: no such file")) == (2, 1)
+
+
 @pytest.mark.parametrize("how", [["--tolerance-mm=60"], ["--fast"]])
 def test_runs_are_compared_by_scores_made_alike(study: Path, run, how: list[str]) -> None:
     assert run("evaluate", study / RUN, "--device=cpu", *how)[0] == 0

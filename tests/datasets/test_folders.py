@@ -23,6 +23,20 @@ def problems_of(*arguments, **options) -> list[str]:
     return error.value.problems
 
 
+def test_exported_pseudo_labels_are_marked_and_measure_nothing(
+    tmp_path: Path, write_case, labels: Path
+) -> None:
+    for folder, name in (("few", "a"), ("accepted", "b")):
+        write_case(tmp_path / folder, name)
+    (tmp_path / "accepted" / "pseudo-labels.json").write_text("{}")
+    (case,) = load_folders(tmp_path / "accepted", labels=labels).cases
+    assert case.pseudo_label
+    for role in ("validation", "test"):
+        (problem,) = problems_of(tmp_path / "few", labels=labels, **{role: tmp_path / "accepted"})
+        assert "accepted: holds pseudo-labels" in problem
+        assert f"{role} cases were expected" in problem
+
+
 def test_every_folder_gives_its_role(tmp_path: Path, write_case, write_image, labels: Path) -> None:
     for role, ids in {"train": "ab", "val": "c", "test": "d"}.items():
         for id in ids:

@@ -52,10 +52,34 @@ def test_given_roles_are_kept() -> None:
         cases("v", 2, "validation"),
         cases("t", 4, "test"),
     )
-    split = make_split(data, Division(test_share=0.5))
+    split = make_split(data)
     assert sizes(split) == (10, 5, 2, 4)
     assert all(case.id in getattr(split, str(case.role)) for case in data.cases)
     assert split.note == ""
+
+
+def test_a_test_share_is_drawn_from_cases_that_a_folder_calls_labelled() -> None:
+    """`dvcl prepare --labelled few` gives all of them that role; the share was ignored."""
+    data = dataset(cases("l", 10, "labelled"), cases("u", 5, "unlabelled", label=False))
+    split = make_split(data, Division(test_share=0.2))
+    assert sizes(split) == (6, 5, 2, 2)
+    assert not {*split.test} & {*split.labelled, *split.validation}
+
+
+def test_pseudo_labels_are_for_training_alone() -> None:
+    predicted = [replace(case, pseudo_label=True) for case in cases("p", 30, "labelled")]
+    data = dataset(cases("l", 10, "labelled"), predicted)
+    split = make_split(data, Division(test_share=0.2, labelled_cases=4))
+    assert sizes(split) == (34, 2, 2, 2)
+    assert {case.id for case in predicted} <= {*split.labelled}
+
+
+def test_a_test_share_beside_test_cases_of_its_own_is_drawn_from_others_or_refused() -> None:
+    own = [*cases("l", 10, "labelled"), *cases("t", 4, "test")]
+    free = dataset(own, cases("c", 10))
+    assert sizes(make_split(free, Division(test_share=0.2))) == (14, 0, 4, 6)
+    with pytest.raises(InputError, match="has 4 test cases of its own, and test_share 0.2 asks"):
+        make_split(dataset(own), Division(test_share=0.2))
 
 
 def test_unlabelled_cases_stay_so_even_with_label_files() -> None:
@@ -199,7 +223,11 @@ def test_laws_of_every_split(cohort, seed: int, validation: float, test: float) 
     division = Division(seed=seed, validation_share=validation, test_share=test)
     if not any(case.label and case.role in (None, "labelled") for case in data.cases):
         return
-    assume(any(case.role == "labelled" for case in data.cases) or test == 0)
+    free = sum(bool(case.label) and case.role is None for case in data.cases)
+    given = sum(case.role == "labelled" for case in data.cases)
+    # Enough is left to train on, and no share is refused beside the data set's own test cases.
+    assume(test == 0 or given + free >= 6)
+    assume(test == 0 or free or not any(case.role == "test" for case in data.cases))
     split = make_split(data, division, organs)
     everything = [case for part in split.parts().values() for case in part]
     assert sorted(everything) == sorted(case.id for case in data.cases), "disjoint and complete"
@@ -208,7 +236,9 @@ def test_laws_of_every_split(cohort, seed: int, validation: float, test: float) 
     for role, ids in split.parts().items():
         for case in map(by_id.get, ids):
             assert case.label or role == "unlabelled"
-            assert case.role in (None, role) or (case.role, role) == ("labelled", "validation")
+            assert case.role in (None, role) or (
+                case.role == "labelled" and role in ("validation", "test")
+            )
     plain = make_split(data, replace(division, stratify=False), organs)
     assert [len(ids) for ids in plain.parts().values()] == [len(i) for i in split.parts().values()]
     subsets = [

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from dvcl.commands.pair_folder import new_folder, write_nnunet, write_plain
 from dvcl.commands.sheet import Sheet
+from dvcl.datasets.folders import PSEUDO_LABELS
 from dvcl.errors import InputError, counted
 from dvcl.files import write_json, write_text
 
 Form = Literal["plain", "nnunet"]
 
-RECORD = "pseudo-labels.json"
 IN_USE = "Choose another folder with --export."
 
 README = """# Pseudo-labels
@@ -54,8 +54,8 @@ def export_accepted(sheet: Sheet, folder: Path, form: Form) -> int:
             write_plain(partial, pairs, run.labels)
         else:
             write_nnunet(partial, pairs, run.labels, run.modality)
-        write_json(partial / RECORD, pseudo_record(sheet))
-        write_text(partial / "README.md", README.format(about=sheet.about, record=RECORD))
+        write_json(partial / PSEUDO_LABELS, pseudo_record(sheet))
+        write_text(partial / "README.md", README.format(about=sheet.about, record=PSEUDO_LABELS))
     return len(accepted)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from dvcl.commands.console import bars, console
-from dvcl.commands.pseudo_labels import RECORD, pseudo_record
+from dvcl.commands.pseudo_labels import pseudo_record
 from dvcl.commands.sheet import PAGE, Judged, make_sheet
 from dvcl.commands.sheet_page import write_sheet_page
 from dvcl.commands.twin import train_and_tell
 from dvcl.datasets.dataset import ROLES, Case
+from dvcl.datasets.folders import PSEUDO_LABELS
 from dvcl.errors import InputError, counted
 from dvcl.files import write_json
 from dvcl.methods import METHODS
@@ -131,7 +132,7 @@ def _make_round(
             "ask for a higher --dice, or prepare more of them."
         )
     console.print(f"{folder.name}: {sheet.about}", markup=False)
-    write_json(folder / RECORD, pseudo_record(sheet))
+    write_json(folder / PSEUDO_LABELS, pseudo_record(sheet))
     accepted = {images[row.opinion.scan].id: row for row in sheet.accepted}
     _prepare_round(project, run, folder, accepted, changes)
     return ""
@@ -139,7 +140,9 @@ def _make_round(
 
 def _check_same(folder: Path, run: Run, wanted: float) -> None:
     """Refuse a round that other weights or another --dice have made."""
-    with read_record(folder / RECORD, PseudoRecord, f"Delete {folder} to make it again.") as record:
+    with read_record(
+        folder / PSEUDO_LABELS, PseudoRecord, f"Delete {folder} to make it again."
+    ) as record:
         made = {"weights": record["weights"], "dice": record["limits"]["wanted"]}
     asked = {"weights": open_members([run.folder]).weights, "dice": wanted}
     if different := differences(made, asked):

@@ -25,6 +25,7 @@ from dvcl.errors import InputError
 from dvcl.volume import Segment
 
 LABEL_FILE = "labels.json"
+PSEUDO_LABELS = "pseudo-labels.json"  # beside label maps that were predicted, by `dvcl sheet`
 
 
 def load_folders(
@@ -45,7 +46,8 @@ def load_folders(
     Args:
         labelled: Folder with images/ and labels/; a label has the name of its image ("X_0000" may
             have the label "X"), and is a file or a folder with one mask per organ. Or a folder of
-            CASE/<image> and CASE/segmentations/.
+            CASE/<image> and CASE/segmentations/. With a pseudo-labels.json in it, as `dvcl sheet`
+            exports, its cases are marked as pseudo-labels.
         unlabelled: Folders of images, or with images/. Labels are never looked for there.
         validation: As ``labelled``.
         test: As ``labelled``.
@@ -101,13 +103,27 @@ def labelled_cases(folder: Path, role: Role, problems: list[str]) -> list[Case]:
         return []
     if not (folder / "images").is_dir() and not (folder / "labels").is_dir():
         if are_case_folders(folder):
-            return case_folders(folder, role, problems)
+            return _as_made(folder, case_folders(folder, role, problems), role, problems)
         problems.append(
             f"{folder}: holds neither, found {contents(folder)}; {expected}. Sort the files into "
             "these two folders, or give images without labels as unlabelled ones."
         )
         return []
-    return paired_cases(folder / "images", folder / "labels", role, problems, masks=True)
+    cases = paired_cases(folder / "images", folder / "labels", role, problems, masks=True)
+    return _as_made(folder, cases, role, problems)
+
+
+def _as_made(folder: Path, cases: list[Case], role: Role, problems: list[str]) -> list[Case]:
+    """Pseudo-labels marked as what they are; nothing is measured by them."""
+    if not (folder / PSEUDO_LABELS).exists():
+        return cases
+    if role != "labelled":
+        problems.append(
+            f"{folder}: holds pseudo-labels ({PSEUDO_LABELS}), which nobody has drawn or "
+            f"corrected, and {role} cases were expected: a network would be measured by what "
+            "networks predict. Give scans that people have labelled."
+        )
+    return [replace(case, pseudo_label=True) for case in cases]
 
 
 def image_folder(folder: Path) -> Path:

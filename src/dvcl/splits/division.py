@@ -15,8 +15,8 @@ class Division:
     """Settings of `make_split`.
 
     Attributes:
-        test_share: In [0, 1), of the labelled cases without a role; rounded, at least one if any.
-            Not used in a cross-validation.
+        test_share: In [0, 1), of the labelled cases; of a data set with test cases of its own, of
+            those without a role. Rounded, at least one if any. Not used in a cross-validation.
         validation_share: In [0, 1), of the labelled cases before any are shared out; rounded, at
             least one from three labelled ones on; 0 for no validation.
         labelled_cases: Keep so many labelled and train on the rest without labels; None keeps all.

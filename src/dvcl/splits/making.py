@@ -25,8 +25,10 @@ def make_split(
     """Divide a data set; the same seed gives the same division in any order of the cases.
 
     Given roles are kept, with one exception: a data set without validation cases gives some of
-    its labelled ones, and the note says which number. Cases with a label but no role are shared
-    out between test, validation and labelled; cases without a label are unlabelled. The labelled
+    its labelled ones, and the note says which number; so does one without test cases where a
+    ``test_share`` is asked for. Cases with a label but no role are shared
+    out between test, validation and labelled; cases without a label are unlabelled. Pseudo-labels
+    are for training, beside whatever number is asked for. The labelled
     cases of a smaller number are among those of a larger one. In a cross-validation every
     labelled case is a test case in exactly one fold.
 
@@ -37,7 +39,7 @@ def make_split(
 
     Raises:
         InputError: When no labelled case is left, more labelled or unlabelled cases are asked for
-            than there are, or a cross-validation does not suit the data set.
+            than there are, or a cross-validation or a test share does not suit the data set.
     """
     division = division or Division()
     _check_labels(dataset)
@@ -46,6 +48,9 @@ def make_split(
     given: dict[str, list[str]] = {
         role: [case.id for case in dataset.with_role(role)] for role in ROLES
     }
+    # Nothing is measured by labels that nobody has drawn: they are for training alone.
+    pseudo = [case.id for case in dataset.with_role("labelled") if case.pseudo_label]
+    given["labelled"] = [case for case in given["labelled"] if case not in {*pseudo}]
     free = [case.id for case in dataset.with_role(None) if case.label]
     given["unlabelled"] += [case.id for case in dataset.with_role(None) if not case.label]
     parts, notes = _divide(dataset.name, given, free, division, organs, random)
@@ -53,7 +58,7 @@ def make_split(
     keep = _checked_number(
         division.labelled_of(len(training)), len(training), dataset.name, len(parts["validation"])
     )
-    given |= {"test": given["test"] + parts["test"], "labelled": training[:keep]}
+    given |= {"test": given["test"] + parts["test"], "labelled": training[:keep] + pseudo}
     given["validation"] += parts["validation"]
     given["unlabelled"] = _limited(dataset.name, division, keep, training[keep:], given)
     ids = {role: tuple(sorted(given[role])) for role in ROLES}
@@ -71,9 +76,9 @@ def _divide(
     """Test, validation and training cases out of those that are labelled, and notes on them."""
     notes = []
     if division.folds is None:
-        undecided = _shuffled(free, random)
+        undecided = _shuffled(_pool_of_test(name, given, free, division), random)
         test = undecided[: _count(division.test_share, len(undecided), 1)]
-        for_test = set(free)
+        for_test = {*undecided}
     else:
         test = _fold(name, given["labelled"] + free, given["test"], division, organs, random)
         for_test = set[str]()  # the folds are settled
@@ -88,6 +93,21 @@ def _divide(
     drawn = {"test": test, "validation": left[:number], "training": left[number:]}
     parts = exchange(drawn, organs, lambda case, part: part != "test" or case in for_test)
     return parts, notes
+
+
+def _pool_of_test(
+    name: str, given: Mapping[str, list[str]], free: list[str], division: Division
+) -> list[str]:
+    """What test cases are drawn from: of a data set that names some, cases without a role alone."""
+    if not given["test"]:
+        return given["labelled"] + free
+    if division.test_share and not free:
+        raise InputError(
+            f"data set {name!r}: has {counted(len(given['test']), 'test case')} of its own, and "
+            f"test_share {division.test_share:g} asks for more of cases that are for training. "
+            "Leave out --test-share, or prepare without --test."
+        )
+    return free
 
 
 def _fold(

@@ -68,9 +68,10 @@ def write_run_scores(
     origin = Origin(
         weights=weights,
         scores=sha256_of_bytes(scores_file(run)),
-        references=_references(run),
         measured=_measured(run, tolerance_mm, window),
     )
+    if references := _references(run):
+        origin["references"] = references
     write_json(_origin(run), origin)
 
 
@@ -78,10 +79,13 @@ def _measured(run: Run, tolerance_mm: float, window: Window | None) -> str:
     return sha256_of_json([tolerance_mm, (window or run.recipe.window).to_json()])
 
 
-def _references(run: Run) -> str:
+def _references(run: Run) -> str | None:
+    """Hash of the label maps; None where some are gone, as nothing can be told of them then."""
     labels = [case.label for case in test_cases(run) if case.label]
     files = [sorted(label.rglob("*")) if label.is_dir() else [label] for label in labels]
-    return sha256_of_json([sha256_of_bytes(file) for group in files for file in group])
+    with suppress(OSError):
+        return sha256_of_json([sha256_of_bytes(file) for group in files for file in group])
+    return None
 
 
 def has_scores(folder: Path) -> bool:
@@ -115,9 +119,11 @@ def is_scored(run: Run, as_usual: bool = False) -> bool:
         if not origin.exists():
             return bool(read_scores(path))
         with read_record(origin, Origin, "") as made:
-            expected = {"scores": sha256_of_bytes(path), "references": _references(run)}
+            expected = {"scores": sha256_of_bytes(path)}
             if weights is not None:
                 expected["weights"] = weights
+            if references := _references(run):
+                expected["references"] = references
             if as_usual:
                 expected["measured"] = _measured(run, TOLERANCE_MM, None)
             is_own = all(made.get(key, value) == value for key, value in expected.items())
