@@ -9,7 +9,7 @@ from dvcl.recipe import Recipe
 from dvcl.studies.run import Run
 
 # A window for one patch, along an axis: the paper's have 1.25 times its size; with 1.5 masks were
-# worse by 2 to 10 points of Dice (docs/experiments.md).
+# worse by one to seven points of Dice (docs/experiments.md).
 MOST_GROWTH = 1.25
 
 
