@@ -74,7 +74,9 @@ def untimed(run: Path) -> list[dict]:
     ]
 
 
-def assert_same_up_to_rounding(found: list[dict], expected: list[dict], rel: float = 1e-6):
+def assert_same_up_to_rounding(
+    found: list[dict], expected: list[dict], rel: float = 1e-6, dice: float = 1e-12
+):
     assert [(row["kind"], row["iteration"]) for row in found] == [
         (row["kind"], row["iteration"]) for row in expected
     ]
@@ -82,7 +84,8 @@ def assert_same_up_to_rounding(found: list[dict], expected: list[dict], rel: flo
         assert mine.keys() == theirs.keys()
         for key in ("terms", "gradient_norms"):
             assert mine.get(key, {}) == pytest.approx(theirs.get(key, {}), rel=rel)
-        assert mine.get("mean_dice", 0) == pytest.approx(theirs.get("mean_dice", 0), rel=rel)
+        scores = mine.get("mean_dice", 0), theirs.get("mean_dice", 0)
+        assert scores[0] == pytest.approx(scores[1], rel=rel, abs=dice)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -160,7 +163,8 @@ def test_the_command_under_torchrun(study):
     alone = study.run_folder("one", method, 0)
     # In float32 rounding grows from step to step.
     assert_same_up_to_rounding(untimed(folder)[:8], untimed(alone)[:8], rel=1e-3)
-    assert_same_up_to_rounding(untimed(folder), untimed(alone), rel=0.05)
+    # A network that has learned so little has a Dice of a hundredth, which a few voxels decide.
+    assert_same_up_to_rounding(untimed(folder), untimed(alone), rel=0.05, dice=1e-3)
     assert {file.name for file in folder.iterdir()} == {file.name for file in alone.iterdir()}
     for run, processes in ((folder, "2"), (alone, "1")):
         made_with = json.loads((run / "run.json").read_text())["made_with"]
