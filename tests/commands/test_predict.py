@@ -120,6 +120,32 @@ def test_what_was_made_of_something_else_is_made_again(
     assert [written("--fast"), written("--fast")] == ["1", "0"]
 
 
+def test_a_corrected_mask_is_never_overwritten(trained: Path, run: Command, tmp_path: Path) -> None:
+    for name in "pq":
+        write_volume(tmp_path / "scans" / f"{name}.nii.gz", Volume(scan(0), AFFINE))
+    out = tmp_path / "masks"
+    words = ("predict", trained, tmp_path / "scans", "--out", out, *USUAL, "--trust")
+    assert run(*words)[0] == 0
+    mask = out / "p.nii.gz"
+    write_volume(mask, Volume(cube(5), AFFINE))
+    corrected = mask.read_bytes()
+
+    code, said, _ = run(*words, "--skip-existing")
+    assert code == 0
+    assert "p.nii.gz: has been changed since it was predicted and is kept" in said
+    for more in ((), ("--fast",), ("--skip-existing", "--uncertainty")):
+        (out / "q.nii.gz").unlink(missing_ok=True)
+        code, _, err = run(*words, *more)
+        assert (code, err.count("changed since it was predicted, and would be overwritten")) == (
+            2,
+            1,
+        )
+        assert (out / "q.nii.gz").exists(), "the others are done"
+        assert mask.read_bytes() == corrected
+    mask.unlink()
+    assert run(*words)[0] == 0
+
+
 def test_what_was_replaced_is_never_taken_for_its_successor(
     trained: Path, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from dvcl.datasets.checks import Finding
-from dvcl.records import Amount, Name
+from dvcl.files import sha256_of_bytes
+from dvcl.records import Amount, Name, read_record
 from dvcl.studies.seen import OrganRecord
 from dvcl.volume import VOLUME_SUFFIXES, volume_stem
 from dvcl.volume.names import SEGMENTATION_SUFFIX, STRUCTURES_SUFFIX
@@ -43,12 +44,20 @@ class PredictedOrgan(OrganRecord):
     expected_dice_error: NotRequired[float]
 
 
+class MaskRecord(TypedDict):
+    """The label map as it was written, by which a correction is known."""
+
+    file: Name
+    sha256: str
+
+
 class PredictionRecord(TypedDict):
     """The file, as far as it is read back."""
 
     doubts: list[DoubtRecord]
     made_of: str
     organs: NotRequired[dict[str, PredictedOrgan]]
+    mask: NotRequired[MaskRecord]
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,26 @@ def beside(mask: Path, ending: str = ENDING) -> Path:
 def member_mask(mask: Path, number: int) -> Path:
     """Where the label map by one of several members lies, counted from 1."""
     return beside(mask, f".member-{number}{mask.name.removeprefix(volume_stem(mask))}")
+
+
+def mask_record(mask: Path) -> MaskRecord:
+    """Of a label map that is whole."""
+    return MaskRecord(file=mask.name, sha256=sha256_of_bytes(mask))
+
+
+def is_changed(mask: Path) -> bool:
+    """Whether somebody has changed a label map since it was written.
+
+    Those of earlier versions, and of a scan that has another format's record, do not tell.
+
+    Raises:
+        InputError: When the record is damaged.
+    """
+    if not mask.is_file() or not beside(mask).exists():
+        return False
+    with read_record(beside(mask), PredictionRecord, REMEDY) as record:
+        made = record.get("mask")
+        return made is not None and made["file"] == mask.name and made != mask_record(mask)
 
 
 def forget(mask: Path) -> None:

@@ -22,6 +22,8 @@ from dvcl.commands.prediction_record import (
     PredictionRecord,
     beside,
     forget,
+    is_changed,
+    mask_record,
     member_mask,
 )
 from dvcl.datasets.checks import Finding
@@ -116,6 +118,11 @@ class Predictor:
                 return None
         with suppress(InputError):  # one that is damaged is made again
             result = read_mask(mask, path, self.run)
+            if is_changed(mask):
+                self.tell(
+                    f"{mask}: has been changed since it was predicted and is kept; its volumes and "
+                    "doubts are those of the prediction."
+                )
             if self.page and not beside(mask, ".png").exists():
                 self._draw(read_volume(path), result, mask)
             return Prediction(mask, doubts, is_new=False)
@@ -139,7 +146,13 @@ class Predictor:
         return [*files, *(member_mask(mask, number) for number in range(1, count + 1))]
 
     def predict(self, path: Path, mask: Path) -> Prediction:
-        """Segment one image and write what belongs to it."""
+        """Segment one image and write what belongs to it.
+
+        Raises:
+            InputError: When the image cannot be segmented, or somebody has changed the label map
+                that is there.
+        """
+        self._require_unchanged(path, mask)
         refuse_too_large(path, self.members, self.ensemble, self.maps)
         require_source(mask, path)
         image = read_volume(path)
@@ -178,7 +191,20 @@ class Predictor:
             name, told = volume_stem(mask), [doubt.text for doubt in doubts]
             self.page.add(name, image, result, told, found.maps, known)
         self._write(mask, result, path)
+        write_json(beside(mask), {**record, "mask": mask_record(mask)})
         return Prediction(mask, doubts)
+
+    def _require_unchanged(self, path: Path, mask: Path) -> None:
+        if not is_changed(mask):
+            return
+        try:
+            read_mask(mask, path, self.run)
+        except InputError:
+            return  # one that is damaged is no correction
+        raise InputError(
+            f"{mask}: has been changed since it was predicted, and would be overwritten. Move it "
+            "to where corrected masks are kept, or choose another folder with --out."
+        )
 
     def _write(self, mask: Path, result: Volume, path: Path) -> None:
         segments = segments_of(self.run.labels)
