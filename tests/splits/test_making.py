@@ -66,6 +66,12 @@ def test_a_test_share_is_drawn_from_cases_that_a_folder_calls_labelled() -> None
     assert not {*split.test} & {*split.labelled, *split.validation}
 
 
+def test_splits_of_folders_are_those_of_earlier_versions() -> None:
+    """Runs resume only with their own split."""
+    data = dataset(cases("l", 10, "labelled"), cases("u", 5, "unlabelled", label=False))
+    assert make_split(data).validation == ("l004", "l006")
+
+
 def test_pseudo_labels_are_for_training_alone() -> None:
     predicted = [replace(case, pseudo_label=True) for case in cases("p", 30, "labelled")]
     data = dataset(cases("l", 10, "labelled"), predicted)

@@ -191,6 +191,7 @@ class Predictor:
             name, told = volume_stem(mask), [doubt.text for doubt in doubts]
             self.page.add(name, image, result, told, found.maps, known)
         self._write(mask, result, path)
+        # Afterwards, as only what is written has a hash.
         write_json(beside(mask), {**record, "mask": mask_record(mask)})
         return Prediction(mask, doubts)
 

@@ -46,6 +46,6 @@ def window_doubts(recipe: Recipe, better: str = "Better: ") -> list[str]:
     found, worse = ("less", "far worse") if min(shares) < 1 else ("far more", "worse by points")
     return [
         f"window.size: {[*window]} found, {found} than the patches of {[*patch]} voxels that a "
-        f"network learns from; it normalises over what it sees, and masks of such windows may be "
+        "network learns from; it normalises over what it sees, and masks of such windows may be "
         f"{worse}. {better}--set {' --set '.join(settings)}"
     ]

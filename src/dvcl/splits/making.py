@@ -24,11 +24,11 @@ def make_split(
 ) -> Split:
     """Divide a data set; the same seed gives the same division in any order of the cases.
 
-    Given roles are kept, with one exception: a data set without validation cases gives some of
-    its labelled ones, and the note says which number; so does one without test cases where a
-    ``test_share`` is asked for. Cases with a label but no role are shared
-    out between test, validation and labelled; cases without a label are unlabelled. Pseudo-labels
-    are for training, beside whatever number is asked for. The labelled
+    Given roles are kept, with two exceptions: a data set without validation cases gives some of
+    its labelled ones, and the note says which number; one without test cases does so where a
+    ``test_share`` is asked for. Cases with a label but no role are shared out between test,
+    validation and labelled; cases without a label are unlabelled. Pseudo-labels are for training,
+    beside whatever number is asked for. The labelled
     cases of a smaller number are among those of a larger one. In a cross-validation every
     labelled case is a test case in exactly one fold.
 
@@ -99,9 +99,11 @@ def _pool_of_test(
     name: str, given: Mapping[str, list[str]], free: list[str], division: Division
 ) -> list[str]:
     """What test cases are drawn from: of a data set that names some, cases without a role alone."""
+    if not division.test_share:
+        return free  # none are drawn from it; a longer list would change the draws after it
     if not given["test"]:
         return given["labelled"] + free
-    if division.test_share and not free:
+    if not free:
         raise InputError(
             f"data set {name!r}: has {counted(len(given['test']), 'test case')} of its own, and "
             f"test_share {division.test_share:g} asks for more of cases that are for training. "

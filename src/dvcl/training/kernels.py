@@ -135,12 +135,12 @@ def faster_kernels(
     for name, candidate in CANDIDATES.items():
         if device.type not in candidate.devices or (candidate.asked_only and not asked):
             continue
-        # The compiler compiles for a number of threads and a size; both are as in training.
-        is_small = device.type == "cpu" and not candidate.asked_only
-        sides = [min(side, LONGEST_SIDE) if is_small else side for side in patch]
+        # A compiler compiles for a number of threads and a size: for it both are as in training.
+        on_one = device.type == "cpu" and not candidate.asked_only
+        sides = [min(side, LONGEST_SIDE) if on_one else side for side in patch]
         trial = partial(_Trial, network, classes, sides, device, precision)
         try:
-            with one_thread() if is_small else nullcontext():
+            with one_thread() if on_one else nullcontext():
                 speed = _speed(trial(taken), trial((*taken, name)), device)
         except ArithmeticError as error:
             found[name] = f"not used: {error}"
