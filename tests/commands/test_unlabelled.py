@@ -131,6 +131,13 @@ def test_chosen_scans_lie_ready_to_be_corrected_and_prepared(
     assert (tmp_path / "out" / "next.png").exists()
     work = shutil.copytree(study / "work", tmp_path / "work")
     code, _, err = run("prepare", work, "--add", ready)
+    assert code == 2
+    assert err.count("is as networks predicted it") == 2
+    for mask in (ready / "labels").glob("*.nii.gz"):
+        drawn = read_label(mask)
+        drawn.array[0, 0, 0] = 7 - drawn.array[0, 0, 0]
+        write_volume(mask, drawn)
+    code, _, err = run("prepare", work, "--add", ready)
     assert code == 0, err
     dataset = open_project(work).dataset
     added = {Path(one["scan"]).name.removesuffix(".nii.gz") for one in ranked[:2]}

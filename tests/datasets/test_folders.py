@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dvcl.datasets import load_folders
+from dvcl.datasets.predicted import write_as_predicted
 from dvcl.errors import InputError
 
 
@@ -35,6 +36,27 @@ def test_exported_pseudo_labels_are_marked_and_measure_nothing(
         (problem,) = problems_of(tmp_path / "few", labels=labels, **{role: tmp_path / "accepted"})
         assert "accepted: holds pseudo-labels" in problem
         assert f"{role} cases were expected" in problem
+
+
+def test_predicted_label_maps_count_once_somebody_has_changed_them(
+    tmp_path: Path, write_case, write_label, labels: Path
+) -> None:
+    """The folder that `dvcl next` lays out to be corrected."""
+    folder = tmp_path / "to-correct"
+    for name in "ab":
+        write_case(folder, name)
+    masks = sorted((folder / "labels").iterdir())
+    write_as_predicted(folder, masks)
+    found = problems_of(folder, labels=labels)
+    assert [text.partition(" (")[0] for text in found] == [
+        f"{mask}: is as networks predicted it" for mask in masks
+    ]
+    write_label(masks[0], np.ones((4, 5, 6), np.uint8))
+    (problem,) = problems_of(folder, labels=labels)
+    assert problem.startswith(f"{masks[1]}: ")
+    assert "as-predicted.json" in problem
+    (folder / "as-predicted.json").unlink()
+    assert not any(case.pseudo_label for case in load_folders(folder, labels=labels).cases)
 
 
 def test_every_folder_gives_its_role(tmp_path: Path, write_case, write_image, labels: Path) -> None:

@@ -57,6 +57,14 @@ def test_images_with_labels_for_testing_are_test_cases(raw: Path, write_image, w
     assert (case.id, case.label) == ("d", raw / "labelsTs" / "d.nii.gz")
 
 
+def test_exported_pseudo_labels_are_for_training_alone(raw: Path, write_image) -> None:
+    write_image(raw / "imagesTs" / "d_0000.nii.gz")
+    (raw / "pseudo-labels.json").write_text("{}")
+    assert [(case.id, case.role, case.pseudo_label) for case in load_nnunet(raw).cases] == [
+        ("a", "labelled", True), ("b.c", "labelled", True), ("d", "unlabelled", False),
+    ]  # fmt: skip
+
+
 def test_an_empty_folder_of_test_images_is_no_problem(raw: Path) -> None:
     (raw / "imagesTs").mkdir()
     assert len(load_nnunet(raw).cases) == 2

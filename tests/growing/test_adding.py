@@ -390,3 +390,32 @@ def test_a_folder_in_a_known_layout_is_added_too(study: Path, add: Add, scan) ->
     assert "1 new: c." in add(raw)
     assert roles(open_project(study / "work"))["c"] is None
     assert "takes roles and names from its folder" in add(raw, "--test", "x", code=2)
+
+
+def test_files_that_have_moved_are_given_in_their_new_place(
+    study: Path, add: Add, scan, dvcl, prepared: list[str]
+) -> None:
+    """Also for the runs of an earlier edition, whose references they are."""
+    work = study / "work"
+    dvcl("train", work, "--method=supervised", "--device=cpu", "--name=first")
+    scan(study / "more", "c")
+    add(study / "more")
+    prepared.clear()
+    (study / "archive").mkdir()
+    for part in ("few", "test"):
+        shutil.move(study / part, study / "archive" / part)
+    run = work / "runs" / "first" / "supervised" / "seed-0"
+    said = dvcl("evaluate", run, "--device=cpu", code=2)
+    assert "`dvcl prepare WORK --add DIR`" in said
+    said = add(study / "archive" / "few", f"--test={study / 'archive' / 'test'}")
+    assert "6 files of the study found in another place" in said
+    assert "Nothing new: " in said
+    assert prepared == []
+    for edition in (1, 2):
+        cases = {case.id: case for case in open_project(work, edition).dataset.cases}
+        for id, part in {"a": "few", "b": "few", "t": "test"}.items():
+            assert cases[id].image == study / "archive" / part / "images" / f"{id}.nii.gz"
+            assert cases[id].label == study / "archive" / part / "labels" / f"{id}.nii.gz"
+    assert open_project(work).edition == 2
+    dvcl("evaluate", run, "--device=cpu")
+    dvcl("train", work, "--method=supervised", "--device=cpu")

@@ -127,7 +127,11 @@ def _score_cases(
         except InputError as error:
             problems += error.problems
     if problems:
-        raise InputError(problems, f"{run.folder}: test cases that cannot be scored:")
+        raise InputError(
+            problems,
+            f"{run.folder}: test cases that cannot be scored (where files have moved, `dvcl "
+            "prepare WORK --add DIR` takes their new place):",
+        )
     return scores
 
 

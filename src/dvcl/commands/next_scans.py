@@ -16,6 +16,7 @@ from dvcl.commands.show import show
 from dvcl.commands.show_subject import subject_of_dataset
 from dvcl.commands.validation import normalised
 from dvcl.datasets.dataset import Case, Dataset
+from dvcl.datasets.predicted import write_as_predicted
 from dvcl.errors import InputError, counted
 from dvcl.evaluation.choosing import doubtfulness, farthest_first
 from dvcl.files import require_writable, write_json
@@ -119,6 +120,7 @@ def choose_next(
     write_json(out / RECORD, next_record(members, ranked, count))
     with new_folder(out / TO_CORRECT) as folder:
         write_plain(folder, pairs, labels)
+        write_as_predicted(folder, pairs.values())
     return ranked, [out / RECORD, *pictures, out / TO_CORRECT]
 
 

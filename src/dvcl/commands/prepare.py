@@ -103,7 +103,7 @@ def add_scans(
 def growth(before: Project, after: Project) -> str:
     """What an addition means for runs, in words."""
     if after.edition == before.edition:
-        return f"Nothing new: {before.folder} stays as it is, in edition {before.edition}."
+        return f"Nothing new: {before.folder} stays in edition {before.edition}."
     return (
         f"{after.folder} is in edition {after.edition} now, with "
         f"{counted(len(after.dataset.cases), 'case')}. Runs of edition {before.edition} stay as "

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dvcl.commands.pair_folder import new_folder, write_nnunet, write_plain
 from dvcl.commands.sheet import Sheet
-from dvcl.datasets.folders import PSEUDO_LABELS
+from dvcl.datasets.predicted import PSEUDO_LABELS
 from dvcl.errors import InputError, counted
 from dvcl.files import write_json, write_text
 

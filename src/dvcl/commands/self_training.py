@@ -13,7 +13,7 @@ from dvcl.commands.sheet import PAGE, Judged, make_sheet
 from dvcl.commands.sheet_page import write_sheet_page
 from dvcl.commands.twin import train_and_tell
 from dvcl.datasets.dataset import ROLES, Case
-from dvcl.datasets.folders import PSEUDO_LABELS
+from dvcl.datasets.predicted import PSEUDO_LABELS
 from dvcl.errors import InputError, counted
 from dvcl.files import write_json
 from dvcl.methods import METHODS

@@ -20,12 +20,12 @@ from dvcl.datasets.pairing import (
     paired_cases,
     unlabelled_cases,
 )
+from dvcl.datasets.predicted import as_made
 from dvcl.datasets.segments import present_segments, table_of_segments
 from dvcl.errors import InputError
 from dvcl.volume import Segment
 
 LABEL_FILE = "labels.json"
-PSEUDO_LABELS = "pseudo-labels.json"  # beside label maps that were predicted, by `dvcl sheet`
 
 
 def load_folders(
@@ -103,27 +103,14 @@ def labelled_cases(folder: Path, role: Role, problems: list[str]) -> list[Case]:
         return []
     if not (folder / "images").is_dir() and not (folder / "labels").is_dir():
         if are_case_folders(folder):
-            return _as_made(folder, case_folders(folder, role, problems), role, problems)
+            return as_made(folder, case_folders(folder, role, problems), problems)
         problems.append(
             f"{folder}: holds neither, found {contents(folder)}; {expected}. Sort the files into "
             "these two folders, or give images without labels as unlabelled ones."
         )
         return []
     cases = paired_cases(folder / "images", folder / "labels", role, problems, masks=True)
-    return _as_made(folder, cases, role, problems)
-
-
-def _as_made(folder: Path, cases: list[Case], role: Role, problems: list[str]) -> list[Case]:
-    """Pseudo-labels marked as what they are; nothing is measured by them."""
-    if not (folder / PSEUDO_LABELS).exists():
-        return cases
-    if role != "labelled":
-        problems.append(
-            f"{folder}: holds pseudo-labels ({PSEUDO_LABELS}), which nobody has drawn or "
-            f"corrected, and {role} cases were expected: a network would be measured by what "
-            "networks predict. Give scans that people have labelled."
-        )
-    return [replace(case, pseudo_label=True) for case in cases]
+    return as_made(folder, cases, problems)
 
 
 def image_folder(folder: Path) -> Path:

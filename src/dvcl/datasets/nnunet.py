@@ -15,6 +15,7 @@ from dvcl.datasets.pairing import (
     paired_cases,
     unlabelled_cases,
 )
+from dvcl.datasets.predicted import as_made
 from dvcl.errors import InputError, counted
 from dvcl.files import read_json
 from dvcl.volume import VOLUME_SUFFIXES, volume_stem
@@ -23,7 +24,8 @@ from dvcl.volume import VOLUME_SUFFIXES, volume_stem
 def load_nnunet(folder: Path, modality: Modality | None = None) -> Dataset:
     """Read imagesTr/X_0000.nii.gz, labelsTr/X.nii.gz, imagesTs and dataset.json.
 
-    Training cases have no role, the split divides them. imagesTs are unlabelled, or the test cases
+    Training cases have no role, the split divides them; with a pseudo-labels.json, as `dvcl sheet`
+    exports, they are marked and for training alone. imagesTs are unlabelled, or the test cases
     where there is a labelsTs. The channel name "CT" means CT, every other one MR. Images without
     "_0000" (Decathlon) are taken as well.
 
@@ -48,6 +50,7 @@ def load_nnunet(folder: Path, modality: Modality | None = None) -> Dataset:
     table = _table(description, folder / "dataset.json", problems)
     cases, notes = _training_cases(description, folder, problems)
     problems += _count_problem(description, len(cases), folder)
+    cases = as_made(folder, cases, problems)
     if _has_entries(folder / "imagesTs"):
         cases += _test_images(folder, cases, problems)
     problems += duplicate_ids(cases)

@@ -14,7 +14,9 @@ from dvcl.recipe import Recipe
 from dvcl.splits import Split, make_split, read_split
 from dvcl.splits.strata import absent_organs
 from dvcl.store import Store
-from dvcl.studies.project import Project
+from dvcl.studies.project import Project, open_project
+
+LISTED = 5
 
 
 def with_division(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
@@ -45,9 +47,41 @@ def run_name(recipe: Recipe, edition: int = 1) -> str:
 def divide(project: Project, recipe: Recipe) -> Split:
     """Divide a study's data set as the recipe says.
 
+    Where a study has grown, the cases that its earlier editions validated and tested with stay so,
+    and none are drawn beside them: a run can go on from one of an earlier edition, and their
+    scores are of the same cases. The folds of a cross-validation are drawn anew.
+
     Raises:
         InputError: When the data set cannot be divided so, or is not prepared for the recipe.
     """
+    if project.edition > 1 and recipe.split.folds is None:
+        project, recipe, kept = _as_before(project, recipe)
+        split = _divide(project, recipe)
+        return replace(split, note=" ".join(filter(None, (kept, split.note))))
+    return _divide(project, recipe)
+
+
+def _as_before(project: Project, recipe: Recipe) -> tuple[Project, Recipe, str]:
+    """The study with the purposes that its edition before has drawn, and what to say of that."""
+    limits = ("labelled_cases", "labelled_share", "unlabelled_cases", "unlabelled_per_labelled")
+    every = replace(recipe, split=replace(recipe.split, **dict.fromkeys(limits)))
+    before = open_project(project.folder, project.edition - 1)
+    drawn = divide(before, every)
+    parts = {"validation": drawn.validation, "test": drawn.test}
+    roles = {case: role for role, ids in parts.items() for case in ids}
+    cases = tuple(
+        case if case.role in parts else replace(case, role=roles.get(case.id, case.role))
+        for case in project.dataset.cases
+    )
+    if drawn.test:
+        recipe = replace(recipe, split=replace(recipe.split, test_share=0.0))
+    kept = " and ".join(role for role, ids in parts.items() if ids)
+    note = f"Cases for {kept} are those of earlier editions." if kept else ""
+    grown = replace(project, dataset=replace(project.dataset, cases=cases))
+    return grown, recipe, note
+
+
+def _divide(project: Project, recipe: Recipe) -> Split:
     organs = {}
     if recipe.split.stratify:
         cases = (*project.dataset.with_role("labelled"), *project.dataset.with_role(None))
@@ -79,7 +113,18 @@ def division_of(
             "data set (--labelled-cases, shares, --split-seed, --stratify, folds), or --split."
         )
     settings = with_division(recipe, given)
-    return settings, read_split(path) if path else divide(project, settings)
+    return settings, _given_split(path, project) if path else divide(project, settings)
+
+
+def _given_split(path: Path, project: Project) -> Split:
+    """A split from a file; its note says which cases of the study it leaves out."""
+    split = read_split(path)
+    named = {case for ids in split.parts().values() for case in ids}
+    if not (left := [case.id for case in project.dataset.cases if case.id not in named]):
+        return split
+    more = f" and {len(left) - LISTED} more" if len(left) > LISTED else ""
+    note = f"The split given leaves out {', '.join(left[:LISTED])}{more} of the study."
+    return replace(split, note=" ".join(filter(None, (split.note.replace(note, "").strip(), note))))
 
 
 def shown_organs(store: Store, ids: Iterable[str]) -> dict[str, frozenset[str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from dvcl.datasets.addition import REFUSED, with_new_organs
 from dvcl.datasets.checks import inspect_dataset
@@ -46,7 +47,8 @@ def grow(
         tell: Called with what came of it, with warnings, and with scans that look alike.
 
     Returns:
-        The study in its new edition, or as it was where the scans bring nothing.
+        The study in its new edition, or as it was where the scans bring nothing but the places of
+        files that have moved.
 
     Raises:
         InputError: When files are faulty, do not fit the study, or are scans that serve another
@@ -63,7 +65,7 @@ def grow(
         for line in merged.in_words():
             tell(line)
         if not merged.changed:
-            return project
+            return _with_moved_files(project, merged, prepared) if merged.moved else project
         edition = project.edition + 1
         store = build_store(
             merged.dataset, settings, project.folder / "store", workers, prepared,
@@ -74,9 +76,32 @@ def grow(
             tell(line)
         record = project.folder / "project.json"
         write_json(project.folder / "editions" / f"{project.edition}.json", read_json(record))
+        _move_in_editions(project, merged.moved)
         grown = replace(project, dataset=merged.dataset, edition=edition)
         write_project(grown)
         return grown
+
+
+def _with_moved_files(project: Project, merged: Merged, progress: Progress | None) -> Project:
+    """The same edition, whose records name files where they are now."""
+    settings = project.load_recipe().preprocessing
+    build_store(
+        merged.dataset, settings, project.folder / "store", None, progress, edition=project.edition
+    )
+    found = replace(project, dataset=merged.dataset)
+    _move_in_editions(project, merged.moved)
+    write_project(found)
+    return found
+
+
+def _move_in_editions(project: Project, moved: Mapping[Path, Path]) -> None:
+    """Earlier editions name the same files: their runs are scored by them."""
+    new_place = {str(old): str(new.absolute()) for old, new in moved.items()}
+    for record in sorted((project.folder / "editions").glob("*.json")):
+        value = read_json(record)
+        for case in value["dataset"]["cases"]:
+            case |= {key: new_place.get(case[key], case[key]) for key in ("image", "label")}
+        write_json(record, value)
 
 
 def _merged(

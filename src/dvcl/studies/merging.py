@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dvcl.datasets.addition import REFUSED, with_new_organs
 from dvcl.datasets.dataset import Case, Dataset
-from dvcl.errors import InputError
+from dvcl.errors import InputError, counted
 
 LISTED = 5
 IsSame = Callable[[Case], bool]
@@ -23,6 +24,7 @@ class Merged:
         labelled: Ids of scans that have a label now, and had none.
         corrected: Ids of scans whose label is another one now.
         known: Added files that bring nothing: {image: the id that the scan has}.
+        moved: {file of the study that is gone: the same file in its new place}.
         organs: That the data set did not have.
     """
 
@@ -31,6 +33,7 @@ class Merged:
     labelled: tuple[str, ...]
     corrected: tuple[str, ...]
     known: Mapping[str, str]
+    moved: Mapping[Path, Path]
     organs: tuple[str, ...]
 
     @property
@@ -48,8 +51,17 @@ class Merged:
         for what, ids in counts.items():
             if ids:
                 yield f"{len(ids)} {what}: {_some(ids)}."
-        if self.known:
-            places = [f"{image} ({case})" for image, case in self.known.items()]
+        if self.moved:
+            yield (
+                f"{counted(len(self.moved), 'file')} of the study found in another place: "
+                f"{_some([str(path) for path in self.moved.values()])}."
+            )
+        places = [
+            f"{image} ({case})"
+            for image, case in self.known.items()
+            if Path(image) not in self.moved.values()
+        ]
+        if places:
             yield f"{len(places)} are in the study already, and stay as they are: {_some(places)}."
         if self.organs:
             lacking = [
@@ -72,7 +84,7 @@ def merge(
 
     A scan is known by its voxels, not by its name. A label for a scan without one makes it what
     the added case is for; one for a scan that has a label takes its place, and the scan remains
-    what it was for.
+    what it was for. Files of the study that are gone are taken from where they are found now.
 
     Args:
         study: The data set that is there.
@@ -92,8 +104,12 @@ def merge(
     labelled: list[str] = []
     corrected: list[str] = []
     known: dict[str, str] = {}
+    moved: dict[Path, Path] = {}
     for case in added.cases:
         there = cases.get(same_scan.get(case.id, ""))
+        if there and not there.image.exists():
+            moved[there.image] = case.image
+            there = cases[there.id] = replace(there, image=case.image)
         if there is None:
             if case.id.casefold() in names:
                 problems.append(_name_taken(case))
@@ -101,6 +117,9 @@ def merge(
             cases[case.id] = case
         elif case.label is None or has_this_label(there.id, case):
             known[str(case.image)] = there.id
+            if case.label and there.label and not there.label.exists():
+                moved[there.label] = case.label
+                cases[there.id] = replace(there, label=case.label)
         elif there.id in (*labelled, *corrected):
             problems.append(_second_label(case, there))
         else:
@@ -113,7 +132,7 @@ def merge(
     if problems:
         raise InputError(problems, heading=REFUSED)
     dataset = replace(study, labels=added.labels, cases=tuple(cases.values()))
-    return Merged(dataset, tuple(new), tuple(labelled), tuple(corrected), known, organs)
+    return Merged(dataset, tuple(new), tuple(labelled), tuple(corrected), known, moved, organs)
 
 
 def _name_taken(case: Case) -> str:
