@@ -40,7 +40,7 @@ def test_methods_that_take_partial_labels_train_and_the_others_say_why_not(
     donor = grown / "work/runs/before/supervised/seed-0"
     said = train(grown / "work", "--from", donor)
     assert "with the head's rows of aorta, liver; new organs: spleen" in said
-    run = grown / "work/runs/small-ct-edition-2/supervised/seed-0"
+    run = grown / "work/runs/small-ct-edition-2-fine-tuned/supervised/seed-0"
     assert "spleen" in dvcl("evaluate", run, "--device=cpu")
     said = train(grown / "work", method="dvcl", code=2)
     assert "method dvcl: 2 of 3 labelled cases lack organs, the first a" in said

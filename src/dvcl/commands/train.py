@@ -72,7 +72,7 @@ def train_run(
         method: A key of `METHODS`.
         split: Which case is for what.
         seed: Of initialisation, sampling and dropout.
-        name: Folder under ``runs``; by default the recipe's name, and the edition and fold if any.
+        name: Folder under ``runs``; by default that of `run_name`.
         source: Folder of a run whose weights this one begins with.
         device: "auto", or a torch device.
         observe: Called with every journal row.
@@ -188,10 +188,16 @@ def unfinished_before(project: Project, recipe: Recipe, method: str, seed: int) 
 
 
 def finished_before(
-    project: Project, recipe: Recipe, method: str, seed: int, name: str | None = None
+    project: Project,
+    recipe: Recipe,
+    method: str,
+    seed: int = 0,
+    name: str | None = None,
+    source: Path | None = None,
 ) -> str:
     """A sentence about the run that `train_run` finds finished; empty where it has to train."""
-    folder = project.run_folder(name or run_name(recipe, project.edition), method, seed)
+    name = name or run_name(recipe, project.edition, source is not None)
+    folder = project.run_folder(name, method, seed)
     wanted = recipe.training.iterations
     if not _is_trained(folder, wanted):
         return ""
@@ -227,8 +233,9 @@ def make_run(
     """
     check_cases(split, project.dataset)
     store = project.store(recipe)
+    name = name or run_name(recipe, project.edition, source is not None)
     run = Run(
-        folder=project.run_folder(name or run_name(recipe, project.edition), method, seed),
+        folder=project.run_folder(name, method, seed),
         method=method,
         seed=seed,
         recipe=recipe,

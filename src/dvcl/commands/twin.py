@@ -72,8 +72,8 @@ def train_and_tell(
         methods += baselines(method)
         _check_folders(project, recipe, methods, split, options)
         console.note(f"To be trained: {', '.join(methods)}.")
-    seed, name = options.get("seed", 0), options.get("name")
-    before = {each: finished_before(project, recipe, each, seed, name) for each in methods}
+    given = {key: options[key] for key in ("seed", "name", "source") if key in options}
+    before = {each: finished_before(project, recipe, each, **given) for each in methods}
     # What is finished is mended by no other settings.
     for doubt in () if all(before.values()) else doubts_of_fit(recipe):
         console.warn(doubt)

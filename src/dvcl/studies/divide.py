@@ -38,10 +38,14 @@ def edition_name(recipe: Recipe, edition: int) -> str:
     return recipe.name if edition == 1 else f"{recipe.name}-edition-{edition}"
 
 
-def run_name(recipe: Recipe, edition: int = 1) -> str:
-    """Where runs are kept: the recipe's name and edition, with the fold in a cross-validation."""
+def run_name(recipe: Recipe, edition: int = 1, fine_tuned: bool = False) -> str:
+    """Where runs are kept: the recipe's name and edition, with the fold in a cross-validation.
+
+    Those that begin with the weights of another run lie apart from those that begin anew.
+    """
     division, name = recipe.split, edition_name(recipe, edition)
-    return name if division.folds is None else f"{name}-fold-{division.fold}"
+    name = name if division.folds is None else f"{name}-fold-{division.fold}"
+    return f"{name}-fine-tuned" if fine_tuned else name
 
 
 def divide(project: Project, recipe: Recipe) -> Split:
