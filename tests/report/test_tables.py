@@ -24,7 +24,14 @@ def summary(**organs):
     """Summary of one Dice value per case and organ."""
     return summarise(
         [
-            CaseScore(f"case {case}", organ, dice, dice / (2 - dice), float(dice > 0), 1.0)
+            CaseScore(
+                f"case {case}",
+                organ,
+                dice,
+                dice / (2 - dice),
+                reference_ml=float(dice == dice),
+                predicted_ml=float(dice != 0),
+            )
             for organ, values in organs.items()
             for case, dice in enumerate(values)
         ]

@@ -55,7 +55,7 @@ def write_report(project: Project, title: str = "", about: Sequence[html.Section
         html.chart(
             png_bytes(case_dots(scores)),
             "A dot is one case, a bar the mean over the cases that have the organ. Dots at 0 are "
-            "organs that were not found.",
+            "organs of which no voxel is right.",
         ),
         *(html.folded(f"Cases of {name}", html.table(case_table(scores[name]))) for name in runs),
         *_reliability(runs),

@@ -84,7 +84,7 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
         caption
         or f"Mean and SD over {counted(summary.cases, 'case')}; an organ counts where the "
         "reference has it. NSD: share of the surfaces within the tolerance. Missed: cases in which "
-        "no voxel of it was found, with the diagonal of the volume as its distance; false pos.: "
+        "only the reference has it, with the diagonal of the volume as its distance; false pos.: "
         "cases in which only the prediction has it.",
         means=1,
     )  # fmt: skip
@@ -124,7 +124,7 @@ def comparison_table(
         tuple(rows),
         caption
         or f"Dice in percent, mean {'± SD ' if sd else ''}over the cases that have the organ"
-        f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel found.",
+        f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel predicted.",
         frozenset((row, 2 + best) for row, line in enumerate(means) for best in _best(line)),
         means=5,
     )
