@@ -209,7 +209,7 @@ def tables(
 
     found = tables_of_folder(folder, table, paper, out)
     for made in found:
-        console.print(sections_to_rich(made, console), "")
+        console.print(sections_to_rich(made), "")
     if out:
         console.print(f"Written into {out}", markup=False)
     return Result({"folder": out, "tables": [*map(sections_facts, found)]})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -26,6 +26,8 @@ Steps = Mapping[str, tuple[int, int]]
 
 # Runs differ in speed: what is left of many is estimated from more than the last moments.
 SPEED_PERIOD_S = 600.0
+# Characters: a width that no table reaches.
+UNBOUNDED = 10_000
 
 
 class _Console(Console):
@@ -61,6 +63,12 @@ class _Console(Console):
         """Settings, paths and times, for a verbose command."""
         if self.is_verbose:
             self.print(line, markup=False)
+
+    @property  # type: ignore[misc] # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        """Of the terminal; a file or a pipe has no bounds but those of COLUMNS or of a test."""
+        size = super().size
+        return size if self.is_terminal or self._width else size._replace(width=UNBOUNDED)
 
     def print(self, *objects: Any, **options: Any) -> None:
         if all(isinstance(value, str) for value in objects):

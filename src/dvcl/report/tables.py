@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,7 @@ from dvcl.errors import counted
 from dvcl.evaluation.summary import Spread, Summary
 
 UNDEFINED = "–"
+ROOMY = 10_000  # wider than any table
 
 
 @dataclass(frozen=True)
@@ -130,21 +133,65 @@ def comparison_table(
     )
 
 
-def to_rich(table: TextTable) -> Table:
-    """For the terminal."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=table.caption)
-    shown.caption_justify, shown.caption_style = "left", "dim"
+def to_rich(table: TextTable) -> RenderableType:
+    """For the terminal; columns that do not fit beside the others follow below them."""
+    return _Fitting(table)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """Columns are shared out when it is printed, as only then the width is known."""
+
+    table: TextTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from map(_rich_table, self._pieces(console, options.max_width))
+        if self.table.caption:
+            yield Text(self.table.caption, "dim")
+
+    def _pieces(self, console: Console, width: int) -> Iterator[TextTable]:
+        """Tables with as many of the columns as fit, each with the names of the rows."""
+        table, names = self.table, list(range(self.table.names))
+        fitting: list[int] = []
+        for column in range(table.names, len(table.columns)):
+            if not any(row[column] for row in table.rows):
+                continue
+            wider = _rich_table(_columns(table, [*names, *fitting, column]))
+            # Measured as if there were all the room it needs.
+            needed = Measurement.get(console, console.options.update(width=ROOMY), wider).maximum
+            if fitting and needed > width:
+                yield _columns(table, [*names, *fitting])
+                fitting = []
+            fitting.append(column)
+        yield _columns(table, [*names, *fitting])
+
+
+def _columns(table: TextTable, kept: Sequence[int]) -> TextTable:
+    return replace(
+        table,
+        columns=tuple(table.columns[column] for column in kept),
+        rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
+        strong=frozenset(
+            (row, place)
+            for place, column in enumerate(kept)
+            for row in range(len(table.rows))
+            if (row, column) in table.strong
+        ),
+    )
+
+
+def _rich_table(table: TextTable) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(table.columns):
         # Headings take several lines rather than more width than their column's cells. A number
-        # or a word that is broken in two would mislead.
+        # that is broken in two would mislead: where even one column does not fit, names are folded.
         widest = max((len(row[index]) for row in table.rows), default=0)
         heading = column if len(column) <= widest else column.replace(" ", "\n")
         shown.add_column(
             Text(heading),
             justify="left" if index < table.names else "right",
-            no_wrap=index < table.names,
+            no_wrap=index >= table.names,
             overflow="fold",
-            min_width=max(widest, *map(len, heading.split("\n"))),
         )
     for index, row in enumerate(table.shown_rows):
         cells = (
