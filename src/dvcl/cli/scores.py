@@ -52,17 +52,18 @@ def evaluate(
 ) -> Result:
     """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars
-    from dvcl.commands.evaluate import check_options, score_folder
+    from dvcl.commands.evaluate import check_options, names_of_cases, score_folder
     from dvcl.studies.scored import SCORES
 
-    check_options(predictions, reference, bool(labels or out or label_values or cases), last)
+    chosen = names_of_cases(cases)
+    check_options(predictions, reference, bool(labels or out or label_values or chosen), last)
     if not reference:
         return _evaluate_run(predictions, device, fast, tolerance_mm, last)
     target = out or predictions / SCORES
     with bars() as bar:
         scores = score_folder(
             predictions, reference, labels, target, bar("Scoring"), tolerance_mm, label_values,
-            cases.split(",") if cases else (),
+            chosen,
         )  # fmt: skip
     return Result(_told_scores(scores, target))
 

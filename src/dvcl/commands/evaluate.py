@@ -21,7 +21,7 @@ from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError, counted
 from dvcl.evaluation.calibration_error import CalibrationCounts
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
-from dvcl.evaluation.score_file import write_scores
+from dvcl.evaluation.score_file import check_replaceable, write_scores
 from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.locks import folder_lock
@@ -68,6 +68,21 @@ def check_options(predictions: Path, reference: Path | None, of_folder: bool, la
             f"{predictions}: is a folder of label maps, found without a reference; --reference DIR "
             "was expected with it, or a run's folder instead."
         )
+
+
+def names_of_cases(text: str | None) -> tuple[str, ...]:
+    """The cases of ``--cases``, which has commas between them; none without it.
+
+    Raises:
+        InputError: When a name is empty.
+    """
+    cases = () if text is None else tuple(name.strip() for name in text.split(","))
+    if not all(cases):
+        raise InputError(
+            f"--cases {text!r}: an empty name found; names of references, with commas between "
+            "them, were expected. Leave out --cases to score all."
+        )
+    return cases
 
 
 def evaluate_run(
@@ -200,8 +215,9 @@ def score_folder(
         cases: Names of the references to score; all of them if there is none.
 
     Raises:
-        InputError: When cases are missing or do not fit.
+        InputError: When cases are missing or do not fit, or ``out`` is there and holds no scores.
     """
+    check_replaceable(out)
     folder = references / "labels" if (references / "labels").is_dir() else references
     around = folder.parent if folder.name == "labels" else folder
     named = labels or label_file_near(around)
