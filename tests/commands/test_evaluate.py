@@ -1,4 +1,4 @@
-"""Scores of a folder of label maps, as the command line asks for them."""
+"""Scores of a run and of a folder of label maps, as the command line asks for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from dvcl.commands.train import train_run
+from dvcl.datasets import load_folders
+from dvcl.splits import make_split
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -60,3 +64,25 @@ def test_names_of_cases_are_not_empty(run: Run, masks: Path, cases: str) -> None
     assert code == 2
     assert f"--cases {cases!r}: an empty name found; names of references" in err
     assert "Leave out --cases to score all" in err
+
+
+def test_validation_cases_are_not_called_test_cases(
+    run: Run, tmp_path: Path, prepare_tiny, write_image, write_label
+) -> None:
+    label = np.zeros((16, 16, 16), np.uint8)
+    label[4:10, 4:10, 4:10] = 1
+    for name in "abcd":
+        noise = np.random.default_rng([*name.encode()]).integers(-1000, 1000, label.shape)
+        write_image(tmp_path / f"few/images/{name}.nii.gz", array=noise.astype(np.int16))
+        write_label(tmp_path / f"few/labels/{name}.nii.gz", array=label)
+    project = prepare_tiny(tmp_path / "work", load_folders(tmp_path / "few"))
+    trained = train_run(
+        project, project.load_recipe(), "supervised", make_split(project.dataset), device="cpu"
+    )
+    code, out, err = run("evaluate", trained.folder, "--device=cpu")
+    assert code == 0, err
+    assert "Mean and SD over 1 validation case;" in out
+    code, _, err = run("report", project.folder)
+    assert code == 0, err
+    page = (project.folder / "report" / "index.html").read_text("utf-8")
+    assert "over the validation cases that have the organ" in page

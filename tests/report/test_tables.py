@@ -73,6 +73,15 @@ def test_mean_row_names_the_number_of_organs():
     assert summary_table(summary(liver=[0.9])).rows[-1][0] == "Mean of organs (1)"
 
 
+def test_captions_name_the_cases_that_were_scored():
+    caption = summary_table(GOOD, scored="validation").caption
+    assert caption.startswith("Mean and SD over 2 validation cases;")
+    assert summary_table(GOOD).caption.startswith("Mean and SD over 2 cases;")
+    caption = comparison_table({"good": GOOD}, scored="validation").caption
+    assert "over the validation cases that have the organ." in caption
+    assert "over the cases that have the organ" in comparison_table({"good": GOOD}).caption
+
+
 def test_comparison_puts_methods_side_by_side():
     table = comparison_table({"poor": POOR, "good": GOOD})
     assert table.columns == ("Organ", "Cases", "poor", "good")

@@ -74,6 +74,7 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
     from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent
+    from dvcl.splits import scored_part
     from dvcl.studies.device import usable_device
     from dvcl.studies.finding import find_run
     from dvcl.studies.scored import SCORES, warning_of
@@ -89,7 +90,8 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
         }  # fmt: skip
         scores = evaluate_run(run, **how)
         finals = evaluate_last(run, scores, **how) if last else []
-    facts = _told_scores(scores, run.folder / SCORES)
+    part = scored_part((score.case for score in scores), run.split.test)
+    facts = _told_scores(scores, run.folder / SCORES, part)
     console.print(told_reliability(run), markup=False)
     if last:
         facts["mean_dice_last"] = summarise(finals).mean_dice
@@ -97,8 +99,8 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
     return Result(facts)
 
 
-def _told_scores(scores: list[CaseScore], file: Path) -> dict[str, Any]:
-    """Print a summary, and return the scores as plain values."""
+def _told_scores(scores: list[CaseScore], file: Path, part: str = "") -> dict[str, Any]:
+    """Print a summary, and return the scores as plain values; ``part`` is that of a run's cases."""
     from dataclasses import asdict
 
     from dvcl.commands.console import console
@@ -106,7 +108,7 @@ def _told_scores(scores: list[CaseScore], file: Path) -> dict[str, Any]:
     from dvcl.report.tables import summary_table, to_rich
 
     summary = summarise(scores)
-    console.print(to_rich(summary_table(summary)))
+    console.print(to_rich(summary_table(summary, scored=part)))
     console.print(f"Every case: {file}", markup=False)
     return {"file": file, "mean_dice": summary.mean_dice, "cases": [*map(asdict, scores)]}
 

@@ -1,4 +1,4 @@
-"""Score a run on its test cases."""
+"""Score a run on its test cases, or label maps against references."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ def evaluate_run(
 ) -> list[CaseScore]:
     """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
 
-    With the run's last weights: into ``predictions-last/`` and ``cases-last.csv``. ``tell`` is
-    called with what is doubtful about the cases.
+    A run without test cases is scored on its validation cases. With the run's last weights: into
+    ``predictions-last/`` and ``cases-last.csv``. ``tell`` is called with what is doubtful about the
+    cases.
 
     Raises:
         InputError: When there is nothing to score, a case cannot be predicted, another process
@@ -142,7 +143,7 @@ def _score_cases(
         except InputError as error:
             problems += error.problems
     if problems:
-        raise InputError(problems, f"{run.folder}: test cases that cannot be scored:")
+        raise InputError(problems, f"{run.folder}: cases that cannot be scored:")
     return scores
 
 
@@ -162,7 +163,7 @@ def told_reliability(run: Run) -> str:
     """The calibration error of a run that was evaluated, in a sentence."""
     counts = read_reliability(run, weights_hash(run.checkpoint))
     if counts is None or math.isnan(counts.mean_error):
-        return "Calibration error: unknown, as the prepared test cases are gone."
+        return "Calibration error: unknown, as the prepared cases are gone."
     return (
         f"Calibration error: {percent(counts.mean_error)} %, the mean over organs of how far "
         "probabilities are from how often they are right."

@@ -53,8 +53,14 @@ class TextTable:
         ]
 
 
-def summary_table(summary: Summary, caption: str = "") -> TextTable:
-    """One method: every organ's overlap and distances, means over cases, SD of the Dice."""
+def summary_table(summary: Summary, caption: str = "", scored: str = "") -> TextTable:
+    """One method: every organ's overlap and distances, means over cases, SD of the Dice.
+
+    Args:
+        summary: Of its scores.
+        caption: Replaces the default caption.
+        scored: Which cases these are, such as "validation"; empty where it is not known.
+    """
     organs = tuple(
         (
             organ.organ,
@@ -69,6 +75,7 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
         )
         for organ in summary.organs
     )
+    cases = counted(summary.cases, f"{scored} case".strip())
     mean = (
         f"Mean of organs ({_of(summary.organs_defined, len(summary.organs))})",
         percent(summary.mean_dice),
@@ -85,16 +92,16 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
          "False pos."),
         (*organs, mean),
         caption
-        or f"Mean and SD over {counted(summary.cases, 'case')}; an organ counts where the "
-        "reference has it. NSD: share of the surfaces within the tolerance. Missed: cases in which "
-        "only the reference has it, with the diagonal of the volume as its distance; false pos.: "
-        "cases in which only the prediction has it.",
+        or f"Mean and SD over {cases}; an organ counts where the reference has it. NSD: share of "
+        "the surfaces within the tolerance. Missed: cases in which only the reference has it, with "
+        "the diagonal of the volume as its distance; false pos.: cases in which only the "
+        "prediction has it.",
         means=1,
     )  # fmt: skip
 
 
 def comparison_table(
-    summaries: Mapping[str, Summary], caption: str = "", sd: bool = False
+    summaries: Mapping[str, Summary], caption: str = "", sd: bool = False, scored: str = ""
 ) -> TextTable:
     """Several methods side by side: Dice in percent, organs as rows, the best of a row stressed.
 
@@ -102,6 +109,7 @@ def comparison_table(
         summaries: Method name and its summary, in the order of the columns.
         caption: Replaces the default caption.
         sd: Add the standard deviation over cases to every organ's mean.
+        scored: Which cases these are, such as "validation"; empty where it is not known.
     """
     methods = list(summaries.values())
     cases = max(summary.cases for summary in methods)
@@ -126,7 +134,8 @@ def comparison_table(
         ("Organ", "Cases", *summaries),
         tuple(rows),
         caption
-        or f"Dice in percent, mean {'± SD ' if sd else ''}over the cases that have the organ"
+        or f"Dice in percent, mean {'± SD ' if sd else ''}over the {f'{scored} cases'.strip()} "
+        "that have the organ"
         f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel predicted.",
         frozenset((row, 2 + best) for row, line in enumerate(means) for best in _best(line)),
         means=5,
