@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from dvcl.commands import console
+from dvcl.report.tables import TextTable, to_rich
 
 
 def test_a_bar_counts_the_cases_whose_windows_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +49,17 @@ def test_a_term_that_taught_nothing_is_told(capsys: pytest.CaptureFixture[str]) 
     told = [line for line in capsys.readouterr().out.splitlines() if "taught nothing" in line]
     assert len(told) == 1
     assert "iteration 2: the term hqc was 0 in every one of 2 steps" in told[0]
+
+
+def test_in_a_file_a_table_is_as_wide_as_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    written = io.StringIO()
+    columns = ("Organ", *(f"method{number}" for number in range(40)))
+    cells = ("liver", *(f"{number}.25" for number in range(40)))
+    console._Console(file=written).print(to_rich(TextTable(columns, (cells,), "What it is. " * 40)))
+    lines = [line.split() for line in written.getvalue().splitlines()]
+    assert [*columns] in lines
+    assert [*cells] in lines
 
 
 def test_a_log_says_what_is_trained_when_it_begins(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_the_first_sentence_says_which_network_scored_higher(tmp_path, supervise
     assert "4 labelled" in about
     assert "20 unlabelled" in about
     assert "supervised 2.0 minutes, dvcl 2.0 minutes" in about
-    assert "Every organ was found" in about
+    assert "No organ was missed" in about
 
 
 @pytest.mark.parametrize(

@@ -465,7 +465,7 @@ def test_a_table_of_the_paper_is_planned(study: Path, run: Run) -> None:
         ),
         (("compare", "WORK", "--seeds", "a"), "--seeds: 'a' found"),
         (("compare", "WORK", "--organs", "lung"), "--organs 'lung': expected among liver"),
-        (("compare", "WORK", "--case", "nobody"), "one of the test cases was expected"),
+        (("compare", "WORK", "--case", "nobody"), "one of the scored cases was expected"),
         (("train", "nowhere"), "dvcl prepare"),
         (("train", "WORK", "--method", "dcvl"), "'dcvl'"),
         (

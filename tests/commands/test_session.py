@@ -70,6 +70,20 @@ def test_every_command_has_the_common_options(run: Run, command: str) -> None:
     assert all(option in out for option in ("--quiet", "-q", "--verbose", "-v", "--json"))
 
 
+@pytest.mark.parametrize(
+    "words", [("methods",), ("methods", "--json"), ("--help",), ("--version",)], ids=" ".join
+)
+def test_a_closed_pipe_ends_a_command_quietly(words: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "dvcl.cli", *words], stdout=write, stderr=subprocess.PIPE, text=True
+    )
+    os.close(write)
+    assert ended.returncode == 141
+    assert "Error" not in ended.stderr
+
+
 def test_names_of_commands_are_completed() -> None:
     told = {"_DVCL_COMPLETE": "complete_bash", "COMP_WORDS": "dvcl pre", "COMP_CWORD": "1"}
     code = "import sys; from dvcl.cli import main; sys.argv = ['dvcl']; main()"

@@ -35,6 +35,7 @@ def test_a_method_has_its_mean_in_every_group_and_a_star_where_the_difference_is
         ("cps", "73.00 ± 17.68 †", "45.50"),
     )
     assert table.strong == {(1, 1), (0, 2), (1, 2)}
+    assert table.caption.startswith("Mean test Dice in percent")
     assert "from one training there is no verdict" in table.caption
     assert table.caption.endswith("† with a collapsed training.")
 

@@ -25,6 +25,25 @@ def test_methods_are_held_against_supervised_with_all_their_seeds(make_record):
     assert found.paired["dvcl"].trainings == 2
 
 
+def test_tables_name_the_cases_that_were_scored(make_record):
+    split = {"labelled": ["l"], "unlabelled": [], "validation": list(LOW), "test": []}
+    tested, validated = (
+        [make_record("supervised", LOW, **rest), make_record("dvcl", HIGH, **rest)]
+        for rest in ({}, {"settings": {"split": split}})
+    )
+    mixed = tested[:1] + validated[1:]
+    expected = {"test": tested, "validation": validated, "test or validation": mixed}
+    for part, records in expected.items():
+        (found,) = collect(records)
+        assert f"averaged over its {part} cases first" in found.means.caption
+        assert f"mean over the {part} cases that have the organ" in found.organs.caption
+    cases = dict.fromkeys(LOW, 0.5)
+    twins = [make_record(name, cases, settings={"split": split}) for name in ("supervised", "cps")]
+    ((answer, table),) = twins_of(twins)
+    assert "6 validation cases" in answer
+    assert table.caption.startswith("Dice of the validation cases that have the organ")
+
+
 def test_what_has_more_seeds_is_compared_on_those_of_both(make_record):
     records = [
         make_record("supervised", LOW), make_record("dvcl", HIGH), make_record("dvcl", BEST, seed=1)

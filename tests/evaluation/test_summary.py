@@ -41,10 +41,12 @@ def test_false_positives_are_cases_without_the_organ_but_with_a_prediction():
     assert [organ.false_positives for organ in summarise(SCORES).organs] == [0, 1]
 
 
-def test_missed_are_organs_of_which_no_voxel_was_found():
-    summary = summarise([*SCORES, row("d", "liver", 0.0), row("d", "spleen", 0.0)])
+def test_missed_are_organs_of_the_reference_of_which_the_prediction_has_no_voxel():
+    nowhere = [row("d", organ, 0.0, predicted_ml=0.0) for organ in ("liver", "spleen")]
+    elsewhere, unknown = row("e", "liver", 0.0), row("f", "liver", 0.0, predicted_ml=NAN)
+    summary = summarise([*SCORES, *nowhere, elsewhere, unknown])
     assert [organ.missed for organ in summary.organs] == [1, 1]
-    assert summary.missed == (2, 6), "absent organs cannot be missed"
+    assert summary.missed == (2, 8), "absent organs cannot be missed"
 
 
 def test_every_organ_weighs_the_same():

@@ -55,6 +55,8 @@ def test_every_score_has_a_panel_and_a_line_at_zero_is_above_the_axis():
     panels = settings_curve("x", scores).axes
     titles = [axes.get_title(loc="left") for axes in panels]
     assert titles == ["Mean test Dice (%)", "Mean test Jaccard (%)"]
+    (axes,) = settings_curve("x", {"Dice": scores["Dice"]}, scored="validation").axes
+    assert axes.get_title(loc="left") == "Mean validation Dice (%)"
     nothing = {"Dice": {"dvcl": {"5": spread([0.0]), "6": spread([0.4])}}}
     assert settings_curve("x", nothing).axes[0].get_ylim()[0] < -0.005
 

@@ -95,7 +95,7 @@ def test_the_terminal_shows_every_cell_whole_whatever_its_width(width):
     row = ("w/o", "MT", *(f"{number}.25" for number in range(12)), "")
     table = TextTable(("", "Method", *organs, "unused"), (row,), names=2, grouped=True)
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(sections_to_rich(SectionedTable("t", {"s": table}, "c"), console))
+    console.print(sections_to_rich(SectionedTable("t", {"s": table}, "c")))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
     assert re.findall(r"organ\d\d", text) == organs

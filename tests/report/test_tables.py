@@ -24,7 +24,14 @@ def summary(**organs):
     """Summary of one Dice value per case and organ."""
     return summarise(
         [
-            CaseScore(f"case {case}", organ, dice, dice / (2 - dice), float(dice > 0), 1.0)
+            CaseScore(
+                f"case {case}",
+                organ,
+                dice,
+                dice / (2 - dice),
+                reference_ml=float(dice == dice),
+                predicted_ml=float(dice != 0),
+            )
             for organ, values in organs.items()
             for case, dice in enumerate(values)
         ]
@@ -64,6 +71,15 @@ def test_a_summary_with_long_names_fits_a_terminal_with_every_number_whole():
 
 def test_mean_row_names_the_number_of_organs():
     assert summary_table(summary(liver=[0.9])).rows[-1][0] == "Mean of organs (1)"
+
+
+def test_captions_name_the_cases_that_were_scored():
+    caption = summary_table(GOOD, scored="validation").caption
+    assert caption.startswith("Mean and SD over 2 validation cases;")
+    assert summary_table(GOOD).caption.startswith("Mean and SD over 2 cases;")
+    caption = comparison_table({"good": GOOD}, scored="validation").caption
+    assert "over the validation cases that have the organ." in caption
+    assert "over the cases that have the organ" in comparison_table({"good": GOOD}).caption
 
 
 def test_comparison_puts_methods_side_by_side():
@@ -130,11 +146,20 @@ def test_terminal_shows_every_cell():
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_narrow_terminal_loses_no_digit(width):
-    methods = {f"method {index}": GOOD for index in range(4)}
-    lines = printed(comparison_table(methods), width).splitlines()
-    assert "…" not in "".join(lines)
-    assert width < 60 or any(line.count("85.00") == 4 for line in lines)
+def test_a_narrow_terminal_shows_every_number_whole(width):
+    methods = {f"method {index}": summary(liver=[index / 10 + 0.05]) for index in range(8)}
+    table = comparison_table(methods, caption="What it is.")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in printed(table, width).splitlines()]
+    assert max(map(len, lines)) <= width
+    dice = [cell for line in lines if line.split()[:1] == ["liver"] for cell in line.split()[1:]]
+    assert dice == list(table.rows[0][1:])
+    assert sum("What it is." in line for line in lines) == 1
+
+
+def test_a_name_that_is_wider_than_the_terminal_is_folded_and_not_cut():
+    table = TextTable(("Organ", "Dice"), (("pulmonary_artery", "90.25"),))
+    shown = re.sub(r"\x1b\[[0-9;]*m|[\s─]", "", printed(table, 16))
+    assert shown.replace("90.25", "", 1) == "OrganDicepulmonary_artery"
 
 
 def test_names_are_not_read_as_markup():

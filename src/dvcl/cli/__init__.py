@@ -39,6 +39,10 @@ def main() -> None:
         signal.signal(number, _end)
     try:
         sys.exit(app(standalone_mode=False) or 0)
+    except SystemExit as stop:
+        # Where what reads a help text has closed it, typer ends with 1.
+        is_closed = isinstance(stop.__context__, BrokenPipeError)
+        sys.exit(128 + signal.SIGPIPE if is_closed else stop.code)
     except UsageError as error:
         sys.exit(_wrong_usage(error))
     except Exception as error:

@@ -52,17 +52,18 @@ def evaluate(
 ) -> Result:
     """Score label maps: overlap, distances and volumes per organ and case."""
     from dvcl.commands.console import bars
-    from dvcl.commands.evaluate import check_options, score_folder
+    from dvcl.commands.evaluate import check_options, names_of_cases, score_folder
     from dvcl.studies.scored import SCORES
 
-    check_options(predictions, reference, bool(labels or out or label_values or cases), last)
+    chosen = names_of_cases(cases)
+    check_options(predictions, reference, bool(labels or out or label_values or chosen), last)
     if not reference:
         return _evaluate_run(predictions, device, fast, tolerance_mm, last)
     target = out or predictions / SCORES
     with bars() as bar:
         scores = score_folder(
             predictions, reference, labels, target, bar("Scoring"), tolerance_mm, label_values,
-            cases.split(",") if cases else (),
+            chosen,
         )  # fmt: skip
     return Result(_told_scores(scores, target))
 
@@ -73,6 +74,7 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
     from dvcl.commands.run_doubts import doubts_of_runs
     from dvcl.evaluation.summary import summarise
     from dvcl.report.tables import percent
+    from dvcl.splits import scored_part
     from dvcl.studies.device import usable_device
     from dvcl.studies.finding import find_run
     from dvcl.studies.scored import SCORES, warning_of
@@ -88,7 +90,8 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
         }  # fmt: skip
         scores = evaluate_run(run, **how)
         finals = evaluate_last(run, scores, **how) if last else []
-    facts = _told_scores(scores, run.folder / SCORES)
+    part = scored_part((score.case for score in scores), run.split.test)
+    facts = _told_scores(scores, run.folder / SCORES, part)
     console.print(told_reliability(run), markup=False)
     if last:
         facts["mean_dice_last"] = summarise(finals).mean_dice
@@ -96,8 +99,8 @@ def _evaluate_run(folder: Path, device: str, fast: bool, tolerance_mm: float, la
     return Result(facts)
 
 
-def _told_scores(scores: list[CaseScore], file: Path) -> dict[str, Any]:
-    """Print a summary, and return the scores as plain values."""
+def _told_scores(scores: list[CaseScore], file: Path, part: str = "") -> dict[str, Any]:
+    """Print a summary, and return the scores as plain values; ``part`` is that of a run's cases."""
     from dataclasses import asdict
 
     from dvcl.commands.console import console
@@ -105,7 +108,7 @@ def _told_scores(scores: list[CaseScore], file: Path) -> dict[str, Any]:
     from dvcl.report.tables import summary_table, to_rich
 
     summary = summarise(scores)
-    console.print(to_rich(summary_table(summary)))
+    console.print(to_rich(summary_table(summary, scored=part)))
     console.print(f"Every case: {file}", markup=False)
     return {"file": file, "mean_dice": summary.mean_dice, "cases": [*map(asdict, scores)]}
 
@@ -209,7 +212,7 @@ def tables(
 
     found = tables_of_folder(folder, table, paper, out)
     for made in found:
-        console.print(sections_to_rich(made, console), "")
+        console.print(sections_to_rich(made), "")
     if out:
         console.print(f"Written into {out}", markup=False)
     return Result({"folder": out, "tables": [*map(sections_facts, found)]})

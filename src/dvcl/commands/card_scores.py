@@ -43,7 +43,7 @@ def scores_chapter(known: Known) -> Chapter:
                 f"Of {counted(known.scan_count, f'{known.tested} scan')}. The interval is that of "
                 "the mean over other scans like these, for this one training; another training of "
                 "the same settings differs too (docs/statistics.md). Missed: no voxel of it was "
-                "found.",
+                "predicted.",
                 means=1,
             ),
         ),

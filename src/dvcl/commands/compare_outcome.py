@@ -60,7 +60,7 @@ def _rows(table: TextTable) -> list[dict[str, str]]:
 def show_outcome(outcome: Outcome) -> None:
     """Print the tables; where one of the paper was asked for, that one alone."""
     for made in outcome.tables:
-        console.print(sections_to_rich(made, console))
+        console.print(sections_to_rich(made))
     for found in () if outcome.tables else outcome.findings:
         console.print(found.title)
         for shown in (found.means, found.differences):

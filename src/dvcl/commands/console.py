@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any, NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -26,6 +28,8 @@ Steps = Mapping[str, tuple[int, int]]
 
 # Runs differ in speed: what is left of many is estimated from more than the last moments.
 SPEED_PERIOD_S = 600.0
+# Characters: a width that no table reaches.
+UNBOUNDED = 10_000
 
 
 class _Console(Console):
@@ -62,10 +66,31 @@ class _Console(Console):
         if self.is_verbose:
             self.print(line, markup=False)
 
+    @property  # type: ignore[misc] # nobody sets it
+    def size(self) -> ConsoleDimensions:
+        """Of the terminal; a file or a pipe has no bounds but those of COLUMNS or of a test."""
+        size = super().size
+        return size if self.is_terminal or self._width else size._replace(width=UNBOUNDED)
+
+    def on_broken_pipe(self) -> None:
+        """End, as what reads the output has had enough of it."""
+        end_at_closed_pipe(self.file)
+
     def print(self, *objects: Any, **options: Any) -> None:
         if all(isinstance(value, str) for value in objects):
             options = {"soft_wrap": True, **options}
         super().print(*objects, **options)
+
+
+def end_at_closed_pipe(file: IO[str]) -> NoReturn:
+    """End as SIGPIPE ends other programs where what reads ``file``, such as `head`, has closed it.
+
+    Raises:
+        SystemExit: With 141.
+    """
+    # What is still in the file's buffer would fail once more as Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+    raise SystemExit(128 + signal.SIGPIPE)
 
 
 # Colour is left to bars and tables; numbers inside a path need none. Of several processes that

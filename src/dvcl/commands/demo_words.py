@@ -21,9 +21,9 @@ ALIKE = 1.0
 FEW_VOXELS = 180
 
 NUMBERS = """Dice says how much of an organ's voxels reference and prediction share: 100 is a
-perfect match, 0 an organ that was not found. HD95 is how far apart their surfaces lie, in mm,
-all but the worst 5 % of them: less is better. Large round organs such as the liver come first;
-thin or small ones such as the adrenal glands need many more steps."""
+perfect match, 0 an organ of which no voxel is right. HD95 is how far apart their surfaces lie,
+in mm, all but the worst 5 % of them: less is better. Large round organs such as the liver come
+first; thin or small ones such as the adrenal glands need many more steps."""
 
 MISSED = """A network answers with the likeliest class of every voxel. An organ of few voxels,
 seen in few patches, is likelier to be background nearly everywhere until it has been seen often
@@ -128,14 +128,14 @@ def _missed(summaries: Mapping[str, Summary], seen: Mapping[str, Sequence[int]])
         if any(_times(summary, organ) for summary in summaries.values())
     }
     if not missed:
-        return [text("Every organ was found in every patient.")]
+        return [text("No organ was missed in any patient.")]
     rows = tuple(
         (organ, *map(str, times), _middle(seen[organ]), _why(seen[organ]))
         for organ, times in missed.items()
     )
     columns = ("Organ", *(f"missed by {name}" for name in summaries), "voxels", "likely because")
     caption = (
-        "In how many test patients not one voxel was found; and the organ's size in labelled "
+        "In how many test patients not one voxel was predicted; and the organ's size in labelled "
         "patients, median over those that have it, in voxels of the trainings' grid."
     )
     return [text(MISSED), table(TextTable(columns, rows, caption))]

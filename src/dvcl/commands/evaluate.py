@@ -1,4 +1,4 @@
-"""Score a run on its test cases."""
+"""Score a run on its test cases, or label maps against references."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dvcl.datasets.pairing import volumes_by_stem
 from dvcl.errors import InputError, counted
 from dvcl.evaluation.calibration_error import CalibrationCounts
 from dvcl.evaluation.cases import TOLERANCE_MM, CaseScore, evaluate_case, evaluate_folders
-from dvcl.evaluation.score_file import write_scores
+from dvcl.evaluation.score_file import check_replaceable, write_scores
 from dvcl.files import require_writable
 from dvcl.inference.sliding_window import Window
 from dvcl.locks import folder_lock
@@ -70,6 +70,21 @@ def check_options(predictions: Path, reference: Path | None, of_folder: bool, la
         )
 
 
+def names_of_cases(text: str | None) -> tuple[str, ...]:
+    """The cases of ``--cases``, which has commas between them; none without it.
+
+    Raises:
+        InputError: When a name is empty.
+    """
+    cases = () if text is None else tuple(name.strip() for name in text.split(","))
+    if not all(cases):
+        raise InputError(
+            f"--cases {text!r}: an empty name found; names of references, with commas between "
+            "them, were expected. Leave out --cases to score all."
+        )
+    return cases
+
+
 def evaluate_run(
     run: Run,
     *,
@@ -81,8 +96,9 @@ def evaluate_run(
 ) -> list[CaseScore]:
     """Predict a run's test cases into ``predictions/`` and score them into ``cases.csv``.
 
-    With the run's last weights: into ``predictions-last/`` and ``cases-last.csv``. ``tell`` is
-    called with what is doubtful about the cases.
+    A run without test cases is scored on its validation cases. With the run's last weights: into
+    ``predictions-last/`` and ``cases-last.csv``. ``tell`` is called with what is doubtful about the
+    cases.
 
     Raises:
         InputError: When there is nothing to score, a case cannot be predicted, another process
@@ -129,7 +145,7 @@ def _score_cases(
     if problems:
         raise InputError(
             problems,
-            f"{run.folder}: test cases that cannot be scored (where files have moved, `dvcl "
+            f"{run.folder}: cases that cannot be scored (where files have moved, `dvcl "
             "prepare WORK --add DIR` takes their new place):",
         )
     return scores
@@ -151,7 +167,7 @@ def told_reliability(run: Run) -> str:
     """The calibration error of a run that was evaluated, in a sentence."""
     counts = read_reliability(run, weights_hash(run.checkpoint))
     if counts is None or math.isnan(counts.mean_error):
-        return "Calibration error: unknown, as the prepared test cases are gone."
+        return "Calibration error: unknown, as the prepared cases are gone."
     return (
         f"Calibration error: {percent(counts.mean_error)} %, the mean over organs of how far "
         "probabilities are from how often they are right."
@@ -204,8 +220,9 @@ def score_folder(
         cases: Names of the references to score; all of them if there is none.
 
     Raises:
-        InputError: When cases are missing or do not fit.
+        InputError: When cases are missing or do not fit, or ``out`` is there and holds no scores.
     """
+    check_replaceable(out)
     folder = references / "labels" if (references / "labels").is_dir() else references
     around = folder.parent if folder.name == "labels" else folder
     named = labels or label_file_near(around)

@@ -22,6 +22,7 @@ from dvcl.report.differences import difference_table
 from dvcl.report.figures import png_bytes
 from dvcl.report.reliability_diagram import calibration_table, reliability_diagram
 from dvcl.report.tables import TextTable, comparison_table, percent
+from dvcl.splits import scored_part
 from dvcl.studies.project import Project
 from dvcl.studies.reliability import read_reliability
 from dvcl.studies.run import Run, open_run
@@ -49,13 +50,13 @@ def write_report(project: Project, title: str = "", about: Sequence[html.Section
         *about,
         html.heading("Result"),
         html.text(_result(runs, summaries)),
-        html.table(comparison_table(summaries, sd=True)),
+        html.table(comparison_table(summaries, sd=True, scored=_scored(runs, summaries))),
         *_differences(runs, summaries),
         html.heading("Every case"),
         html.chart(
             png_bytes(case_dots(scores)),
             "A dot is one case, a bar the mean over the cases that have the organ. Dots at 0 are "
-            "organs that were not found.",
+            "organs of which no voxel is right.",
         ),
         *(html.folded(f"Cases of {name}", html.table(case_table(scores[name]))) for name in runs),
         *_reliability(runs),
@@ -149,9 +150,15 @@ def _by_variant(
 
 def _result(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
     variants = _by_variant(runs, summaries)
-    seen = [set(run.split.validation) & set(summaries[n].case_dice) for n, run in runs.items()]
+    on_validation = _scored(runs, summaries) != "test"
     rows = {name: list(seeds.values()) for name, seeds in variants.items()}
-    return answer(rows, paired(variants), baseline(variants), any(seen), collapsed(variants))
+    return answer(rows, paired(variants), baseline(variants), on_validation, collapsed(variants))
+
+
+def _scored(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
+    """Of which cases the scores are: "test", "validation" or "test or validation"."""
+    parts = {scored_part(summaries[name].case_dice, run.split.test) for name, run in runs.items()}
+    return " or ".join(sorted(parts))
 
 
 def _differences(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[html.Section]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dvcl import __version__
-from dvcl.commands.console import console
+from dvcl.commands.console import console, end_at_closed_pipe
 from dvcl.commands.failure import failure_of
 from dvcl.errors import InputError
 from dvcl.files import defined, write_json
@@ -150,4 +150,8 @@ def print_json(facts: Mapping[str, Any]) -> None:
     """Write a document to standard output; of several processes the first one does."""
     if launch().rank == 0:
         text = json.dumps(defined(facts), indent=1, ensure_ascii=False, allow_nan=False)
-        sys.stdout.write(f"{text}\n")
+        try:
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            end_at_closed_pipe(sys.stdout)

@@ -18,7 +18,7 @@ from dvcl.recipe import Recipe
 from dvcl.report.differences import twin_report
 from dvcl.report.tables import TextTable, to_markdown, to_rich
 from dvcl.resources import launch
-from dvcl.splits import Split
+from dvcl.splits import Split, scored_part
 from dvcl.studies.device import usable_device
 from dvcl.studies.project import Progress, Project
 from dvcl.studies.run import Run
@@ -119,7 +119,7 @@ def _check_folders(
 def compare_with_twins(
     runs: Sequence[Run], device: str, bar: Callable[[str], Progress]
 ) -> list[tuple[str, TextTable]]:
-    """Score all on the test cases, as far as that has not been done, and write ``twin.md``.
+    """Score all as far as that has not been done, and write ``twin.md``.
 
     Args:
         runs: The method's, then those of the baselines, trained on the same budget.
@@ -138,8 +138,9 @@ def compare_with_twins(
             evaluate_run(each, device=usable_device(device), progress=bar(f"Scoring {each.method}"))
         scores.append([read_scores(each.folder / SCORES)])
     (run, *twins), (ours, *theirs) = runs, scores
+    part = scored_part((score.case for score in ours[0]), run.split.test)
     found = [
-        twin_report(compare_twins(ours, other), run.method, twin.method)
+        twin_report(compare_twins(ours, other), run.method, twin.method, part)
         for twin, other in zip(twins, theirs, strict=True)
     ]
     parts = [f"{answer}\n\n{to_markdown(table)}" for answer, table in found]

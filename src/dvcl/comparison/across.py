@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dvcl.comparison.findings import Findings
 from dvcl.comparison.label_curves import LabelCurve, label_curves
+from dvcl.comparison.records import parts_scored
 from dvcl.evaluation.collapse import dagger
 from dvcl.evaluation.summary import spread
 from dvcl.report.seeds import best_rows, shown
@@ -59,11 +60,12 @@ def _overview(groups: Sequence[Findings]) -> TextTable | None:
         ]
         for found, column in zip(groups, columns, strict=True)
     ]
+    parts = parts_scored(r for f in groups for records in f.runs.values() for r in records)
     best = ((row, place) for place, column in enumerate(columns, 1) for row in best_rows(column, 1))
     return TextTable(
         ("Method", *(found.title for found in groups)),
         tuple((name, *(column[row] for column in cells)) for row, name in enumerate(methods)),
-        "Mean test Dice in percent; ± standard deviation over seeds, where there are several; "
+        f"Mean {parts} Dice in percent; ± standard deviation over seeds, where there are several; "
         "* better or worse than the method that the group's others are held against, over "
         "trainings and cases (p below 0.05, corrected for all methods of the group); from one "
         f"training there is no verdict about a method.{_daggers(groups)}",

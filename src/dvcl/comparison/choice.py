@@ -64,7 +64,7 @@ def check_chosen(chosen: Chosen, datasets: Sequence[Dataset]) -> None:
     if chosen.case is not None and chosen.case not in cases:
         problems.append(
             f"--case {chosen.case!r}: no case of {', '.join(d.name for d in datasets)}; one of the "
-            "test cases was expected."
+            "scored cases was expected."
         )
     if problems:
         raise InputError(problems, "this cannot be shown:")

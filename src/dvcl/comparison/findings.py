@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from dvcl.comparison.records import RunRecord, seconds_per_step, write_records
+from dvcl.comparison.records import RunRecord, parts_scored, seconds_per_step, write_records
 from dvcl.comparison.seeds import on_shared_seeds
 from dvcl.evaluation.collapse import collapsed
 from dvcl.evaluation.statistics import Comparison, compare_pairs
@@ -50,6 +50,11 @@ class Findings:
         return file_title(self.title)
 
     @property
+    def scored(self) -> str:
+        """Of which cases the scores are, as `parts_scored` says it."""
+        return parts_scored(record for records in self.runs.values() for record in records)
+
+    @property
     def is_varied(self) -> bool:
         """Whether settings of any row were varied."""
         return any(record.entry.varied for records in self.runs.values() for record in records)
@@ -86,12 +91,12 @@ class Findings:
     def means(self) -> TextTable:
         """Means over seeds."""
         seconds = {name: seconds_per_step(records) for name, records in self.runs.items()}
-        return seeds_table(self.summaries, seconds, self.last, self.collapses)
+        return seeds_table(self.summaries, seconds, self.last, self.collapses, self.scored)
 
     @property
     def organs(self) -> TextTable:
         """Dice by organ."""
-        return organs_table(self.summaries, self.collapses)
+        return organs_table(self.summaries, self.collapses, self.scored)
 
     @property
     def differences(self) -> TextTable | None:
@@ -172,7 +177,7 @@ def twins_of(records: Sequence[RunRecord]) -> list[tuple[str, TextTable]]:
             for twin in baselines(method) if METHODS[method].needs_unlabelled else ():
                 if twin in scores:
                     twins = compare_twins(*on_shared_seeds([scores[method], scores[twin]]))
-                    answer, table = twin_report(twins, method, twin)
+                    answer, table = twin_report(twins, method, twin, parts_scored(members))
                     found.append((f"{title}. {answer}", table))
     return found
 

@@ -23,11 +23,13 @@ class LabelCurve:
         title: Of the groups of runs, without their numbers.
         lines: Method -> labelled cases -> mean Dice over the seeds that all numbers have.
         gains: Method -> the largest number against the smallest one.
+        scored: Of which cases the scores are, "test" or "validation".
     """
 
     title: str
     lines: dict[str, dict[int, Spread]]
     gains: dict[str, Comparison]
+    scored: str
 
     @property
     def table(self) -> TextTable:
@@ -78,4 +80,4 @@ def _curve(title: str, groups: Mapping[int, Findings]) -> LabelCurve:
             lines[method] = dict(zip(rows, map(spread, on_shared_seeds(dice)), strict=True))
         if fewest in rows and most in rows:
             pairs[method] = seed_pair(rows[most], rows[fewest])
-    return LabelCurve(title, lines, compare_pairs(pairs))
+    return LabelCurve(title, lines, compare_pairs(pairs), groups[most].scored)

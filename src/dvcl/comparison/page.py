@@ -79,11 +79,7 @@ def write_comparison_page(
 
 
 def _answer(found: Findings) -> str:
-    records = [record for runs in found.runs.values() for record in runs]
-    on_validation = any(
-        {score.case for score in record.scores} & set(record.settings["split"]["validation"])
-        for record in records
-    )
+    on_validation = found.scored != "test"
     return answer(found.summaries, found.paired, found.reference, on_validation, found.collapses)
 
 
@@ -102,8 +98,8 @@ def _variants(folder: Path, found: Findings) -> Iterator[html.Section]:
     for name, curve in setting_curves(found).items():
         yield html.heading(f"What {name} does", level=3)
         scores = {"Dice": curve.lines, "Jaccard": curve.jaccard}
-        figure = settings_curve(name, scores, curve.unchanged)
-        yield _curve(folder / f"setting, {name}, {found.file_title}", figure)
+        figure = settings_curve(name, scores, curve.unchanged, found.scored)
+        yield _curve(folder / f"setting, {name}, {found.file_title}", figure, found.scored)
 
 
 def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
@@ -113,14 +109,15 @@ def _labels(folder: Path, curve: LabelCurve) -> Iterator[html.Section]:
     }
     yield html.heading(f"{curve.title}: what more labels are worth")
     yield html.table(curve.table)
-    figure = settings_curve("labelled cases", {"Dice": lines})
-    yield _curve(folder / f"labels, {file_title(curve.title)}", figure)
+    figure = settings_curve("labelled cases", {"Dice": lines}, scored=curve.scored)
+    yield _curve(folder / f"labels, {file_title(curve.title)}", figure, curve.scored)
 
 
-def _curve(path: Path, figure: Figure) -> html.Section:
+def _curve(path: Path, figure: Figure, scored: str) -> html.Section:
     save_figure(figure, path)
     return html.chart(
-        png_bytes(figure), "Mean over organs and test cases; bars: standard deviation over seeds."
+        png_bytes(figure),
+        f"Mean over organs and {scored} cases; bars: standard deviation over seeds.",
     )
 
 
@@ -137,7 +134,8 @@ def _boxes(folder: Path, found: Findings) -> Iterator[html.Section]:
     }
     figure = organ_boxes(scores)
     save_figure(figure, folder / f"boxes, {found.file_title}")
-    yield html.chart(png_bytes(figure), "Dice of every test case, those of all seeds together.")
+    caption = f"Dice of every {found.scored} case, those of all seeds together."
+    yield html.chart(png_bytes(figure), caption)
 
 
 def _curves(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Section]:
@@ -146,7 +144,7 @@ def _curves(folder: Path, found: Findings, chosen: Chosen) -> Iterator[html.Sect
     known = {organ.organ for seeds in found.summaries.values() for organ in seeds[0].organs}
     asked = [organ for organ in chosen.organs if organ in known]
     organs = asked or hardest_organs(found)
-    which = "" if asked else ", those with the lowest test Dice over all methods"
+    which = "" if asked else f", those with the lowest {found.scored} Dice over all methods"
     band = "a band of one standard deviation where there are several"
     for kind, figure, caption in (
         (

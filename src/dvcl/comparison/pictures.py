@@ -106,7 +106,7 @@ def _drawn(
         }
         cases = {case.id: case for case in test_cases(next(iter(runs.values())))}
         if case_id not in cases:
-            return f"{case_id} is none of the study's test cases."
+            return f"{case_id} is none of the study's scored cases."
         read = read_volumes(cases[case_id], runs)
         return draw(read.image, read.reference, read.predictions, read.labels, read.modality)
     except InputError as error:

@@ -16,6 +16,7 @@ from dvcl.evaluation.cases import CaseScore
 from dvcl.evaluation.score_file import COLUMNS, parse_score, read_scores
 from dvcl.files import sha256_of_json, write_json, write_text
 from dvcl.records import Amount, Count, Name, read_record
+from dvcl.splits import scored_part
 from dvcl.studies.run import open_run
 from dvcl.studies.run_record import RunRecord as WrittenRun
 from dvcl.studies.scored import SCORES, is_scored, scores_file
@@ -77,7 +78,7 @@ class RunRecord:
         minutes: Of training with validation, without those steps.
         peak_mib: Most memory, of the GPU if there was one; None where the run did not tell.
         validation: Journal rows of the validations, without what only the method's author reads.
-        scores: Of its test cases.
+        scores: Of its test cases, or of its validation cases where it has no test.
         last: The same by the last weights; empty where they were not scored.
         processor_per_step: Seconds of the processor, which other work there hardly changes; None
             for a GPU and where an earlier version took some of the steps.
@@ -100,6 +101,16 @@ class RunRecord:
         """What tells it apart within a comparison."""
         entry = self.entry
         return entry.study.name, entry.group, entry.method, entry.seed
+
+    @property
+    def scored(self) -> str:
+        """Of which cases the scores are: "test", or "validation" where there are no others."""
+        return scored_part((score.case for score in self.scores), self.settings["split"]["test"])
+
+
+def parts_scored(records: Iterable[RunRecord]) -> str:
+    """Of which cases their scores are: "test", "validation" or "test or validation"."""
+    return " or ".join(sorted({record.scored for record in records}))
 
 
 def finished(entry: Entry) -> RunRecord | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dvcl.comparison.records import RunRecord
+from dvcl.comparison.records import RunRecord, parts_scored
 from dvcl.comparison.table_rows import Found, comparable, found_rows
 from dvcl.evaluation.collapse import collapsed, dagger, told
 from dvcl.evaluation.summary import Spread, Summary, spread, summarise
@@ -168,9 +168,10 @@ def _caption(rows: Sequence[Mapping[str, Sequence[RunRecord]]], with_paper: bool
     cases = {len({score.case for score in record.scores}) for record in records}
     steps = {record.settings["recipe"]["training"]["iterations"] for record in records}
     what = (
-        f"mean over {_listed(cases, ' or ')} test cases; {_listed(steps, ' or ')} training steps. "
-        "Means are over organs; ± standard deviation over seeds, where there are several. Best of "
-        "a column in bold, which is no verdict."
+        f"mean over {_listed(cases, ' or ')} {parts_scored(records)} cases; "
+        f"{_listed(steps, ' or ')} training steps. Means are over organs; ± standard "
+        "deviation over seeds, where there are several. Best of a column in bold, which is no "
+        "verdict."
     )
     paper = "Paper: as printed, on its own data." if with_paper else ""
     daggers = [

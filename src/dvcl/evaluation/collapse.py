@@ -58,7 +58,7 @@ def _said(rows: Rows, name: str, seed: int) -> str:
     ]
     lost = [
         organ
-        for organ in _missed(own)
+        for organ in _never_found(own)
         if 2 * _finding(organ, siblings) >= max(1, len(siblings))
         or 2 * _finding(organ, strangers) > max(1, len(strangers))
     ]
@@ -84,6 +84,6 @@ def _finding(organ: str, summaries: Iterable[Summary]) -> int:
     )
 
 
-def _missed(summary: Summary) -> list[str]:
-    """Organs of the references, of which no voxel was found in any case."""
-    return [row.organ for row in summary.organs if 0 < row.dice.defined == row.missed]
+def _never_found(summary: Summary) -> list[str]:
+    """Organs of the references with no right voxel in any case, whether missed or misplaced."""
+    return [row.organ for row in summary.organs if row.dice.mean == 0]

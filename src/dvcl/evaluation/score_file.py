@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from dvcl.errors import InputError
+from dvcl.errors import InputError, shown
 from dvcl.evaluation.cases import CaseScore
 from dvcl.files import write_text
 
 COLUMNS = tuple(field.name for field in fields(CaseScore))
+# Of every version.
+FIRST_COLUMNS = ",".join(COLUMNS[:3])
 
 
 def write_scores(path: Path | str, scores: Iterable[CaseScore]) -> None:
@@ -25,6 +27,25 @@ def write_scores(path: Path | str, scores: Iterable[CaseScore]) -> None:
         row = asdict(score)
         writer.writerow({name: "" if value != value else value for name, value in row.items()})
     write_text(path, text.getvalue())
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse a place for scores where something else is, such as a label map or one's own table.
+
+    Raises:
+        InputError: When it is a folder, or a file that holds no scores of any version.
+    """
+    if not path.exists():
+        return
+    begin = "a folder"
+    if path.is_file():
+        with path.open("rb") as file:
+            begin = file.read(len(FIRST_COLUMNS)).decode("utf-8", "replace")
+    if begin != FIRST_COLUMNS:
+        raise InputError(
+            f"{path}: holds no scores, but {shown(begin)}; a new file, or scores to be replaced "
+            f"({FIRST_COLUMNS}, ...), were expected. Choose another file with --out."
+        )
 
 
 def read_scores(path: Path | str) -> list[CaseScore]:

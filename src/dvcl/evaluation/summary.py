@@ -42,7 +42,9 @@ class OrganSummary:
         hd95_mm: See `CaseScore`.
         assd_mm: See `CaseScore`.
         nsd: See `CaseScore`.
-        missed: Cases whose reference has the organ and of which no voxel was found.
+        missed: Cases whose reference has the organ and whose prediction has no voxel of it; one in
+            the wrong place has a Dice of 0 and is not missed. Where scores lack a volume it cannot
+            be told, and the case is not counted.
         false_positives: Cases in which the reference lacks the organ but the prediction has it.
     """
 
@@ -90,7 +92,7 @@ class Summary:
 
     @property
     def missed(self) -> tuple[int, int]:
-        """Organs of which no voxel was found, and organs in the references, both over all cases."""
+        """Organs missed, and organs in the references, both over all cases."""
         defined = sum(organ.dice.defined for organ in self.organs)
         return sum(organ.missed for organ in self.organs), defined
 
@@ -133,7 +135,7 @@ def _organ(organ: str, rows: Sequence[CaseScore]) -> OrganSummary:
     return OrganSummary(
         organ,
         **spreads,
-        missed=sum(row.dice == 0 for row in rows),
+        missed=sum(row.reference_ml > 0 and row.predicted_ml == 0 for row in rows),
         false_positives=sum(row.reference_ml == 0 and row.predicted_ml > 0 for row in rows),
     )
 

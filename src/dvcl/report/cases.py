@@ -42,7 +42,7 @@ def case_dots(scores: Mapping[str, Sequence[CaseScore]]) -> Figure:
             markersize=4.5,
             alpha=0.7,
             markeredgewidth=0,
-            # Missed organs lie on the axis: shown whole, above it.
+            # A Dice of 0 lies on the axis: shown whole, above it.
             clip_on=False,
             zorder=3,
         )

@@ -86,12 +86,14 @@ def no_verdict(found: Mapping[str, Comparison]) -> str:
     )
 
 
-def twin_report(twins: Twins, method: str, twin: str) -> tuple[str, TextTable]:
-    """The answer in a sentence, and the table behind it."""
-    return twin_answer(twins, method, twin), twin_table(twins, method, twin)
+def twin_report(
+    twins: Twins, method: str, twin: str, scored: str = "test"
+) -> tuple[str, TextTable]:
+    """The answer in a sentence, and the table behind it; ``scored`` says which cases were."""
+    return twin_answer(twins, method, twin, scored), twin_table(twins, method, twin, scored)
 
 
-def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
+def twin_table(twins: Twins, method: str, twin: str, scored: str = "test") -> TextTable:
     """A method against its twin: every organ, and the mean over organs."""
     found = {**twins.organs, "Mean": twins.mean}
     rows = tuple(
@@ -108,8 +110,8 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
     )
     trainings = twins.mean.comparison.trainings
     notes = [
-        "Dice of the test cases that have the organ, averaged over the seeds that both have, and "
-        "the mean difference.",
+        f"Dice of the {scored} cases that have the organ, averaged over the seeds that both have, "
+        "and the mean difference.",
         f"{TEST}, {trainings} trainings of each." if trainings > 1 else ONE,
         "p is corrected for all organs (Holm); the mean over organs is one test, without a "
         "correction.",
@@ -123,7 +125,7 @@ def twin_table(twins: Twins, method: str, twin: str) -> TextTable:
     )
 
 
-def twin_answer(twins: Twins, method: str, twin: str) -> str:
+def twin_answer(twins: Twins, method: str, twin: str, scored: str = "test") -> str:
     """Whether the unlabelled scans helped, in a sentence.
 
     A method may have more than the unlabelled scans: two networks where the twin has one, or
@@ -137,7 +139,7 @@ def twin_answer(twins: Twins, method: str, twin: str) -> str:
     mean = twins.mean.comparison
     found = (
         f"{_points(mean.difference.mean)} points of mean Dice (95 % {_interval(mean.difference)}, "
-        f"p {_p(mean.p_adjusted)}, {mean.difference.cases} test cases"
+        f"p {_p(mean.p_adjusted)}, {mean.difference.cases} {scored} cases"
     )
     organs = _counted([verdict_of(against.comparison) for against in twins.organs.values()])
     if mean.trainings < 2:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from dvcl.report.exports import LATEX, latex_line, latex_rows
@@ -17,7 +16,6 @@ from dvcl.report.tables import TextTable, to_markdown, to_rich
 
 # Beyond so many columns of numbers, headings are turned to fit a page.
 UPRIGHT = 6
-ROOMY = 10_000
 
 
 @dataclass(frozen=True)
@@ -84,41 +82,9 @@ def sections_to_csv(table: SectionedTable) -> str:
     return text.getvalue()
 
 
-def sections_to_rich(table: SectionedTable, console: Console) -> Group:
-    """For the terminal; columns that do not fit beside the others follow below them."""
+def sections_to_rich(table: SectionedTable) -> Group:
+    """For the terminal."""
     shown: list[RenderableType] = [Text(table.title, "bold")]
     for title, part in table.parts.items():
-        shown.append(Text(f"\n{title}"))
-        shown += [to_rich(piece) for piece in _pieces(part, console)]
+        shown += [Text(f"\n{title}"), to_rich(part)]
     return Group(*shown, Text(table.caption, "dim"))
-
-
-def _pieces(table: TextTable, console: Console) -> Iterator[TextTable]:
-    """Tables with as many of the columns as fit, each with the names of the rows."""
-    names = list(range(table.names))
-    fitting: list[int] = []
-    for column in range(table.names, len(table.columns)):
-        if not any(row[column] for row in table.rows):
-            continue
-        wider = to_rich(_columns(table, [*names, *fitting, column]))
-        # Measured as if there were all the room it needs.
-        needed = Measurement.get(console, console.options.update(width=ROOMY), wider).minimum
-        if fitting and needed > console.width:
-            yield _columns(table, [*names, *fitting])
-            fitting = []
-        fitting.append(column)
-    yield _columns(table, [*names, *fitting])
-
-
-def _columns(table: TextTable, kept: Sequence[int]) -> TextTable:
-    return replace(
-        table,
-        columns=tuple(table.columns[column] for column in kept),
-        rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
-        strong=frozenset(
-            (row, place)
-            for place, column in enumerate(kept)
-            for row in range(len(table.rows))
-            if (row, column) in table.strong
-        ),
-    )

@@ -19,6 +19,7 @@ def seeds_table(
     seconds: Mapping[str, float],
     last: Runs | None = None,
     collapses: Collapses | None = None,
+    scored: str = "test",
 ) -> TextTable:
     """Means over organs of every method, the best of a column stressed.
 
@@ -27,6 +28,7 @@ def seeds_table(
         seconds: Name -> median seconds per step.
         last: The same of the last weights; fewer, or none, where they were not scored.
         collapses: Trainings to be marked, from `collapse.collapsed`.
+        scored: Which cases were scored, "test" or "validation".
     """
     last, collapses = last or {}, collapses or {}
     columns = {
@@ -63,7 +65,7 @@ def seeds_table(
     ]
     first, *others = columns
     notes = [
-        "Mean over organs, each averaged over its test cases first; ± standard deviation over "
+        f"Mean over organs, each averaged over its {scored} cases first; ± standard deviation over "
         "seeds, where there are several. Weights are those of the best validation; last: the Dice "
         "of the last ones, which nobody chose.",
         told(collapses),
@@ -83,8 +85,8 @@ def _last(summaries: Sequence[Summary], seeds: int) -> str:
     return shown(spread([summary.mean_dice for summary in summaries]), 100, 2)
 
 
-def organs_table(runs: Runs, collapses: Collapses | None = None) -> TextTable:
-    """Dice in percent of every organ (column) and method (row)."""
+def organs_table(runs: Runs, collapses: Collapses | None = None, scored: str = "test") -> TextTable:
+    """Dice in percent of every organ (column) and method (row); arguments as of `seeds_table`."""
     collapses = collapses or {}
     organs = list(
         dict.fromkeys(
@@ -95,8 +97,8 @@ def organs_table(runs: Runs, collapses: Collapses | None = None) -> TextTable:
     means = [spread([s.mean_dice for s in summaries]) for summaries in runs.values()]
     columns = [*found, means]
     notes = [
-        "Dice in percent, mean over the test cases that have the organ; ± standard deviation over "
-        "seeds, where there are several.",
+        f"Dice in percent, mean over the {scored} cases that have the organ; ± standard deviation "
+        "over seeds, where there are several.",
         told(collapses),
     ]
     return TextTable(

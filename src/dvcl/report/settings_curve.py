@@ -23,7 +23,10 @@ Lines = Mapping[str, Mapping[str, Spread]]
 
 
 def settings_curve(
-    setting: str, scores: Mapping[str, Lines], unchanged: Collection[str] = ()
+    setting: str,
+    scores: Mapping[str, Lines],
+    unchanged: Collection[str] = (),
+    scored: str = "test",
 ) -> Figure:
     """Draw a method's points over the values of a setting, with the spread over seeds.
 
@@ -34,6 +37,7 @@ def settings_curve(
         scores: Name of a score, a panel each -> method -> value, as it was typed -> mean over
             seeds. Numbers stand in their order, before other values.
         unchanged: Values that runs have which nobody changed; marked.
+        scored: Which cases were scored, "test" or "validation".
     """
     found = next(iter(scores.values()))
     values = sorted({value for line in found.values() for value in line}, key=number_first)
@@ -46,7 +50,7 @@ def settings_curve(
     panels = figure.subplots(1, len(scores), squeeze=False)[0]
     for axes, (score, lines) in zip(panels, scores.items(), strict=True):
         _draw(axes, lines, values)
-        dress(axes, f"Mean test {score} (%)", percent="y")
+        dress(axes, f"Mean {scored} {score} (%)", percent="y")
         show_zero(axes)
         axes.set_xticks(range(len(values)), names)
         axes.set_xlabel(setting, size=9)

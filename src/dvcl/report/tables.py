@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +16,7 @@ from dvcl.errors import counted
 from dvcl.evaluation.summary import Spread, Summary
 
 UNDEFINED = "–"
+ROOMY = 10_000  # wider than any table
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,14 @@ class TextTable:
         ]
 
 
-def summary_table(summary: Summary, caption: str = "") -> TextTable:
-    """One method: every organ's overlap and distances, means over cases, SD of the Dice."""
+def summary_table(summary: Summary, caption: str = "", scored: str = "") -> TextTable:
+    """One method: every organ's overlap and distances, means over cases, SD of the Dice.
+
+    Args:
+        summary: Of its scores.
+        caption: Replaces the default caption.
+        scored: Which cases these are, such as "validation"; empty where it is not known.
+    """
     organs = tuple(
         (
             organ.organ,
@@ -66,6 +75,7 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
         )
         for organ in summary.organs
     )
+    cases = counted(summary.cases, f"{scored} case".strip())
     mean = (
         f"Mean of organs ({_of(summary.organs_defined, len(summary.organs))})",
         percent(summary.mean_dice),
@@ -82,16 +92,16 @@ def summary_table(summary: Summary, caption: str = "") -> TextTable:
          "False pos."),
         (*organs, mean),
         caption
-        or f"Mean and SD over {counted(summary.cases, 'case')}; an organ counts where the "
-        "reference has it. NSD: share of the surfaces within the tolerance. Missed: cases in which "
-        "no voxel of it was found, with the diagonal of the volume as its distance; false pos.: "
-        "cases in which only the prediction has it.",
+        or f"Mean and SD over {cases}; an organ counts where the reference has it. NSD: share of "
+        "the surfaces within the tolerance. Missed: cases in which only the reference has it, with "
+        "the diagonal of the volume as its distance; false pos.: cases in which only the "
+        "prediction has it.",
         means=1,
     )  # fmt: skip
 
 
 def comparison_table(
-    summaries: Mapping[str, Summary], caption: str = "", sd: bool = False
+    summaries: Mapping[str, Summary], caption: str = "", sd: bool = False, scored: str = ""
 ) -> TextTable:
     """Several methods side by side: Dice in percent, organs as rows, the best of a row stressed.
 
@@ -99,6 +109,7 @@ def comparison_table(
         summaries: Method name and its summary, in the order of the columns.
         caption: Replaces the default caption.
         sd: Add the standard deviation over cases to every organ's mean.
+        scored: Which cases these are, such as "validation"; empty where it is not known.
     """
     methods = list(summaries.values())
     cases = max(summary.cases for summary in methods)
@@ -123,28 +134,73 @@ def comparison_table(
         ("Organ", "Cases", *summaries),
         tuple(rows),
         caption
-        or f"Dice in percent, mean {'± SD ' if sd else ''}over the cases that have the organ"
-        f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel found.",
+        or f"Dice in percent, mean {'± SD ' if sd else ''}over the {f'{scored} cases'.strip()} "
+        "that have the organ"
+        f"{'; best in bold' if len(methods) > 1 else ''}. Missed: no voxel predicted.",
         frozenset((row, 2 + best) for row, line in enumerate(means) for best in _best(line)),
         means=5,
     )
 
 
-def to_rich(table: TextTable) -> Table:
-    """For the terminal."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=table.caption)
-    shown.caption_justify, shown.caption_style = "left", "dim"
+def to_rich(table: TextTable) -> RenderableType:
+    """For the terminal; columns that do not fit beside the others follow below them."""
+    return _Fitting(table)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """Columns are shared out when it is printed, as only then the width is known."""
+
+    table: TextTable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from map(_rich_table, self._pieces(console, options.max_width))
+        if self.table.caption:
+            yield Text(self.table.caption, "dim")
+
+    def _pieces(self, console: Console, width: int) -> Iterator[TextTable]:
+        """Tables with as many of the columns as fit, each with the names of the rows."""
+        table, names = self.table, list(range(self.table.names))
+        fitting: list[int] = []
+        for column in range(table.names, len(table.columns)):
+            if not any(row[column] for row in table.rows):
+                continue
+            wider = _rich_table(_columns(table, [*names, *fitting, column]))
+            # Measured as if there were all the room it needs.
+            needed = Measurement.get(console, console.options.update(width=ROOMY), wider).maximum
+            if fitting and needed > width:
+                yield _columns(table, [*names, *fitting])
+                fitting = []
+            fitting.append(column)
+        yield _columns(table, [*names, *fitting])
+
+
+def _columns(table: TextTable, kept: Sequence[int]) -> TextTable:
+    return replace(
+        table,
+        columns=tuple(table.columns[column] for column in kept),
+        rows=tuple(tuple(row[column] for column in kept) for row in table.rows),
+        strong=frozenset(
+            (row, place)
+            for place, column in enumerate(kept)
+            for row in range(len(table.rows))
+            if (row, column) in table.strong
+        ),
+    )
+
+
+def _rich_table(table: TextTable) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(table.columns):
         # Headings take several lines rather than more width than their column's cells. A number
-        # or a word that is broken in two would mislead.
+        # that is broken in two would mislead: where even one column does not fit, names are folded.
         widest = max((len(row[index]) for row in table.rows), default=0)
         heading = column if len(column) <= widest else column.replace(" ", "\n")
         shown.add_column(
             Text(heading),
             justify="left" if index < table.names else "right",
-            no_wrap=index < table.names,
+            no_wrap=index >= table.names,
             overflow="fold",
-            min_width=max(widest, *map(len, heading.split("\n"))),
         )
     for index, row in enumerate(table.shown_rows):
         cells = (

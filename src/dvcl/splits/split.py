@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def check_cases(split: Split, dataset: Dataset) -> None:
             heading=f"the split does not fit the data set {dataset.name!r}; correct the split, or "
             "prepare the data set with these cases:",
         )
+
+
+def scored_part(scored: Iterable[str], test: Iterable[str]) -> str:
+    """Of which part scored cases are: "test", or "validation" of a run without test cases.
+
+    Args:
+        scored: Ids of the cases with scores.
+        test: Those of the split's test cases.
+    """
+    return "validation" if set(test).isdisjoint(scored) else "test"
 
 
 def write_split(path: Path | str, split: Split) -> None:
