@@ -90,3 +90,8 @@ def test_a_run_with_other_settings_is_named_with_what_to_do(study):
     assert str(run.folder) in problem
     assert "another --name" in problem
     assert "iterations: 7 there" in problem
+
+
+def test_blanks_between_methods_are_no_part_of_their_names():
+    assert Options("cps, dvcl", (0,)).method_names() == ["cps", "dvcl"]
+    assert len(Options(" all ", (0,)).method_names()) > 15

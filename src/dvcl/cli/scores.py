@@ -154,7 +154,7 @@ def compare(
     recorded: Annotated[
         list[Path], typer.Option(help="Folder with runs.json and scores.csv of finished runs.")
     ] = [],  # noqa: B006
-    case: Annotated[str | None, typer.Option(help="Test case of the figure of sections.")] = None,
+    case: Annotated[str | None, typer.Option(help="Scored case of the figure of sections.")] = None,
     show: Annotated[
         str | None, typer.Option(help="Methods in the pictures, with commas; at most 5.")
     ] = None,

@@ -60,7 +60,8 @@ class Options:
     def method_names(self) -> list[str]:
         """In the order asked for; where a twin is wanted, the baselines that lack come first."""
         methods = self.methods or DEFAULT_METHODS
-        names = list(METHODS) if methods == "all" else methods.split(",")
+        asked = [name.strip() for name in methods.split(",")]
+        names = list(METHODS) if asked == ["all"] else asked
         if not self.twin:
             return names
         wanted = {twin for name in names if name in METHODS for twin in baselines(name)}
