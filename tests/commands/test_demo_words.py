@@ -30,8 +30,8 @@ def summary(dice, missed=0):
 @pytest.mark.parametrize(
     ("supervised", "dvcl", "said"),
     [
-        (0.70, 0.75, "scored above that of supervised training: 75.0 against 70.0"),
-        (0.75, 0.70, "scored below that of supervised training: 70.0 against 75.0"),
+        (0.70, 0.75, "DVCL is ahead: 75.0 against 70.0"),
+        (0.75, 0.70, "DVCL is behind supervised training: 70.0 against 75.0"),
         (0.70, 0.705, "came out alike: 70.5 against 70.0"),
         (float("nan"), 0.7, "came out alike"),
     ],

@@ -133,6 +133,13 @@ def test_chosen_scans_lie_ready_to_be_corrected_and_prepared(
     code, _, err = run("prepare", work, "--add", ready)
     assert code == 2
     assert err.count("is as networks predicted it") == 2
+    # Copies of those that lie where they do without --out are known too.
+    shutil.copytree(ready, work / "unlabelled" / "to-correct")
+    copies = shutil.copytree(ready, tmp_path / "copies")
+    (copies / "as-predicted.json").unlink()
+    code, _, err = run("prepare", work, "--add", copies)
+    assert code == 2
+    assert err.count("is as networks predicted it") == 2
     for mask in (ready / "labels").glob("*.nii.gz"):
         drawn = read_label(mask)
         drawn.array[0, 0, 0] = 7 - drawn.array[0, 0, 0]

@@ -382,7 +382,7 @@ def test_unreadable_labels_are_listed_with_all_other_faults(
 def test_labelled_cases_need_their_two_folders(tmp_path: Path, write_image, labels: Path) -> None:
     write_image(tmp_path / "train" / "a.nii.gz")
     (problem,) = problems_of(tmp_path / "train", labels=labels)
-    assert "train: holds neither, found 1 .gz; " in problem
+    assert "train: holds neither images/ nor labels/, found 1 .gz; " in problem
     assert "images/ and labels/" in problem
 
 

@@ -97,7 +97,7 @@ def test_new_scans_are_prepared_and_old_ones_are_not_prepared_again(
 def test_what_is_there_already_makes_no_edition(study: Path, add: Add, scan) -> None:
     before = content(study / "work")
     said = add(study / "few", study / "many")
-    assert "4 are in the study already, and stay as they are" in said
+    assert "4 scans are in the study already, and stay the same" in said
     assert "Nothing new: " in said
     scan(study / "renamed", "other_name", None, seed="a")
     assert "other_name.nii.gz (a)" in add(study / "renamed")

@@ -89,16 +89,15 @@ def outcome(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> str:
         return f"In as much time DVCL and supervised training came out alike: {both}."
     if gain > 0:
         return (
-            "In as much time this network of DVCL scored above that of supervised training: "
-            f"{both}. About the methods one training of each cannot tell: another seed may turn it "
-            "round."
+            f"In as much time DVCL is ahead: {both}. That is about these two networks; which "
+            "method is better one training of each cannot tell, and another seed may turn it round."
         )
     return (
-        f"In as much time this network of DVCL scored below that of supervised training: {both}; "
-        "about the methods one training of each cannot tell. DVCL trains two networks, "
+        f"In as much time DVCL is behind supervised training: {both}. It trains two networks, "
         f"which left it {steps['dvcl']} steps where supervised training had "
-        f"{steps['supervised']}, and neither has learned all that there is to learn yet; "
-        "unlabelled scans pay when more steps no longer do."
+        f"{steps['supervised']}; as long as more steps teach more, unlabelled scans do not make up "
+        "for them. That is about these two networks; which method is better one training of each "
+        "cannot tell."
     )
 
 

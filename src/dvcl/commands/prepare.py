@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dvcl.commands.console import bars, console
+from dvcl.datasets.addition import REFUSED
 from dvcl.datasets.dataset import Dataset
+from dvcl.datasets.predicted import LAID_OUT, unchanged
 from dvcl.errors import InputError, counted
 from dvcl.store import Store, Workers
 from dvcl.studies.growing import grow
@@ -82,7 +84,8 @@ def add_scans(
         The study before and after.
 
     Raises:
-        InputError: When such an option was given, and as ``find`` and `grow`.
+        InputError: When such an option was given, a label map is one that `dvcl next` laid out and
+            nobody has changed, and as ``find`` and `grow`.
     """
     if given := [name for name, value in others.items() if value]:
         raise InputError(
@@ -92,6 +95,8 @@ def add_scans(
         )
     project = open_project(work)
     added = find(project.dataset)
+    if problems := unchanged(project.folder / LAID_OUT, added.cases):
+        raise InputError(problems, REFUSED)
     with bars() as bar:
         grown = grow(
             project, added, allow_overlap=allow_overlap, workers=workers, checked=bar("Checking"),
@@ -108,7 +113,7 @@ def growth(before: Project, after: Project) -> str:
         f"{after.folder} is in edition {after.edition} now, with "
         f"{counted(len(after.dataset.cases), 'case')}. Runs of edition {before.edition} stay as "
         f"they are; --edition {before.edition} of `dvcl train` goes on with those that have not "
-        "finished."
+        "finished, and --from RUN begins with what a run has learned."
     )
 
 

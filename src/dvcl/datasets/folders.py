@@ -105,8 +105,8 @@ def labelled_cases(folder: Path, role: Role, problems: list[str]) -> list[Case]:
         if are_case_folders(folder):
             return as_made(folder, case_folders(folder, role, problems), problems)
         problems.append(
-            f"{folder}: holds neither, found {contents(folder)}; {expected}. Sort the files into "
-            "these two folders, or give images without labels as unlabelled ones."
+            f"{folder}: holds neither images/ nor labels/, found {contents(folder)}; {expected}. "
+            "Sort the files into these two, or give images without labels as unlabelled ones."
         )
         return []
     cases = paired_cases(folder / "images", folder / "labels", role, problems, masks=True)

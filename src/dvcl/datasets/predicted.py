@@ -12,6 +12,7 @@ from dvcl.records import read_record
 
 PSEUDO_LABELS = "pseudo-labels.json"  # beside label maps that `dvcl sheet` has accepted
 AS_PREDICTED = "as-predicted.json"  # beside those that `dvcl next` lays out to be corrected
+LAID_OUT = "unlabelled/to-correct"  # where in a study, unless it is told another place
 
 
 def write_as_predicted(folder: Path, masks: Iterable[Path]) -> None:
@@ -33,7 +34,7 @@ def as_made(folder: Path, cases: list[Case], problems: list[str]) -> list[Case]:
         problems: Gets pseudo-labels that are to measure, and label maps to be corrected that
             nobody has changed.
     """
-    problems += _unchanged(folder, cases)
+    problems += unchanged(folder, cases)
     if not (folder / PSEUDO_LABELS).exists():
         return cases
     problems += [
@@ -46,19 +47,22 @@ def as_made(folder: Path, cases: list[Case], problems: list[str]) -> list[Case]:
     return [replace(case, role="labelled", pseudo_label=True) for case in cases]
 
 
-def _unchanged(folder: Path, cases: list[Case]) -> list[str]:
-    """Label maps that are still as `dvcl next` laid them out."""
+def unchanged(folder: Path, cases: Iterable[Case]) -> list[str]:
+    """What is wrong with label maps that are still as `dvcl next` laid them out.
+
+    Args:
+        folder: That it laid out, if it did.
+        cases: With labels, from this folder or copied from it under whatever names.
+    """
     record = folder / AS_PREDICTED
     if not record.exists():
         return []
     with read_record(record, dict[str, str], "Let `dvcl next` make the folder again.") as read:
-        predicted = read
+        predicted = {*read.values()}
     return [
-        f"{mask}: is as networks predicted it ({AS_PREDICTED}), and a label map that somebody has "
-        "corrected was expected. Correct it, or move it and its scan elsewhere; where all that "
-        f"are there have been looked at and need no change, delete {record}."
+        f"{mask}: is as networks predicted it ({record}), and a label map that somebody has "
+        "corrected was expected. Correct it, or leave it and its scan out; where all that are "
+        f"there have been looked at and need no change, delete {record}."
         for mask in (case.label for case in cases if case.label)
-        if mask.name in predicted
-        and mask.is_file()
-        and sha256_of_bytes(mask) == predicted[mask.name]
+        if mask.is_file() and sha256_of_bytes(mask) in predicted
     ]

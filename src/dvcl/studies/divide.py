@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dvcl.datasets.dataset import Role
 from dvcl.errors import InputError
 from dvcl.recipe import Recipe
 from dvcl.splits import Split, make_split, read_split
@@ -68,10 +69,11 @@ def divide(project: Project, recipe: Recipe) -> Split:
 def _as_before(project: Project, recipe: Recipe) -> tuple[Project, Recipe, str]:
     """The study with the purposes that its edition before has drawn, and what to say of that."""
     limits = ("labelled_cases", "labelled_share", "unlabelled_cases", "unlabelled_per_labelled")
-    every = replace(recipe, split=replace(recipe.split, **dict.fromkeys(limits)))
+    none: dict[str, Any] = dict.fromkeys(limits)
+    every = replace(recipe, split=replace(recipe.split, **none))
     before = open_project(project.folder, project.edition - 1)
     drawn = divide(before, every)
-    parts = {"validation": drawn.validation, "test": drawn.test}
+    parts: dict[Role, tuple[str, ...]] = {"validation": drawn.validation, "test": drawn.test}
     roles = {case: role for role, ids in parts.items() for case in ids}
     cases = tuple(
         case if case.role in parts else replace(case, role=roles.get(case.id, case.role))

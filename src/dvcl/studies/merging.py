@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dvcl.datasets.addition import REFUSED, with_new_organs
 from dvcl.datasets.dataset import Case, Dataset
-from dvcl.errors import InputError, counted
+from dvcl.errors import InputError, counted, counted_are
 
 LISTED = 5
 IsSame = Callable[[Case], bool]
@@ -62,7 +62,8 @@ class Merged:
             if Path(image) not in self.moved.values()
         ]
         if places:
-            yield f"{len(places)} are in the study already, and stay as they are: {_some(places)}."
+            are = counted_are(len(places), "scan")
+            yield f"{are} in the study already, and stay the same: {_some(places)}."
         if self.organs:
             lacking = [
                 case.id for case in self.dataset.cases if {*self.organs} & {*case.unannotated}
