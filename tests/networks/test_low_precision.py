@@ -12,6 +12,7 @@ from dvcl.networks.discriminator import Discriminator
 from dvcl.networks.distance_head import DistanceHead
 from dvcl.networks.heads import FeatureHead
 from dvcl.networks.two_decoders import TwoDecoders
+from dvcl.training.kernels import one_thread
 
 PATCHES = [
     (16, 16, 16), (32, 32, 16), (16, 32, 16), (32, 48, 16), (48, 48, 16), (48, 16, 32),
@@ -81,3 +82,15 @@ def test_a_convolution_is_right_for_every_small_map(channels, layer):
         both = (results(part, nn.Module.__call__, images, low) for low in (False, True))
         for exact, rounded in zip(*both, strict=True):
             assert (rounded - exact).norm() < 0.02 * exact.norm(), shape
+
+
+@pytest.mark.parametrize("shape", [(6, 2, 4), (6, 4, 2), (2, 6, 4), (3, 2, 2)])
+def test_a_stride_that_leaves_one_voxel_is_right_on_one_thread(shape):
+    """As trainings run; an AMD EPYC then gave NaN where two threads did not."""
+    torch.manual_seed(0)
+    part = Convolution(32, 64, kernel_size=4, stride=2, padding=1)
+    images = torch.randn((1, 32, *shape), generator=torch.Generator().manual_seed(2))
+    with one_thread():
+        both = [results(part, nn.Module.__call__, images, low) for low in (False, True)]
+    for exact, rounded in zip(*both, strict=True):
+        assert (rounded - exact).norm() < 0.02 * exact.norm()
