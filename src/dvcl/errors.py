@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+FEW = 5  # names written out in one message
+
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxlong = _BRIEF.maxother = 80
 _BRIEF.maxlist = _BRIEF.maxtuple = _BRIEF.maxset = _BRIEF.maxdict = 6
@@ -47,6 +49,12 @@ def counted(count: int | str, thing: str, things: str = "") -> str:
 def counted_are(count: int, thing: str) -> str:
     """The same with a verb: "1 scan is", "2 scans are"."""
     return f"{counted(count, thing)} {'is' if count == 1 else 'are'}"
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first five names, and how many more there are: "a, b, c, d, e and 4 more"."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(names[:FEW]) + more
 
 
 def quoted(path: Path | str) -> str:

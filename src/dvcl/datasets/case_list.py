@@ -9,9 +9,8 @@ from typing import Any
 
 from dvcl.datasets.channels import CHANNEL_SUFFIX
 from dvcl.datasets.dataset import Case
+from dvcl.errors import some_of
 from dvcl.volume import is_volume, volume_stem
-
-NAMED = 5  # files written out in one note
 
 
 def listed_cases(description: Mapping[str, Any], source: Path, problems: list[str]) -> list[Case]:
@@ -55,10 +54,9 @@ def unused_notes(folders: Sequence[Path], cases: Sequence[Case], why: str) -> li
         inside = sorted(folder.iterdir()) if folder.is_dir() else []
         beside = [path for path in inside if is_volume(path) and path.resolve() not in used]
         if beside:
-            names = ", ".join(path.name for path in beside[:NAMED])
-            more = f" and {len(beside) - NAMED} more" if len(beside) > NAMED else ""
+            names = some_of([path.name for path in beside])
             notes.append(
-                f"{folder}: {len(beside)} of its volumes {why} and are left out ({names}{more}). "
+                f"{folder}: {len(beside)} of its volumes {why} and are left out ({names}). "
                 "Correct dataset.json if they are to be used."
             )
     return notes

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from dvcl.datasets.dataset import Role
-from dvcl.errors import InputError
+from dvcl.errors import InputError, some_of
 from dvcl.recipe import Recipe
 from dvcl.splits import Split, make_split, read_split
 from dvcl.splits.strata import absent_organs
 from dvcl.store import Store
 from dvcl.studies.project import Project, open_project
-
-LISTED = 5
 
 
 def with_division(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
@@ -128,8 +126,7 @@ def _given_split(path: Path, project: Project) -> Split:
     named = {case for ids in split.parts().values() for case in ids}
     if not (left := [case.id for case in project.dataset.cases if case.id not in named]):
         return split
-    more = f" and {len(left) - LISTED} more" if len(left) > LISTED else ""
-    note = f"The split given leaves out {', '.join(left[:LISTED])}{more} of the study."
+    note = f"The split given leaves out {some_of(left)} of the study."
     return replace(split, note=" ".join(filter(None, (split.note.replace(note, "").strip(), note))))
 
 

@@ -65,7 +65,7 @@ def grow(
         for line in merged.in_words():
             tell(line)
         if not merged.changed:
-            return _with_moved_files(project, merged, prepared) if merged.moved else project
+            return _in_new_places(project, merged, workers, prepared) if merged.moved else project
         edition = project.edition + 1
         store = build_store(
             merged.dataset, settings, project.folder / "store", workers, prepared,
@@ -82,12 +82,15 @@ def grow(
         return grown
 
 
-def _with_moved_files(project: Project, merged: Merged, progress: Progress | None) -> Project:
+def _in_new_places(
+    project: Project, merged: Merged, workers: Workers | None, progress: Progress | None
+) -> Project:
     """The same edition, whose records name files where they are now."""
     settings = project.load_recipe().preprocessing
     build_store(
-        merged.dataset, settings, project.folder / "store", None, progress, edition=project.edition
-    )
+        merged.dataset, settings, project.folder / "store", workers, progress,
+        edition=project.edition,
+    )  # fmt: skip
     found = replace(project, dataset=merged.dataset)
     _move_in_editions(project, merged.moved)
     write_project(found)

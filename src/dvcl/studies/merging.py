@@ -8,9 +8,8 @@ from pathlib import Path
 
 from dvcl.datasets.addition import REFUSED, with_new_organs
 from dvcl.datasets.dataset import Case, Dataset
-from dvcl.errors import InputError, counted, counted_are
+from dvcl.errors import InputError, counted, counted_are, some_of
 
-LISTED = 5
 IsSame = Callable[[Case], bool]
 
 
@@ -50,11 +49,11 @@ class Merged:
         }
         for what, ids in counts.items():
             if ids:
-                yield f"{len(ids)} {what}: {_some(ids)}."
+                yield f"{len(ids)} {what}: {some_of(ids)}."
         if self.moved:
             yield (
                 f"{counted(len(self.moved), 'file')} of the study found in another place: "
-                f"{_some([str(path) for path in self.moved.values()])}."
+                f"{some_of([str(path) for path in self.moved.values()])}."
             )
         places = [
             f"{image} ({case})"
@@ -63,14 +62,14 @@ class Merged:
         ]
         if places:
             are = counted_are(len(places), "scan")
-            yield f"{are} in the study already, and stay the same: {_some(places)}."
+            yield f"{are} in the study already, and stay the same: {some_of(places)}."
         if self.organs:
             lacking = [
                 case.id for case in self.dataset.cases if {*self.organs} & {*case.unannotated}
             ]
             yield (
                 f"New organs: {', '.join(self.organs)}. Nobody has drawn them in {len(lacking)} "
-                f"cases ({_some(lacking) or 'none'}): methods whose labels enter more than the "
+                f"cases ({some_of(lacking) or 'none'}): methods whose labels enter more than the "
                 "supervised loss refuse these."
             )
 
@@ -157,8 +156,3 @@ def _lost_organs(case: Case, there: Case, study: Dataset) -> list[str]:
         f"{case.label}: lacks {', '.join(lost)}, which {there.label} has; all organs of the scan "
         "were expected, since this label takes the place of that one. Put them into one label."
     ] if lost else []  # fmt: skip
-
-
-def _some(ids: tuple[str, ...] | list[str]) -> str:
-    more = f" and {len(ids) - LISTED} more" if len(ids) > LISTED else ""
-    return ", ".join(ids[:LISTED]) + more

@@ -9,10 +9,9 @@ import numpy as np
 from dvcl.datasets.checks.cases import CaseReport
 from dvcl.datasets.checks.finding import Finding
 from dvcl.datasets.dataset import LabelTable
-from dvcl.errors import counted
+from dvcl.errors import counted, some_of
 from dvcl.volume.grid import by
 
-LISTED = 5
 FEWEST = 8  # cases, below which nothing can be called unusual
 UNUSUAL = 4.0  # robust standard deviations, of logarithms
 # A set whose cases are all alike has no spread: differences below these factors are never unusual.
@@ -43,7 +42,7 @@ def organ_findings(reports: Sequence[CaseReport], labels: LabelTable) -> Iterato
                 "organ-absent",
                 organ,
                 f"is absent from {len(lacking)} of {counted(len(shown), 'label map')}: "
-                f"{_some(lacking)}.",
+                f"{some_of(lacking)}.",
                 numbers={"cases": lacking},
             )
         if cut:
@@ -51,7 +50,7 @@ def organ_findings(reports: Sequence[CaseReport], labels: LabelTable) -> Iterato
                 "organ-at-border",
                 organ,
                 f"reaches the border of the scan in {len(cut)} of "
-                f"{counted(len(having), 'label map')}: {_some(cut)}.",
+                f"{counted(len(having), 'label map')}: {some_of(cut)}.",
                 numbers={"cases": cut},
             )
 
@@ -120,11 +119,6 @@ def _unusual(
         for case, row, is_far in zip(values, table, far, strict=True)
         if is_far
     }
-
-
-def _some(cases: Sequence[str]) -> str:
-    more = f" and {len(cases) - LISTED} more" if len(cases) > LISTED else ""
-    return ", ".join(cases[:LISTED]) + more
 
 
 def _whole(lengths: Sequence[float]) -> str:
